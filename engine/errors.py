@@ -1,0 +1,13 @@
+"""The one exception a user may see: a sentence that says what was expected, what came, and what to do."""
+
+
+class VivifyError(Exception):
+    """Bad input or a missing piece, told in one clear sentence; the command line prints it without a traceback."""
+
+
+class EngineFull(VivifyError):
+    """The engine already serves as many sessions as it may."""
+
+
+class UnknownAvatar(VivifyError):
+    """The avatar asked for is not one of those installed."""
