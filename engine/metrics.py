@@ -1,0 +1,31 @@
+"""Latency figures people can act on: percentiles over a bounded window."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def percentiles(values: Iterable[float]) -> dict[str, float]:
+    """p50, p95 and p99 rounded to hundredths; empty input gives an empty dict."""
+    data = np.fromiter(values, float)
+    if not len(data):
+        return {}
+    return {f"p{p}": round(float(np.percentile(data, p)), 2) for p in (50, 95, 99)}
+
+
+class LatencyWindow:
+    """The last ``capacity`` values of each named stage, in milliseconds."""
+
+    def __init__(self, capacity: int = 1500) -> None:
+        self._capacity = capacity
+        self._values: dict[str, deque[float]] = {}
+
+    def add(self, **stages_ms: float) -> None:
+        for name, value in stages_ms.items():
+            self._values.setdefault(name, deque(maxlen=self._capacity)).append(value)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        return {name: percentiles(values) for name, values in self._values.items()}

@@ -1,0 +1,137 @@
+"""One frame's life from sound to picture (DESIGN steps 3 to 9): synchronous, no queues, a row for each session."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.clock import look_ahead_frames
+from engine.config import EngineConfig
+from engine.errors import EngineFull
+from engine.face.avatar import Avatar
+from engine.motion.facial import FacialMotion
+from engine.motion.idle import IdleMotion
+from engine.paths import assets
+from engine.render.renderer import Renderer
+from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
+
+
+@dataclass(slots=True)
+class Row:
+    """What one session owns inside the batch."""
+
+    renderer: Renderer
+    idle: IdleMotion
+    look_ahead: int  # frames
+    heard: int = 0  # audio frames taken in so far; the next motion is for frame heard - look_ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One row's input of a step: its next 40 ms of sound, and whether anyone will look at the picture."""
+
+    row: int
+    samples: FloatArray  # [640]
+    level: float  # 0..1, how loud the voice is, for the head's liveliness
+    speaking: bool
+    draw: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One row's output of a step. ``motion`` is None while the look-ahead fills; ``picture`` also when not drawn."""
+
+    row: int
+    motion: Motion | None
+    picture: ByteArray | None  # RGB [H, W, 3]
+    features_ms: float
+    motion_ms: float
+    render_ms: float
+
+
+class Pipeline:
+    """The networks once, and up to ``max_sessions`` rows that join and leave while others run."""
+
+    def __init__(self, config: EngineConfig, weights: Path | None = None) -> None:
+        self.config = config
+        self._facial = FacialMotion.load(weights or assets() / "weights" / "facial.safetensors")
+        self._stream = self._facial.streaming(config.max_sessions)
+        self._stream.__enter__()
+        self._rows: list[Row | None] = [None] * config.max_sessions
+        self._look_ahead = torch.zeros(config.max_sessions, dtype=torch.long)  # [B], frames
+
+    def join(self, avatar: Avatar, look_ahead_ms: int, seed: int) -> int:
+        """Take a free row. Raises EngineFull when there is none."""
+        if None not in self._rows:
+            raise EngineFull(
+                f"The engine serves {len(self._rows)} sessions and all are taken: try again when one has ended."
+            )
+        row = self._rows.index(None)
+        look_ahead = look_ahead_frames(look_ahead_ms)
+        self._rows[row] = Row(Renderer(avatar, self.config.size), IdleMotion(seed), look_ahead)
+        self._look_ahead[row] = look_ahead
+        self.forget(row)
+        return row
+
+    def leave(self, row: int) -> None:
+        self._rows[row] = None
+
+    def forget(self, row: int) -> None:
+        """Drop what the row has heard, as after a barge-in: the mouth rests, head and clock go on."""
+        self._facial.reset(self._mask([row]))
+
+    def skip(self, row: int, frames: int) -> None:
+        """Let the row's clock jump over audio that was dropped by a barge-in."""
+        self._taken(row).heard += frames
+
+    def step(self, requests: list[Request]) -> list[Drawn]:
+        """Advance every requested row by one frame. All rows share one pass of the networks."""
+        began = time.perf_counter()
+        samples = torch.zeros(len(self._rows), SAMPLES_PER_FRAME)  # [B, 640]
+        for request in requests:
+            samples[request.row] = torch.from_numpy(request.samples)
+        mask = self._mask([request.row for request in requests])
+        with torch.inference_mode():
+            features = self._facial.encode(samples, exec_mask=mask)  # [B, 1, D]
+            heard = time.perf_counter()
+            shapes = self._facial.animate(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, 52]
+        lips = shapes[:, 0].numpy()
+        moved = time.perf_counter()
+        spent = (1000 * (heard - began), 1000 * (moved - heard))
+        return [self._draw(request, lips[request.row], spent) for request in requests]
+
+    def _draw(self, request: Request, lips: FloatArray, spent: tuple[float, float]) -> Drawn:
+        row = self._taken(request.row)
+        position = SAMPLES_PER_FRAME * (row.heard - row.look_ahead)
+        row.heard += 1
+        if position < 0:
+            return Drawn(request.row, None, None, *spent, 0.0)
+        began = time.perf_counter()
+        life = row.idle.step(request.level, request.speaking)
+        motion = Motion(
+            position=position,
+            blendshapes=np.clip(lips + life.blendshapes, 0.0, 1.0).astype(np.float32),
+            rotation=life.rotation,
+            translation=life.translation,
+        )
+        composed = time.perf_counter()
+        picture = row.renderer.render(motion) if request.draw else None
+        ended = time.perf_counter()
+        features_ms, motion_ms = spent
+        motion_ms += 1000 * (composed - began)
+        return Drawn(request.row, motion, picture, features_ms, motion_ms, 1000 * (ended - composed))
+
+    def _mask(self, rows: list[int]) -> torch.Tensor:
+        mask = torch.zeros(len(self._rows), dtype=torch.bool)
+        mask[rows] = True
+        return mask
+
+    def _taken(self, row: int) -> Row:
+        taken = self._rows[row]
+        if taken is None:
+            raise IndexError(f"row {row} is free: join() gives rows out, leave() takes them back")
+        return taken
