@@ -8,6 +8,12 @@ from engine.errors import VivifyError
 
 DEFAULT_AVATAR = "astronaut"
 SIZES = (256, 512, 768)  # picture sides the renderer is tested at, pixels
+SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
+
+
+def slot_bytes(size: int) -> int:
+    """Bytes of one planar I420 picture of ``size`` x ``size`` pixels."""
+    return size * size * 3 // 2
 
 
 @dataclass(frozen=True, slots=True)

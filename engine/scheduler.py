@@ -1,0 +1,78 @@
+"""Steps every session that has sound as one batch; decides what is drawn when a session has fallen behind."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from engine.face.avatar import Avatar
+from engine.pipeline import Drawn, Pipeline, Request
+from engine.session import Session
+from engine.types import DEFAULT_LOOK_AHEAD_MS, AudioChunk, Frame, Ledger
+
+MAX_BACKLOG = 1  # frames of sound a live session may have waiting and still be drawn
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a tick took from one session."""
+
+    session: Session
+    chunk: AudioChunk
+    arrived: float
+    request: Request
+
+
+class Scheduler:
+    """Owns the pipeline's rows on behalf of the sessions."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._sessions: list[Session] = []
+
+    def open(
+        self, avatar: Avatar, look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS, seed: int = 0, live: bool = True
+    ) -> Session:
+        """A new session on a free row. Raises EngineFull when there is none."""
+        session = Session(self._pipeline.join(avatar, look_ahead_ms, seed), live)
+        self._sessions.append(session)
+        return session
+
+    def close(self, session: Session) -> None:
+        self._sessions.remove(session)
+        self._pipeline.leave(session.row)
+
+    def clear(self, session: Session) -> int:
+        """Barge-in: see `Session.clear`. The row forgets what it heard, so the mouth closes with the next frame."""
+        epoch = session.clear()
+        self._pipeline.forget(session.row)
+        self._pipeline.skip(session.row, session.take_skipped())
+        return epoch
+
+    def tick(self) -> int:
+        """Advance every session that has a whole frame of sound. Returns how many sessions advanced."""
+        taken = [t for t in map(self._take, self._sessions) if t is not None]
+        if taken:
+            drawn = self._pipeline.step([t.request for t in taken])
+            for one, result in zip(taken, drawn, strict=True):
+                self._deliver(one, result)
+        return len(taken)
+
+    def _take(self, session: Session) -> _Taken | None:
+        audio = session.next_audio()
+        if audio is None:
+            return None
+        chunk, level, arrived = audio
+        draw = not session.live or session.pending <= MAX_BACKLOG
+        request = Request(session.row, chunk.samples, level, session.speaking, draw)
+        return _Taken(session, chunk, arrived, request)
+
+    def _deliver(self, one: _Taken, result: Drawn) -> None:
+        if result.motion is None:
+            return
+        if result.picture is None:
+            one.session.dropped += 1
+            return
+        ledger = Ledger(one.arrived, result.features_ms, result.motion_ms, result.render_ms, time.monotonic())
+        session = one.session
+        session.deliver(Frame(result.motion.position, session.epoch, result.picture, ledger, one.request.speaking))

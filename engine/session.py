@@ -1,0 +1,115 @@
+"""One person's stream inside the engine: audio in order, frames in order, epochs between them. No torch here."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from engine.audio.chunker import FrameCutter
+from engine.audio.vad import TurnDetector, VoiceActivity
+from engine.errors import VivifyError
+from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, SpeechEvent
+
+MAX_PENDING_SECONDS = 30  # audio waiting for the engine; more is refused, never silently dropped
+MAX_WAITING_FRAMES = 8  # finished frames nobody fetched; in a live session the newest win
+
+
+class Session:
+    """`push_audio`, `clear` and `frames` of one stream. The scheduler moves audio through it; nothing here blocks.
+
+    A live session skips drawing when it has fallen behind; any other draws every frame.
+    """
+
+    def __init__(self, row: int, live: bool = True) -> None:
+        self.row = row
+        self.live = live
+        self.epoch = 0
+        self.dropped = 0  # frames never drawn, or overwritten before anyone fetched them
+        self._cutter = FrameCutter()
+        self._voice = VoiceActivity()
+        self._turns = TurnDetector()
+        self._pending: deque[AudioChunk] = deque()  # whole frames of 640 samples
+        self._arrivals: deque[float] = deque()  # monotonic time at which each pending frame was complete
+        self._frames: deque[Frame] = deque(maxlen=MAX_WAITING_FRAMES if live else None)
+        self._skipped = 0
+        self.events: deque[SpeechEvent] = deque(maxlen=64)
+
+    @property
+    def speaking(self) -> bool:
+        return self._turns.speaking
+
+    @property
+    def pending(self) -> int:
+        """Whole audio frames that wait for the engine."""
+        return len(self._pending)
+
+    def push_audio(self, chunk: AudioChunk, now: float = 0.0) -> None:
+        """Append sound. ``now`` is the monotonic time of arrival, for the ledger.
+
+        Raises VivifyError when the chunk does not continue the clock, or when too much is waiting already.
+        """
+        if chunk.position != self._cutter.position:
+            raise VivifyError(
+                f"Audio was expected to go on at sample {self._cutter.position}, but sample {chunk.position} came: "
+                "chunks must follow one another on the session's clock."
+            )
+        limit = MAX_PENDING_SECONDS * SAMPLE_RATE
+        if self.pending * SAMPLES_PER_FRAME + len(chunk.samples) > limit:
+            raise VivifyError(
+                f"At most {MAX_PENDING_SECONDS} s of audio may wait for the engine, but more came: "
+                "push it at the pace at which frames come out."
+            )
+        for frame in self._cutter.push(chunk.samples):
+            self._pending.append(frame)
+            self._arrivals.append(now)
+
+    def clear(self) -> int:
+        """Barge-in: forget all sound that waits and every frame not fetched. Returns the new epoch.
+
+        The clock does not stop: sound that waited is skipped, and `take_skipped` tells how many frames that was.
+        """
+        self.epoch += 1
+        self._skipped += len(self._pending)
+        self._pending.clear()
+        self._arrivals.clear()
+        self._cutter.silence_rest()
+        self._frames.clear()
+        return self.epoch
+
+    def take_skipped(self) -> int:
+        """Frames of audio that barge-ins removed since the last call."""
+        skipped, self._skipped = self._skipped, 0
+        return skipped
+
+    def next_audio(self) -> tuple[AudioChunk, float, float] | None:
+        """The next whole frame of sound, its loudness 0..1, and when it arrived; None when there is none."""
+        if not self._pending:
+            return None
+        chunk = self._pending.popleft()
+        for decision in self._voice.push(chunk.samples):
+            event = self._turns.push(decision)
+            if event is not None:
+                self.events.append(event)
+        return chunk, loudness(chunk.samples), self._arrivals.popleft()
+
+    def deliver(self, frame: Frame) -> None:
+        """Called by the scheduler with a finished frame; one of an older epoch is dropped."""
+        if frame.epoch != self.epoch:
+            self.dropped += 1
+            return
+        if self._frames.maxlen is not None and len(self._frames) == self._frames.maxlen:
+            self.dropped += 1
+        self._frames.append(frame)
+
+    def frames(self) -> list[Frame]:
+        """Every finished frame not fetched before, oldest first."""
+        ready = list(self._frames)
+        self._frames.clear()
+        return ready
+
+
+def loudness(samples: FloatArray) -> float:
+    """Level of a piece of sound on 0..1: -50 dB full scale and below is 0, -10 dB is 1."""
+    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
+    return float(np.clip((20 * np.log10(rms) + 50) / 40, 0.0, 1.0))

@@ -1,0 +1,50 @@
+"""Messages between a server and its engine process: a JSON header and raw bytes, over a pair of pipes. No pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import struct
+import threading
+from typing import Any, BinaryIO
+
+_SIZES = struct.Struct("<II")  # length of the JSON header, length of the payload
+MAX_HEADER = 1 << 16
+MAX_PAYLOAD = 1 << 24
+
+
+class Wire:
+    """One direction each way. `send` may be called from any thread; `receive` from one."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._sending = threading.Lock()
+
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        """Raises BrokenPipeError or ValueError when the other side is gone."""
+        head = json.dumps(header).encode()
+        with self._sending:
+            self._writer.write(_SIZES.pack(len(head), len(payload)) + head + payload)
+            self._writer.flush()
+
+    def receive(self) -> tuple[dict[str, Any], bytes] | None:
+        """The next message, or None when the other side has closed."""
+        sizes = self._reader.read(_SIZES.size)
+        if len(sizes) < _SIZES.size:
+            return None
+        head_size, payload_size = _SIZES.unpack(sizes)
+        if head_size > MAX_HEADER or payload_size > MAX_PAYLOAD:
+            raise ValueError(
+                f"a message of {head_size}+{payload_size} bytes came; the limits are {MAX_HEADER}+{MAX_PAYLOAD}"
+            )
+        body = self._reader.read(head_size + payload_size)
+        if len(body) < head_size + payload_size:
+            return None
+        return json.loads(body[:head_size]), body[head_size:]
+
+    def close(self) -> None:
+        with self._sending:
+            for end in (self._writer, self._reader):
+                with contextlib.suppress(OSError):  # the other side went first
+                    end.close()

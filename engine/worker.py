@@ -1,0 +1,263 @@
+"""A server's handle on the engine process: starts it, opens sessions, hands out frames, notices when it dies.
+
+The process itself is `engine.worker_main`. Torch and the kernels live only there, so that neither their memory nor
+their locks are the server's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.clock import look_ahead_frames
+from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
+from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.types import AudioChunk, Frame, Ledger
+from engine.wire import Wire
+
+OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
+STOP_TIMEOUT_S = 5.0
+
+_REFUSALS = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar, "VivifyError": VivifyError}
+OnFrame = Callable[[Frame], None]
+OnLost = Callable[[str], None]
+
+
+class EngineSession:
+    """One stream in the engine process. Its methods return at once and may be called from any thread."""
+
+    def __init__(self, engine: EngineProcess, number: int, on_frame: OnFrame, on_lost: OnLost | None) -> None:
+        self._engine = engine
+        self._on_frame = on_frame
+        self._on_lost = on_lost
+        self.number = number
+        self.epoch = 0
+        self.dropped = 0  # frames the engine did not draw or could not hand over in time
+
+    def push_audio(self, chunk: AudioChunk) -> None:
+        """Sound that goes on where the last chunk ended. A chunk that does not ends the session (see ``on_lost``)."""
+        samples = np.ascontiguousarray(chunk.samples, np.float32)
+        self._tell("audio", {"position": chunk.position, "now": time.monotonic()}, samples.tobytes())
+
+    def clear(self) -> int:
+        """Barge-in. Returns the new epoch; a frame of an older one no longer reaches ``on_frame``."""
+        self.epoch += 1
+        self._tell("clear")
+        return self.epoch
+
+    def close(self) -> None:
+        """Give the place in the engine back. Frames still on their way are dropped."""
+        if self._engine.forget(self.number):
+            self._tell("close")
+
+    def frame_came(self, frame: Frame) -> None:
+        if frame.epoch == self.epoch:
+            self._on_frame(frame)
+
+    def lost(self, reason: str) -> None:
+        if self._on_lost is not None:
+            self._on_lost(reason)
+
+    def _tell(self, what: str, fields: dict[str, Any] | None = None, payload: bytes = b"") -> None:
+        self._engine.tell({"do": what, "session": self.number, **(fields or {})}, payload)
+
+
+class EngineProcess:
+    """Starts the engine, and is the only one that reads from it.
+
+    ``on_lost`` of every open session is called, from the reader thread, with a sentence when the process dies.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self.default_avatar = ""
+        self._avatars: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wire: Wire | None = None
+        self._sessions: dict[int, EngineSession] = {}
+        self._opening: dict[int, Future[None]] = {}
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._slot_bytes = slot_bytes(config.size)
+        self._stopping = False
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def avatars(self) -> list[str]:
+        return list(self._avatars)
+
+    def start(self, on_progress: Callable[[str], None] | None = None) -> None:
+        """Start the process and wait until it is warm. Raises VivifyError with the process's own sentence."""
+        size = SLOTS_PER_SESSION * self.config.max_sessions * self._slot_bytes
+        folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.truncate(size)
+            self._memory = mmap.mmap(file.fileno(), size)
+            self._process = self._spawn(file.fileno())
+        assert self._process.stdin
+        assert self._process.stdout
+        self._wire = Wire(self._process.stdout, self._process.stdin)
+        self._await_ready(on_progress or (lambda text: None))
+        self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
+        self._reader.start()
+
+    def open(
+        self,
+        avatar: str | None,
+        look_ahead_ms: int,
+        seed: int,
+        on_frame: OnFrame,
+        on_lost: OnLost | None = None,
+    ) -> EngineSession:
+        """A new session. ``on_frame`` is called from the reader thread; the picture is planar I420 and the caller's.
+
+        Raises EngineFull, UnknownAvatar, or VivifyError for a look-ahead that is not offered or a dead engine.
+        """
+        look_ahead_frames(look_ahead_ms)
+        number = next(self._numbers)
+        session = EngineSession(self, number, on_frame, on_lost)
+        answer: Future[None] = Future()
+        with self._lock:
+            self._opening[number] = answer
+            self._sessions[number] = session
+        self.tell({"do": "open", "session": number, "avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed})
+        try:
+            answer.result(OPEN_TIMEOUT_S)
+        except FutureTimeout:
+            self.forget(number)
+            raise VivifyError(f"The engine did not open a session within {OPEN_TIMEOUT_S:.0f} s: restart it.") from None
+        except VivifyError:
+            self.forget(number)
+            raise
+        return session
+
+    def stop(self) -> None:
+        """End the process. Open sessions end silently; calling it again does nothing."""
+        self._stopping = True
+        if self._process is None or self._wire is None:
+            return
+        assert self._process.stdin
+        try:
+            self._process.stdin.close()  # the worker takes a closed pipe as its end
+            self._process.wait(STOP_TIMEOUT_S)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self._process.kill()
+            self._process.wait()
+        if hasattr(self, "_reader"):
+            self._reader.join(STOP_TIMEOUT_S)
+        self._wire.close()
+
+    def tell(self, head: dict[str, Any], payload: bytes = b"") -> None:
+        """Send a command; what is said to an engine that is gone is dropped, its sessions hear of it by ``on_lost``."""
+        if self._wire is None:
+            raise VivifyError("The engine is not running: call start() first.")
+        try:
+            self._wire.send(head, payload)
+        except (BrokenPipeError, ValueError):
+            self._fail_openings()
+
+    def forget(self, number: int) -> bool:
+        """Take a session off the list; True if it was there."""
+        with self._lock:
+            self._opening.pop(number, None)
+            return self._sessions.pop(number, None) is not None
+
+    def _spawn(self, memory: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "engine.worker_main"]
+        command += ["--avatar", self.config.avatar, "--size", str(self.config.size)]
+        command += ["--max-sessions", str(self.config.max_sessions), "--memory", str(memory)]
+        root = str(Path(__file__).resolve().parent.parent)  # the folder that holds the package, installed or not
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[memory],
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is for the server, which then stops the engine in order
+        )
+
+    def _await_ready(self, on_progress: Callable[[str], None]) -> None:
+        assert self._wire
+        while (message := self._wire.receive()) is not None:
+            head, _ = message
+            if head["event"] == "progress":
+                on_progress(head["text"])
+            elif head["event"] == "ready":
+                self._avatars, self.default_avatar = head["avatars"], head["default"]
+                return
+            elif head["event"] == "fatal":
+                self.stop()
+                raise VivifyError(head["error"])
+        self.stop()
+        raise VivifyError(
+            "The engine process ended before it was ready: its own message stands above; try 'vivify doctor'."
+        )
+
+    def _read(self) -> None:
+        assert self._wire
+        try:
+            while (message := self._wire.receive()) is not None:
+                self._event(message[0])
+        except (OSError, ValueError):
+            pass  # a pipe that breaks or garbles is an engine that died
+        if not self._stopping:
+            self._fail_openings()
+            with self._lock:
+                lost = list(self._sessions.values())
+                self._sessions.clear()
+            for session in lost:
+                session.lost("The engine stopped unexpectedly: please connect again.")
+
+    def _event(self, head: dict[str, Any]) -> None:
+        number = head.get("session", -1)
+        if head["event"] == "frame":
+            self._frame(number, head)
+            return
+        with self._lock:
+            answer = self._opening.pop(number, None)
+            session = self._sessions.get(number)
+        if head["event"] == "opened" and answer:
+            answer.set_result(None)
+        elif head["event"] == "refused" and answer:
+            answer.set_exception(_REFUSALS[head["kind"]](head["error"]))
+        elif head["event"] == "lost" and session:
+            self.forget(number)
+            session.lost(head["error"])
+
+    def _frame(self, number: int, head: dict[str, Any]) -> None:
+        start = head["slot"] * self._slot_bytes
+        picture = np.frombuffer(self._memory, np.uint8, self._slot_bytes, start).reshape(-1, self.config.size).copy()
+        self.tell({"do": "free", "slot": head["slot"]})
+        session = self._sessions.get(number)
+        if session is not None:
+            session.dropped = head["dropped"]
+            ledger = Ledger(**head["ledger"])
+            session.frame_came(Frame(head["position"], head["epoch"], picture, ledger, head["speaking"]))
+
+    def _fail_openings(self) -> None:
+        with self._lock:
+            waiting = list(self._opening.values())
+            self._opening.clear()
+        for answer in waiting:
+            if not answer.done():
+                answer.set_exception(VivifyError("The engine is not running: restart the server."))
