@@ -1,0 +1,142 @@
+"""The `vivify` command. Heavy parts are imported by the command that needs them, so that --help answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from engine.config import DEFAULT_AVATAR, EngineConfig
+from engine.errors import VivifyError
+from engine.types import DEFAULT_LOOK_AHEAD_MS
+
+app = typer.Typer(
+    help="One photograph and a live voice in, a talking face out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+say = Console(stderr=True)  # for people; standard output is for results
+
+AvatarOption = Annotated[str, typer.Option("--avatar", help="A bundled avatar's name or an enrolled folder.")]
+LookAheadOption = Annotated[int, typer.Option("--look-ahead", help="Milliseconds of sound to wait for: 0-120.")]
+SpeechArgument = Annotated[Path, typer.Argument(metavar="SPEECH", help="Any sound file, or a film with sound.")]
+OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The MP4 file to write.")]
+SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
+
+
+@app.command()
+def render(
+    speech: SpeechArgument,
+    out: OutOption,
+    avatar: AvatarOption = DEFAULT_AVATAR,
+    look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
+    size: SizeOption = 512,
+    seed: Annotated[int, typer.Option(help="Seed of blinks and head motion: the same seed, the same film.")] = 0,
+) -> None:
+    """Speak a sound file into an MP4, without a network."""
+    from clients import render as rendering
+
+    with _bar("warming up") as bar:
+        task = bar.add_task("rendering", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        report = rendering.render(speech, out, avatar, look_ahead, size, seed, show)
+    say.print(f"[green]{out}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time")
+    print(rendering.report_json(report))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Beyond 127.0.0.1 a token is demanded.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    avatar: AvatarOption = DEFAULT_AVATAR,
+    size: SizeOption = 512,
+    max_sessions: Annotated[int, typer.Option(help="Sessions at a time; one more gets a polite refusal.")] = 2,
+    token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="Secret that clients must show.")] = None,
+    prove: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.mp4", help="First prove itself: the sample speech, over WebRTC, into this file."),
+    ] = None,
+    once: Annotated[bool, typer.Option(help="With --prove: end after the proof instead of going on serving.")] = False,
+) -> None:
+    """Serve the avatar to browsers over WebRTC."""
+    from clients.serve import serve as run
+
+    asyncio.run(run(host, port, EngineConfig(avatar, size, max_sessions), token, prove, once, say))
+
+
+@app.command()
+def talk(
+    url: Annotated[str, typer.Argument(help="A running server, such as http://127.0.0.1:8080.")],
+    speech: SpeechArgument,
+    out: OutOption,
+    look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
+    avatar: Annotated[str | None, typer.Option(help="One of the server's avatars.")] = None,
+    token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
+) -> None:
+    """Send a sound file as a microphone to a server; record the avatar that comes back."""
+    from clients import talk as talking
+
+    report = asyncio.run(talking.talk(url, speech, out, look_ahead_ms=look_ahead, avatar=avatar, token=token))
+    talking.print_card(report, say)
+
+
+@app.command()
+def enroll(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A portrait: jpg, png, webp...")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="AVATAR_FOLDER")],
+    size: SizeOption = 512,
+) -> None:
+    """Make an avatar from one photograph."""
+    from engine.face import portrait
+
+    with say.status("looking for the face..."):
+        avatar, warnings = portrait.enroll(photo, size=size)
+        avatar.save(out)
+    for warning in warnings:
+        say.print(f"[yellow]note:[/] {warning}")
+    say.print(f"[green]{out}[/] is ready: try 'vivify render SPEECH -o OUT.mp4 --avatar {out}'")
+
+
+@app.command()
+def doctor(port: Annotated[int, typer.Option(min=1, max=65535)] = 8080) -> None:
+    """Look at this machine and say what to do about what is missing."""
+    from clients.doctor import check
+
+    findings = check(port)
+    table = Table("", "what", "found", "what to do", box=None)
+    for f in findings:
+        mark = "[green]ok[/]" if f.ok else ("[red]no[/]" if f.needed else "[yellow]--[/]")
+        table.add_row(mark, f.what, f.found, f.advice)
+    Console().print(table)
+    raise typer.Exit(0 if all(f.ok or not f.needed for f in findings) else 1)
+
+
+def _bar(text: str) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=say
+    )
+
+
+def main() -> None:
+    """Run a command; what goes wrong for a reason is told in one sentence on standard error, with exit code 1."""
+    try:
+        app()
+    except VivifyError as error:
+        say.print(f"[red]vivify:[/] {error}", markup=True, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
