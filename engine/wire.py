@@ -36,7 +36,7 @@ class Wire:
         head_size, payload_size = _SIZES.unpack(sizes)
         if head_size > MAX_HEADER or payload_size > MAX_PAYLOAD:
             raise ValueError(
-                f"a message of {head_size}+{payload_size} bytes came; the limits are {MAX_HEADER}+{MAX_PAYLOAD}"
+                f"{head_size} + {payload_size} bytes came, but at most {MAX_HEADER} + {MAX_PAYLOAD} are taken"
             )
         body = self._reader.read(head_size + payload_size)
         if len(body) < head_size + payload_size:
