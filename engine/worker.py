@@ -31,7 +31,7 @@ from engine.wire import Wire
 OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
 STOP_TIMEOUT_S = 5.0
 
-_REFUSALS = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar, "VivifyError": VivifyError}
+_REFUSALS: dict[str, type[VivifyError]] = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar}
 OnFrame = Callable[[Frame], None]
 OnLost = Callable[[str], None]
 
@@ -207,7 +207,7 @@ class EngineProcess:
                 return
             elif head["event"] == "fatal":
                 self.stop()
-                raise VivifyError(head["error"])
+                raise _REFUSALS.get(head["kind"], VivifyError)(head["error"])
         self.stop()
         raise VivifyError(
             "The engine process ended before it was ready: its own message stands above; try 'vivify doctor'."
@@ -239,7 +239,7 @@ class EngineProcess:
         if head["event"] == "opened" and answer:
             answer.set_result(None)
         elif head["event"] == "refused" and answer:
-            answer.set_exception(_REFUSALS[head["kind"]](head["error"]))
+            answer.set_exception(_REFUSALS.get(head["kind"], VivifyError)(head["error"]))
         elif head["event"] == "lost" and session:
             self.forget(number)
             session.lost(head["error"])

@@ -21,7 +21,7 @@ import torch
 
 from engine import avatars
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
-from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
 from engine.render.renderer import Renderer
@@ -111,8 +111,8 @@ class Worker:
             self._sessions[number] = self._scheduler.open(avatar, head["look_ahead_ms"], head["seed"])
             self._wire.send({"event": "opened", "session": number})
         except VivifyError as error:
-            kind = next((k.__name__ for k in (EngineFull, UnknownAvatar) if isinstance(error, k)), "VivifyError")
-            self._wire.send({"event": "refused", "session": number, "kind": kind, "error": str(error)})
+            refusal = {"event": "refused", "session": number, "kind": type(error).__name__, "error": str(error)}
+            self._wire.send(refusal)
 
     def _push(self, number: int, session: Session, chunk: AudioChunk, now: float) -> None:
         try:
@@ -175,7 +175,7 @@ def main() -> None:
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
     except VivifyError as error:
-        wire.send({"event": "fatal", "error": str(error)})
+        wire.send({"event": "fatal", "kind": type(error).__name__, "error": str(error)})
         sys.exit(1)
     except BrokenPipeError:
         pass  # the parent is gone, and so is the reason to live
