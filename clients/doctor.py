@@ -84,7 +84,7 @@ def _codecs() -> Finding:
 
 
 def _weights() -> Finding:
-    from engine.motion.facial import FacialMotion
+    from engine.motion.facial_motion import FacialMotion
 
     try:
         FacialMotion.load(assets() / "weights" / "facial.safetensors")

@@ -13,7 +13,7 @@ from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
 from engine.errors import EngineFull
 from engine.face.avatar import Avatar
-from engine.motion.facial import FacialMotion
+from engine.motion.facial_motion import FacialMotion
 from engine.motion.idle import IdleMotion
 from engine.paths import assets
 from engine.render.renderer import Renderer

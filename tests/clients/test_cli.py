@@ -1,0 +1,117 @@
+"""The command as a person uses it: films that play, and one sentence for everything that cannot work."""
+
+from __future__ import annotations
+
+import json
+import sys
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from clients import cli
+from engine.paths import assets
+
+pytestmark = pytest.mark.cpu
+
+
+def vivify(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
+    """Run the command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["vivify", *map(str, args)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = 16_000) -> Path:
+    """samples [n, channels] int16."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def tone(seconds: float, rate: int, channels: int) -> np.ndarray:
+    t = np.arange(int(seconds * rate)) / rate
+    wave_form = 8000 * np.sin(2 * np.pi * 220 * t) * (np.sin(2 * np.pi * 3 * t) > 0)
+    return np.repeat(wave_form[:, None], channels, 1).astype("<i2")
+
+
+def durations(film: Path) -> tuple[float, float]:
+    with av.open(str(film)) as file:
+        picture, sound = file.streams.video[0], file.streams.audio[0]
+        pictures = sum(1 for _ in file.decode(picture))
+        assert (picture.average_rate, picture.codec_context.name) == (25, "h264")
+        assert sound.codec_context.name == "aac"
+        assert picture.duration is not None
+        assert sound.duration is not None
+        assert picture.time_base is not None
+        assert sound.time_base is not None
+        assert pictures == round(picture.duration * picture.time_base * 25)
+        return float(picture.duration * picture.time_base), float(sound.duration * sound.time_base)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 6), (16_000, 2)])
+def test_render_takes_any_rate_and_channels_and_the_film_is_as_long_as_the_speech(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: int, channels: int
+) -> None:
+    speech = write_wav(tmp_path / "speech.wav", tone(1.0, rate, channels), rate)
+    film = tmp_path / "deep" / "film.mp4"
+    assert vivify(monkeypatch, "render", speech, "-o", film, "--size", 256) == 0
+    report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert report["frames"] == 25
+    picture, sound = durations(film)
+    assert picture == pytest.approx(1.0, abs=0.001)
+    assert sound == pytest.approx(1.0, abs=0.03)
+    assert [p.name for p in film.parent.iterdir()] == ["film.mp4"], "nothing half-written stays behind"
+
+
+def test_the_same_seed_gives_the_same_film_and_another_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    speech = write_wav(tmp_path / "speech.wav", tone(1.2, 16_000, 1))
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert vivify(monkeypatch, "render", speech, "-o", tmp_path / f"{name}.mp4", "--size", 256, "--seed", seed) == 0
+    a, b, c = ((tmp_path / f"{n}.mp4").read_bytes() for n in "abc")
+    assert a == b
+    assert a != c
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
+    good = assets() / "speech.wav"
+    text = folder / "notes.wav"
+    text.write_text("this is not sound")
+    empty = write_wav(folder / "empty.wav", np.zeros((0, 1), "<i2"))
+    weights = folder / "broken"
+    weights.mkdir()
+    (weights / "avatar.json").write_text("{")
+    out = folder / "out.mp4"
+    return {
+        "no such file": (["render", folder / "none.wav", "-o", out], "none.wav"),
+        "a folder": (["render", folder, "-o", out], str(folder)),
+        "text": (["render", text, "-o", out], "notes.wav"),
+        "no sound in it": (["render", empty, "-o", out], "empty.wav"),
+        "unknown avatar": (["render", good, "-o", out, "--avatar", "nobody"], "neither a bundled avatar"),
+        "broken avatar": (["render", good, "-o", out, "--avatar", weights], "avatar.json"),
+        "odd look-ahead": (["render", good, "-o", out, "--look-ahead", 50], "one of 0, 40, 80, 120 ms"),
+        "odd size": (["render", good, "-o", out, "--size", 500], "picture size"),
+        "nowhere to write": (["render", good, "-o", "/proc/none/out.mp4"], "/proc/none"),
+        "no photo": (["enroll", folder / "none.jpg", "-o", folder / "a"], "none.jpg"),
+    }
+
+
+@pytest.mark.parametrize("case", range(10))
+def test_what_cannot_work_gets_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: int
+) -> None:
+    name, (args, says) = list(bad_inputs(tmp_path).items())[case]
+    assert vivify(monkeypatch, *args) == 1, name
+    told = capsys.readouterr().err
+    assert "vivify:" in told
+    assert says in told.replace("\n", ""), name
+    assert "Traceback" not in told
+    assert not (tmp_path / "out.mp4").exists()
