@@ -1,0 +1,85 @@
+"""Nine articulators of speech, and how they become ARKit's lip blendshapes.
+
+The lip branch of VividTalk eq. 2 does not predict 27 lip blendshapes that mostly move together, but the nine movements
+speech is made of; a fixed matrix spreads them over ARKit's names, the same on the left and the right.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.face.blendshapes import INDEX, NAMES
+
+ARTICULATORS = ("jaw", "close", "pucker", "funnel", "stretch", "lower_down", "upper_up", "roll", "tongue")
+JAW, CLOSE, PUCKER, FUNNEL, STRETCH, LOWER_DOWN, UPPER_UP, ROLL, TONGUE = range(len(ARTICULATORS))
+
+# Which blendshapes an articulator moves, and how far at its full value. Speech keeps jawOpen below about .45 and the
+# lip shapes below about .7; the teacher's scale of 1 is the widest a speaker goes. The tongue stays behind the teeth.
+_SPREAD: dict[int, dict[str, float]] = {
+    JAW: {"jawOpen": 0.58},
+    PUCKER: {"mouthPucker": 0.72},
+    FUNNEL: {"mouthFunnel": 0.65},
+    STRETCH: {
+        **{"mouthStretchLeft": 0.5, "mouthStretchRight": 0.5, "mouthSmileLeft": 0.25, "mouthSmileRight": 0.25},
+        **{"mouthDimpleLeft": 0.12, "mouthDimpleRight": 0.12},
+    },
+    LOWER_DOWN: {"mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0},
+    UPPER_UP: {"mouthUpperUpLeft": 1.0, "mouthUpperUpRight": 1.0},
+    ROLL: {"mouthRollLower": 0.75},
+    CLOSE: {"mouthPressLeft": 0.18, "mouthPressRight": 0.18, "mouthRollUpper": 0.1},
+}
+
+
+def aperture(articulators: Tensor) -> Tensor:
+    """How far the lips are apart, [..., 9] -> [...], in the teacher's units (about .8 for a wide open vowel)."""
+    y = articulators
+    gap = (
+        y[..., JAW] + 0.30 * y[..., LOWER_DOWN] + 0.25 * y[..., UPPER_UP] - 0.15 * y[..., ROLL] - 0.12 * y[..., PUCKER]
+    )
+    return gap.clamp(min=0) * (1 - y[..., CLOSE]).clamp(0, 1)
+
+
+def width(articulators: Tensor) -> Tensor:
+    """How wide the mouth is, [..., 9] -> [...]; 1 is rest."""
+    y = articulators
+    return 1 + 0.22 * y[..., STRETCH] - 0.45 * y[..., PUCKER] - 0.2 * y[..., FUNNEL]
+
+
+def spread_matrix() -> Tensor:
+    """The fixed matrix [9, 52] from articulators to ARKit blendshapes."""
+    matrix = torch.zeros(len(ARTICULATORS), len(NAMES))
+    for articulator, shapes in _SPREAD.items():
+        for name, gain in shapes.items():
+            matrix[articulator, INDEX[name]] = gain
+    return matrix
+
+
+def to_blendshapes(articulators: Tensor, matrix: Tensor) -> Tensor:
+    """Articulators [..., 9] -> ARKit coefficients [..., 52] within [0, 1].
+
+    Closed lips stay together whatever the jaw does: mouthClose = close * jawOpen, and lips that are closing stop
+    pulling apart.
+    """
+    y = articulators.clamp(0, 1)
+    apart = 1 - y[..., CLOSE : CLOSE + 1]
+    lips = torch.cat([y[..., :LOWER_DOWN], y[..., LOWER_DOWN:ROLL] * apart, y[..., ROLL:]], -1)
+    shapes = lips @ matrix
+    jaw_open, mouth_close = INDEX["jawOpen"], INDEX["mouthClose"]
+    sealed = (y[..., CLOSE] * shapes[..., jaw_open])[..., None]
+    return torch.cat([shapes[..., :mouth_close], sealed, shapes[..., mouth_close + 1 :]], -1).clamp(0, 1)
+
+
+def blendshape_aperture(shapes: Tensor) -> Tensor:
+    """`aperture` read back from blendshapes [..., 52] made by `to_blendshapes`: what the picture's lips should do."""
+    i = INDEX
+    gain = {name: value for shapes_of in _SPREAD.values() for name, value in shapes_of.items()}
+
+    def raw(name: str) -> Tensor:
+        return shapes[..., i[name]] / gain[name]
+
+    open_jaw = (shapes[..., i["jawOpen"]] - shapes[..., i["mouthClose"]]) / gain["jawOpen"]
+    lips = 0.30 * raw("mouthLowerDownLeft") + 0.25 * raw("mouthUpperUpLeft")
+    sealed = shapes[..., i["mouthClose"]] / shapes[..., i["jawOpen"]].clamp(min=1e-6)
+    inward = (0.15 * raw("mouthRollLower") + 0.12 * raw("mouthPucker")) * (1 - sealed)
+    return (open_jaw + lips - inward).clamp(min=0)

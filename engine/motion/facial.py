@@ -1,0 +1,143 @@
+"""Facial motion from features: VividTalk's generator (section 3.2, eq. 2-3), autoregressive and streaming.
+
+Time: when the frame with index n has just been pushed, the motion emitted is that of frame ``n - look_ahead``. The
+first ``look_ahead`` emissions of a row belong to frames before its first and are to be discarded.
+
+The learned branches live side by side in `FacialMotionGenerator`, each with its own transformer, cache and past. There
+is one so far, the lips; the other blendshapes and the lip vertices join it without a change for callers of `animate`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engine.motion.articulators import ARTICULATORS, CLOSE, spread_matrix, to_blendshapes
+from engine.motion.branch import MotionBranch
+from engine.motion.closure import ClosureDecoder, closure_score
+from engine.motion.phones import BILABIAL, INDEX, PHONES
+from engine.streaming import State, StreamingModule
+
+IDENTITY = 150  # length of the identity code alpha of the face model
+
+
+@dataclass(frozen=True)
+class FacialConfig:
+    """Sizes of the generator; travels with the weights."""
+
+    features: int = 160
+    dim: int = 160
+    layers: int = 2
+    heads: int = 4
+    context: int = 64  # frames each layer looks back over
+    look_aheads: int = 4  # 0, 40, 80, 120 ms
+    dropout: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class LipEstimate:
+    """What the lip branch says about each step. B rows, T steps."""
+
+    articulators: Tensor  # [B, T, 9], the closure as a probability
+    next_close: Tensor  # [B, T] logit: lips closed one frame later
+    next_labial: Tensor  # [B, T] logit: p, b or m one frame later
+    phones: Tensor  # [B, T, len(PHONES)] logits
+
+
+def read_lips(raw: Tensor) -> LipEstimate:
+    """Name the raw output [B, T, 9 + 2 + len(PHONES)] of the lip branch."""
+    n = len(ARTICULATORS)
+    close = torch.sigmoid(raw[..., CLOSE : CLOSE + 1])
+    articulators = torch.cat([raw[..., :CLOSE], close, raw[..., CLOSE + 1 : n]], -1)
+    return LipEstimate(articulators, raw[..., n], raw[..., n + 1], raw[..., n + 2 :])
+
+
+@dataclass
+class GeneratorState(State):
+    """Its branches and its closure decoder remember for it."""
+
+
+class FacialMotionGenerator(StreamingModule[GeneratorState]):
+    """features [B, k, F] -> ARKit blendshapes [B, k, 52], each branch feeding on its own past output."""
+
+    spread: Tensor
+    bilabial: Tensor
+
+    def __init__(self, config: FacialConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.style = nn.Linear(IDENTITY, config.features, bias=False)  # z_style; zero until identities are learned
+        nn.init.zeros_(self.style.weight)
+        self.lips = MotionBranch(
+            config.features,
+            len(ARTICULATORS),
+            2 + len(PHONES),
+            config.dim,
+            config.layers,
+            config.heads,
+            config.context,
+            config.look_aheads,
+            config.dropout,
+        )
+        self.closure = ClosureDecoder()
+        self.register_buffer("spread", spread_matrix(), persistent=False)
+        self.register_buffer("bilabial", torch.tensor([INDEX[p] for p in BILABIAL]), persistent=False)
+
+    def fresh_state(self, batch_size: int) -> GeneratorState:
+        return GeneratorState(batch_size)
+
+    def z_style(self, identity: Tensor | None, like: Tensor) -> Tensor:
+        """Style embedding [B, F] of identity codes alpha [B, 150]; the mean identity (zeros) when None."""
+        return like.new_zeros(like.shape[0], self.config.features) if identity is None else self.style(identity)
+
+    def animate(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Free-running motion: features [B, k, F], look_ahead [B] int64 in frames, identity [B, 150] or None.
+
+        Returns blendshapes [B, k, 52] within [0, 1].
+        """
+        return to_blendshapes(self.articulate(features, look_ahead, identity, exec_mask), self.spread)
+
+    def articulate(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+        use_past: bool = True,
+    ) -> Tensor:
+        """`animate` before its articulators [B, k, 9] become blendshapes, closures decoded.
+
+        ``use_past=False`` hides the branch's own past from it, to measure what that past is worth.
+        """
+        if not self.is_streaming:
+            with self.streaming(features.shape[0]):
+                return self.articulate(features, look_ahead, identity, exec_mask, use_past)
+        style = self.z_style(identity, features)
+        steps = []
+        for k in range(features.shape[1]):
+            past = self.lips.past() if use_past else torch.zeros_like(self.lips.past())
+            raw = self.lips(features[:, k : k + 1], past, look_ahead, style, exec_mask)
+            self.lips.remember(fed_back(read_lips(raw).articulators), exec_mask)
+            steps.append(raw)
+        lips = read_lips(torch.cat(steps, 1))
+        close = lips.articulators[..., CLOSE]
+        labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)
+        following = closure_score(torch.sigmoid(lips.next_close), torch.sigmoid(lips.next_labial))
+        closed = self.closure(close, closure_score(close, labial), following, exec_mask)
+        return torch.cat([lips.articulators[..., :CLOSE], closed[..., None], lips.articulators[..., CLOSE + 1 :]], -1)
+
+
+def fed_back(articulators: Tensor) -> Tensor:
+    """The past as the next step sees it. The bounds make a runaway impossible, whatever is heard."""
+    return articulators.clamp(-0.2, 1.2)

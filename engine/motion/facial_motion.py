@@ -1,0 +1,89 @@
+"""A voice in, facial motion out: the encoder and the generator together, with their weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.audio.encoder import AudioEncoder
+from engine.errors import VivifyError
+from engine.motion.facial import FacialConfig, FacialMotionGenerator
+from engine.streaming import State, StreamingModule
+
+FORMAT = "vivify-facial-1"
+
+
+@dataclass
+class FacialMotionState(State):
+    """Its encoder and its generator remember for it."""
+
+
+class FacialMotion(StreamingModule[FacialMotionState]):
+    """The streaming model the pipeline calls, batched over sessions::
+
+    model = FacialMotion.load(path)
+    look_ahead = torch.tensor([2])  # frames of 40 ms, one per row
+    with torch.inference_mode(), model.streaming(batch_size=1):
+        features = model.encode(samples)  # [1, 640 * k] -> [1, k, F]
+        shapes = model.animate(features, look_ahead)  # [1, k, 52], frame n - look_ahead once frame n is pushed
+    """
+
+    def __init__(self, config: FacialConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or FacialConfig()
+        self.encoder = AudioEncoder(self.config.features)
+        self.generator = FacialMotionGenerator(self.config)
+
+    def fresh_state(self, batch_size: int) -> FacialMotionState:
+        return FacialMotionState(batch_size)
+
+    def encode(self, samples: Tensor, exec_mask: Tensor | None = None) -> Tensor:
+        """samples [B, 640 * k] float32 at 16 kHz -> features [B, k, F]."""
+        return self.encoder(samples, exec_mask)
+
+    def animate(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+    ) -> Tensor:
+        """features [B, k, F], look_ahead [B] int64 in frames, identity code [B, 150] or None -> [B, k, 52] ARKit."""
+        return self.generator.animate(features, look_ahead, identity, exec_mask)
+
+    @classmethod
+    def load(cls, path: Path) -> FacialMotion:
+        """The model of a weights file, ready for inference. Raises VivifyError for a missing or unfit file."""
+        if not path.is_file():
+            raise VivifyError(
+                f"The facial motion weights were expected at {path}, but there is no such file: reinstall vivify or "
+                "train them with scripts/train_facial."
+            )
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                notes = file.metadata() or {}
+            if notes.get("format") != FORMAT:
+                raise VivifyError(
+                    f"{path} should hold facial motion weights of format {FORMAT}, but says "
+                    f"{notes.get('format', 'nothing')!r}: use the weights that came with this version."
+                )
+            model = cls(FacialConfig(**json.loads(notes["config"])))
+            model.load_state_dict(load_file(str(path)))
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            reason = str(error).splitlines()[0].rstrip(".: ")
+            raise VivifyError(
+                f"{path} should hold facial motion weights, but cannot be used ({reason}): restore the file or train "
+                "it anew with scripts/train_facial."
+            ) from error
+        return model.eval().requires_grad_(False)
+
+    def save(self, path: Path, notes: dict[str, str] | None = None) -> None:
+        """Write weights and config as safetensors. ``notes`` are kept beside them as text."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        metadata = (notes or {}) | {"format": FORMAT, "config": json.dumps(asdict(self.config))}
+        save_file({name: value.contiguous() for name, value in self.state_dict().items()}, str(path), metadata)

@@ -1,0 +1,134 @@
+"""From recordings to what the trainer reads: long augmented streams of log-mel beside the teacher's motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.audio.encoder import MELS_PER_FRAME
+from engine.audio.mel import LogMel
+from engine.motion.articulators import ARTICULATORS
+from engine.motion.phones import SILENCE
+from engine.motion.teacher import articulators, phone_indices
+from engine.training.augment import change_speed, degrade, not_speech
+from engine.training.recording import Phone
+from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
+
+Recording = tuple[FloatArray, list[Phone]]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Streams laid end to end. Frame f of the whole has mel rows 4 f .. 4 f + 3."""
+
+    mel: np.ndarray  # [4 * n, 40] float16
+    motion: np.ndarray  # [n, 9] float16, the teacher's articulators
+    phones: np.ndarray  # [n] uint8
+    starts: np.ndarray  # [streams + 1] first frame of each stream, then n
+
+    def save(self, path: Path) -> None:
+        np.savez(path, mel=self.mel, motion=self.motion, phones=self.phones, starts=self.starts)
+
+    @classmethod
+    def load(cls, path: Path) -> Streams:
+        with np.load(path, allow_pickle=False) as file:
+            return cls(file["mel"], file["motion"], file["phones"], file["starts"])
+
+
+def join(rng: np.random.Generator, recordings: list[Recording], speed: bool = True) -> Recording:
+    """Recordings one after the other with pauses between, and often one before; each at its own speed and level."""
+    parts: list[np.ndarray] = []
+    phones: list[Phone] = []
+    now = 0.0
+    for samples, times in recordings:
+        if speed:
+            samples, times = change_speed(rng, samples, times)
+        pause = np.zeros(int(rng.choice([0.05, 0.3, 0.8, 2.0]) * rng.uniform(0.3, 1.2) * SAMPLE_RATE), np.float32)
+        phones.append((SILENCE, now, now + len(pause) / SAMPLE_RATE))
+        now += len(pause) / SAMPLE_RATE
+        phones += [(p, s + now, e + now) for p, s, e in times]
+        parts += [pause, samples * 10 ** (rng.uniform(-3, 3) / 20)]
+        now += len(samples) / SAMPLE_RATE
+        phones.append((SILENCE, max(now - 0.001, phones[-1][2]), now))
+    frames = sum(map(len, parts)) // SAMPLES_PER_FRAME
+    return np.concatenate(parts)[: frames * SAMPLES_PER_FRAME].astype(np.float32), phones
+
+
+def _mel(samples: np.ndarray, warp: float) -> np.ndarray:
+    with torch.inference_mode():
+        return LogMel(round(warp, 2))(torch.from_numpy(samples)[None])[0].numpy().astype(np.float16)
+
+
+def _streams(make: Callable[[], Recording], count: int, rng: np.random.Generator) -> Streams:
+    mel, motion, phones, starts = [], [], [], [0]
+    for _ in range(count):
+        samples, times = make()
+        frames = len(samples) // SAMPLES_PER_FRAME
+        mel.append(_mel(samples, float(np.clip(rng.normal(1, 0.09), 0.8, 1.22))))
+        motion.append(articulators(times, frames).astype(np.float16))
+        phones.append(phone_indices(times, frames).astype(np.uint8))
+        starts.append(starts[-1] + frames)
+    return Streams(np.concatenate(mel), np.concatenate(motion), np.concatenate(phones), np.array(starts))
+
+
+def speech_streams(recordings: list[Recording], seed: int) -> Streams:
+    """One augmented pass over the recordings, three to a stream."""
+    rng = np.random.default_rng(seed)
+    order = iter([recordings[int(i)] for i in rng.permutation(len(recordings))])
+    babble = [samples for samples, _ in recordings[:40]]
+
+    def make() -> Recording:
+        samples, phones = join(rng, [next(order) for _ in range(3)])
+        return degrade(rng, samples, babble), phones
+
+    return _streams(make, len(recordings) // 3, rng)
+
+
+def silent_streams(minutes: float, seed: int) -> Streams:
+    """Sounds that are not speech, with a mouth that stays shut."""
+    rng = np.random.default_rng(seed)
+
+    def make() -> Recording:
+        return not_speech(rng, 12.0), [(SILENCE, 0.0, 12.0)]
+
+    return _streams(make, int(minutes * 5), rng)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops for one training step: B rows of T frames, each row with its own look-ahead."""
+
+    mel: torch.Tensor  # [B, 4 * T, 40]
+    motion: torch.Tensor  # [B, T + 1, 9] for frames n - look_ahead, and one frame more
+    phones: torch.Tensor  # [B, T + 1]
+    look_ahead: torch.Tensor  # [B] frames
+    valid: torch.Tensor  # [B, T] false where n - look_ahead lies before the stream
+
+
+def draw(rng: np.random.Generator, sources: list[Streams], shares: list[float], rows: int, frames: int) -> Batch:
+    """Random crops; ``shares`` says how often each source is drawn from. One crop in four starts with its stream."""
+    mel = np.zeros((rows, MELS_PER_FRAME * frames, 40), np.float32)
+    motion = np.zeros((rows, frames + 1, len(ARTICULATORS)), np.float32)
+    phones = np.zeros((rows, frames + 1), np.int64)
+    ahead = rng.choice(4, size=rows, p=[0.15, 0.25, 0.4, 0.2])
+    valid = np.zeros((rows, frames), bool)
+    for row in range(rows):
+        source = sources[int(rng.choice(len(sources), p=shares))]
+        stream = int(rng.integers(len(source.starts) - 1))
+        begin, end = int(source.starts[stream]), int(source.starts[stream + 1])
+        first = begin if rng.random() < 0.25 else int(rng.integers(begin, max(begin + 1, end - frames)))
+        count = min(frames, end - first)
+        rows_of_mel = source.mel[MELS_PER_FRAME * first : MELS_PER_FRAME * (first + count)]
+        mel[row, : len(rows_of_mel)] = rows_of_mel
+        mel[row, len(rows_of_mel) :] = mel[row, len(rows_of_mel) - 1] if len(rows_of_mel) else 0
+        target = np.arange(first - ahead[row], first - ahead[row] + frames + 1)
+        inside = (target >= begin) & (target < end)
+        motion[row, inside] = source.motion[target[inside]]
+        phones[row, inside] = source.phones[target[inside]]
+        valid[row] = inside[:-1] | (target[:-1] < begin)
+    tensor = torch.from_numpy
+    return Batch(tensor(mel), tensor(motion), tensor(phones), tensor(ahead), tensor(valid))
