@@ -1,0 +1,120 @@
+"""Enrolment: one photograph in, one avatar out. Slow and done once; a run needs nothing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import VivifyError
+from engine.face import topology as top
+from engine.face.avatar import SIZES, Avatar
+from engine.face.model import FaceModel, face_model, similarity
+from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, snap_to_seam, widen_eyes
+from engine.face.panels import measure_tones, paint_panels
+from engine.face.photo import read_photo
+from engine.face.portrait import Portrait, face_mask, take_portrait
+from engine.face.surround import build_surround
+from engine.types import ByteArray, FloatArray
+
+FLATTEN = 0.75  # depth behind the eye corners is overestimated; left as it is, the cheek smears when the head turns
+STRONG_YAW, TOO_FAR = 25.0, 60.0  # degrees
+
+
+def enroll(photo: Path, size: int = 512, facts: dict[str, str] | None = None) -> tuple[Avatar, tuple[str, ...]]:
+    """The avatar of the one face in ``photo``, ``size`` pixels square, and warnings in words.
+
+    ``facts`` (name, source, licence, consent) go into ``avatar.json``. Raises `VivifyError` with one sentence when the
+    photo cannot be read or holds no single usable face, or when the ``enroll`` extra is missing.
+    """
+    return enroll_picture(read_photo(Path(photo)), size, {"name": Path(photo).stem, **(facts or {})})
+
+
+def enroll_picture(rgb: ByteArray, size: int, facts: dict[str, str]) -> tuple[Avatar, tuple[str, ...]]:
+    """`enroll` for a picture already decoded, RGB [H, W, 3]."""
+    if size not in SIZES:
+        raise VivifyError(f"An avatar is {', '.join(map(str, SIZES))} pixels wide, not {size}: choose one of these.")
+    model = face_model()
+    portrait = take_portrait(rgb, model.triangles, size)
+    told = [*portrait.warnings, *_judge_pose(portrait.landmarks, model)]
+    return build_avatar(portrait, model, facts), tuple(told)
+
+
+def fit_pose(face: FloatArray, model: FaceModel) -> tuple[float, FloatArray, FloatArray]:
+    """Scale, rotation, shift so that pixels = scale * model @ rotation.T + shift."""
+    used = model.pose_weights > 0
+    scale, rotation, shift = similarity(model.neutral[used], face[used], model.pose_weights[used])
+    return scale, rotation.astype(np.float32), shift.astype(np.float32)
+
+
+def _judge_pose(landmarks: FloatArray, model: FaceModel) -> list[str]:
+    rotation = fit_pose(landmarks[: top.VERTICES], model)[1]
+    yaw = float(np.degrees(np.arcsin(np.clip(-rotation[2, 0], -1, 1))))
+    if abs(yaw) > TOO_FAR:
+        raise VivifyError(
+            f"The face is turned {abs(yaw):.0f} degrees to the side: give a photo that looks at the camera."
+        )
+    if abs(yaw) > STRONG_YAW:
+        return [f"The face is turned {abs(yaw):.0f} degrees to the side, so turns to the other side will look rough."]
+    return []
+
+
+def flatten_depth(face: FloatArray, rotation: FloatArray) -> FloatArray:
+    """The part of the face behind the outer eye corners brought nearer along the head's own axis."""
+    corners = face[[top.OUTER_CORNER_RIGHT, top.OUTER_CORNER_LEFT]].mean(0)
+    behind = np.maximum(((face - corners) @ rotation)[:, 2], 0)
+    toward = rotation[:, 2] * np.array([0, 0, 1], np.float32)  # only z: texture coordinates stay
+    return (face - (1 - FLATTEN) * behind[:, None] * toward).astype(np.float32)
+
+
+def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) -> Avatar:
+    """Everything a run needs, out of landmarks and pixels."""
+    size = portrait.image.shape[0]
+    face = widen_eyes(portrait.landmarks[: top.VERTICES])
+    face = flatten_depth(face, fit_pose(face, model)[1])
+    scale, rotation, shift = fit_pose(face, model)
+    opening = lip_opening(face, scale)
+    smiling = opening > OPEN_FROM
+    if smiling:
+        neutral = close_lips(face)
+    else:
+        face = snap_to_seam(face, portrait.image, scale)
+        neutral = face
+    alpha, residual = model.fit_identity(((neutral - shift) @ rotation / scale).astype(np.float32))
+    irises = _irises(portrait.landmarks)
+    panels, edge, tones = paint_panels(portrait.image, face, irises, measure_tones(portrait.image, face), smiling)
+    sheet = build_surround(face, face_mask(face, model.triangles, size), portrait.matte)
+    return Avatar(
+        portrait=portrait.image,
+        matte=np.round(portrait.matte * 255).astype(np.uint8),
+        reference=face,
+        neutral=neutral.astype(np.float32),
+        rotation=rotation,
+        scale=scale,
+        shift=shift,
+        alpha=alpha,
+        residual=residual,
+        smile=opening if smiling else 0.0,
+        pivot=sheet.pivot,
+        around=sheet.points,
+        around_triangles=sheet.triangles,
+        around_head=sheet.head,
+        around_skin=sheet.skin,
+        around_near=sheet.near,
+        around_share=sheet.share,
+        panels=panels,
+        irises=irises,
+        tones=tones,
+        teeth=edge,
+        facts=facts,
+    )
+
+
+def _irises(landmarks: FloatArray) -> FloatArray:
+    """Centre and radius of both irises [2, 3] in pixels."""
+    out = []
+    for ring in (top.IRIS_RIGHT, top.IRIS_LEFT):
+        centre = landmarks[ring[0], :2]
+        radius = np.linalg.norm(landmarks[list(ring[1:]), :2] - centre, axis=1).mean()
+        out.append([*centre, radius])
+    return np.array(out, np.float32)

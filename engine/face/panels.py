@@ -1,0 +1,199 @@
+"""Painted panels beside the portrait: what a photograph does not show, or shows only in part.
+
+The renderer samples one texture: the portrait with its margin, and under it these panels. Two kinds: windows hold the
+portrait's own pixels around a place, one to one, with the hidden part filled in (teeth when they are seen, the white of
+the eyes without the iris, the iris without the lids), so at the portrait's pose they are exact; drawings hold what is
+invented (teeth, gums, tongue), in the portrait's tones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.face import topology as top
+from engine.face.teeth import paint_arch
+from engine.types import ByteArray, FloatArray
+
+MARGIN = 16  # the portrait's side over this is the mirrored margin around it
+SKIN, LIPS, TEETH, CAVITY = range(4)  # rows of Avatar.tones
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+# Panel places for a portrait of 512: x, y, width, height.
+PLACES = {
+    "upper": (0, 0, 192, 96),
+    "lower": (192, 0, 192, 96),
+    "flesh": (384, 0, 96, 96),
+    "white_right": (0, 96, 80, 64),
+    "white_left": (80, 96, 80, 64),
+    "iris_right": (160, 96, 80, 64),
+    "iris_left": (240, 96, 80, 64),
+}
+PANEL_HEIGHT = 160
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a panel lies under the portrait, in pixels of the panels' own picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def cut(self, panels: np.ndarray) -> np.ndarray:
+        """The panel's pixels, as a view."""
+        return panels[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+def place(name: str, size: int) -> Place:
+    """The panel ``name`` of a portrait ``size`` pixels wide."""
+    return Place(*(v * size // 512 for v in PLACES[name]))
+
+
+def window(points: FloatArray, spot: Place) -> tuple[int, int]:
+    """Upper left portrait pixel of a window panel that is centred on ``points`` [N, >= 2]."""
+    low, high = points[:, :2].min(0), points[:, :2].max(0)
+    x, y = np.round(0.5 * (low + high)).astype(int)
+    return int(x - spot.width // 2), int(y - spot.height // 2)
+
+
+def take_window(image: np.ndarray, corner: tuple[int, int], spot: Place) -> np.ndarray:
+    """Copy a window out of the portrait, edges repeated."""
+    rows = np.clip(np.arange(corner[1], corner[1] + spot.height), 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(corner[0], corner[0] + spot.width), 0, image.shape[1] - 1)
+    return image[rows[:, None], columns[None]].astype(np.float32)
+
+
+def polygon(points: FloatArray, corner: tuple[int, int], spot: Place, grow: int = 0) -> np.ndarray:
+    """A window's pixels inside ``points`` [N, 2], grown or shrunk by whole pixels: bool [h, w]."""
+    import cv2
+
+    mask = np.zeros((spot.height, spot.width), np.uint8)
+    local = np.round((points[:, :2] - np.array(corner)) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [local], 1, cv2.LINE_8, 4)
+    if grow:
+        kernel = np.ones((2 * abs(grow) + 1,) * 2, np.uint8)
+        mask = cv2.dilate(mask, kernel) if grow > 0 else cv2.erode(mask, kernel)
+    return np.asarray(mask > 0)
+
+
+def fill(window_pixels: np.ndarray, known: np.ndarray, tall: float = 1.0, soften: float = 1.2) -> np.ndarray:
+    """Unknown pixels take the nearest known colour; ``tall`` > 1 prefers what lies above or below."""
+    import cv2
+    from scipy.spatial import cKDTree
+
+    if known.all() or not known.any():
+        return window_pixels
+    scale = np.array([1.0, tall])  # rows, columns
+    here, there = np.argwhere(~known), np.argwhere(known)
+    near = there[cKDTree(there * scale).query(here * scale)[1]]
+    out = window_pixels.copy()
+    out[here[:, 0], here[:, 1]] = window_pixels[near[:, 0], near[:, 1]]
+    blurred = cv2.GaussianBlur(out, (0, 0), soften)
+    return np.where(known[..., None], out, blurred)
+
+
+def measure_tones(image: ByteArray, face: FloatArray) -> FloatArray:
+    """RGB of skin, lips, teeth and cavity [4, 3]; the last two are derived from the light on the skin."""
+    pixels = image.astype(np.float32)
+
+    def sample(vertices: tuple[int, ...], reach: int) -> np.ndarray:
+        at = np.clip(face[list(vertices), :2].astype(int), reach, image.shape[0] - 1 - reach)
+        spots = [pixels[y - reach : y + reach + 1, x - reach : x + reach + 1].reshape(-1, 3).mean(0) for x, y in at]
+        return np.asarray(np.median(spots, axis=0))
+
+    skin = np.maximum(sample(top.CHEEKS, 2), 4)
+    lips = sample((0, 17, 37, 267, 84, 314), 1)
+    luma = float(skin @ LUMA)
+    teeth = np.clip(luma * 1.04 * (skin / luma) ** 0.45, 0, 238)
+    cavity = skin * np.array([0.15, 0.075, 0.075])
+    return np.stack([skin, lips, teeth, cavity]).astype(np.float32)
+
+
+def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> tuple[np.ndarray | None, FloatArray]:
+    """The panel of upper teeth out of an open smile, and their lower edge [n, 2] in pixels; (None, empty) without."""
+    size = image.shape[0]
+    spot = place("upper", size)
+    inner = face[list(top.LIP_INNER)]
+    corner = window(inner, spot)
+    pixels = take_window(image, corner, spot)
+    mouth = polygon(inner, corner, spot)
+    luma = pixels @ LUMA
+    bright = mouth & (luma > 0.72 * float(tones[SKIN] @ LUMA)) & (pixels[..., 0] - pixels[..., 1] < 0.22 * luma)
+    if mouth.sum() < 80 or bright.sum() < 0.25 * mouth.sum():
+        return None, np.zeros((0, 2), np.float32)
+    columns = np.flatnonzero(bright.sum(0) >= 3)
+    lowest = np.array([np.flatnonzero(bright[:, x]).max() for x in columns], np.float64)
+    kernel = np.hanning(9)[1:-1]
+    padded = np.pad(lowest, 3, mode="edge")
+    lowest = np.convolve(padded, kernel / kernel.sum(), mode="valid")
+    known = polygon(inner, corner, spot, -1) & bright
+    known &= np.arange(spot.height)[:, None] <= np.interp(np.arange(spot.width), columns, lowest) - 0.5
+    panel = fill(pixels, known, tall=3.0)
+    edge = np.c_[columns + corner[0], lowest + corner[1]]
+    return panel, edge.astype(np.float32)
+
+
+def eye_panels(
+    image: ByteArray, loop: FloatArray, iris: FloatArray, size: int, side: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The white without the iris, and the iris without lids, around one eye."""
+    spot = place(f"white_{side}", size)
+    corner = window(loop, spot)
+    pixels = take_window(image, corner, spot)
+    opening = polygon(loop, corner, spot, -1)
+    y, x = np.mgrid[0 : spot.height, 0 : spot.width]
+    dx, dy = x + corner[0] - iris[0], y + corner[1] - iris[1]
+    radius = np.hypot(dx, dy)
+    white = opening & (radius > 1.22 * iris[2])
+    exact = polygon(loop, corner, spot, 1)  # these pixels may show at the portrait's own pose
+    sclera = fill(pixels, white, tall=0.35, soften=1.5) if white.sum() > 12 else pixels
+    sclera = np.where((exact & (radius > 1.12 * iris[2]))[..., None], pixels, sclera)
+    seen = opening & (radius <= 1.25 * iris[2])
+    filled = _round_fill(pixels, seen, dx, dy, radius)
+    filled = np.where((exact & (radius > 0))[..., None], pixels, filled)
+    return sclera, filled
+
+
+def _round_fill(pixels: np.ndarray, seen: np.ndarray, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Hidden parts of an iris from seen ones at the same radius, the nearest angle first."""
+    from scipy.spatial import cKDTree
+
+    if not seen.any():
+        return pixels
+    angle = np.arctan2(np.abs(dy), dx)  # above and below look alike
+    polar = np.stack([radius * 3.0, angle * np.maximum(radius, 1.0)], -1)
+    near = cKDTree(polar[seen]).query(polar[~seen])[1]
+    out = pixels.copy()
+    out[~seen] = pixels[seen][near]
+    return out
+
+
+def paint_panels(
+    image: ByteArray, face: FloatArray, irises: FloatArray, tones: FloatArray, smiling: bool
+) -> tuple[ByteArray, FloatArray, FloatArray]:
+    """All panels [h, w, 3], the own teeth's lower edge [n, 2], and the tones, with the teeth's own when seen."""
+    size = image.shape[0]
+    panels = np.zeros((PANEL_HEIGHT * size // 512, size + 2 * (size // MARGIN), 3), np.float32)
+    upper, edge = own_teeth(image, face, tones) if smiling else (None, np.zeros((0, 2), np.float32))
+    if upper is not None:
+        tones = tones.copy()
+        luma = upper @ LUMA
+        tones[TEETH] = np.median(upper[luma > np.percentile(luma, 50)], axis=0)
+    spots = {name: place(name, size) for name in PLACES}
+    gum = 0.5 * tones[LIPS] * np.array([1.0, 0.8, 0.85]) + 0.3 * tones[SKIN] * np.array([0.95, 0.42, 0.45])
+    spots["upper"].cut(panels)[:] = (
+        upper if upper is not None else paint_arch(spots["upper"].width, spots["upper"].height, tones[TEETH], gum, True)
+    )
+    lower = spots["lower"]
+    lower.cut(panels)[:] = paint_arch(lower.width, lower.height, tones[TEETH], gum, False)
+    flesh = spots["flesh"].cut(panels)
+    flesh[: len(flesh) // 2] = gum
+    flesh[len(flesh) // 2 :] = tones[CAVITY]
+    for side, loop, iris in (("right", top.EYE_RIGHT, irises[0]), ("left", top.EYE_LEFT, irises[1])):
+        white, seen = eye_panels(image, face[list(loop)], iris, size, side)
+        spots[f"white_{side}"].cut(panels)[:] = white
+        spots[f"iris_{side}"].cut(panels)[:] = seen
+    return np.clip(panels + 0.5, 0, 255).astype(np.uint8), edge, tones

@@ -1,0 +1,189 @@
+"""From a photograph to landmarks, crop and person mask. The only file that imports mediapipe, and only when called."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.errors import VivifyError
+from engine.face import topology as top
+from engine.types import ByteArray, FloatArray
+
+FACE_SHARE = 0.45  # forehead to chin, as a share of the crop's side
+SMALLEST_FACE = 60  # pixels from forehead to chin
+RIVAL = 0.8  # a second face this large beside the first makes the choice ambiguous
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A head-and-shoulders crop and what was seen in it."""
+
+    image: ByteArray  # [S, S, 3] RGB
+    landmarks: FloatArray  # [478, 3] pixels of the crop; z in pixels too, smaller is nearer
+    matte: FloatArray  # [S, S] in [0, 1], 1 on the person
+    warnings: tuple[str, ...]
+
+
+def _mediapipe() -> Any:
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import mediapipe
+    except ImportError as missing:
+        raise VivifyError(
+            "Enrolling a photo needs mediapipe, which is not installed: run pip install 'vivify[enroll]'."
+        ) from missing
+    return mediapipe
+
+
+class FaceMesh:
+    """MediaPipe's 478 landmarks of every face in a picture; use as a context manager."""
+
+    def __init__(self, faces: int = 4, confidence: float = 0.3) -> None:
+        self._net = _mediapipe().solutions.face_mesh.FaceMesh(
+            static_image_mode=True, refine_landmarks=True, max_num_faces=faces, min_detection_confidence=confidence
+        )
+
+    def __enter__(self) -> FaceMesh:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._net.close()
+
+    def find(self, rgb: ByteArray) -> list[FloatArray]:
+        """Landmarks [478, 3] in pixels of every face found, the largest first."""
+        height, width = rgb.shape[:2]
+        found = self._net.process(np.ascontiguousarray(rgb)).multi_face_landmarks or []
+        size = np.array([width, height, width], np.float32)
+        faces = [np.array([(p.x, p.y, p.z) for p in f.landmark], np.float32) * size for f in found]
+        # Pixel centres are whole numbers here, while MediaPipe counts from the picture's corner.
+        faces = [f - np.array([0.5, 0.5, 0.0], np.float32) for f in faces]
+        return sorted(faces, key=face_height, reverse=True)
+
+
+def face_height(landmarks: FloatArray) -> float:
+    """Forehead to chin in pixels."""
+    return float(np.linalg.norm(landmarks[top.FOREHEAD] - landmarks[top.CHIN]))
+
+
+def find_faces(net: FaceMesh, rgb: ByteArray) -> list[FloatArray]:
+    """Look at the whole picture, then enlarged, then window by window: small faces hide from the detector."""
+    import cv2
+
+    height, width = rgb.shape[:2]
+    for factor in (1.0, 2.0, 0.5):
+        if max(height, width) * factor > 4000 or min(height, width) * factor < 64:
+            continue
+        scaled = rgb if factor == 1 else cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        faces = net.find(scaled)
+        if faces:
+            return [_rescale(f, factor, 0, 0) for f in faces]
+    for share in (0.6, 0.35):
+        side = int(max(height, width) * share)
+        factor = max(1.0, 512 / side)
+        step = max(side // 2, 1)
+        best: list[FloatArray] = []
+        for y in range(0, max(height - side, 0) + step, step):
+            for x in range(0, max(width - side, 0) + step, step):
+                window = rgb[y : y + side, x : x + side]
+                if min(window.shape[:2]) < 48:
+                    continue
+                window = cv2.resize(window, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+                best += [_rescale(f, factor, x, y) for f in net.find(window)[:1]]
+        if best:
+            return _distinct(best)
+    return []
+
+
+def _rescale(landmarks: FloatArray, factor: float, x: float, y: float) -> FloatArray:
+    out = landmarks.copy()
+    out[:, :2] = (out[:, :2] + 0.5) / factor - 0.5 + np.array([x, y], np.float32)
+    out[:, 2] /= factor
+    return out
+
+
+def _distinct(faces: list[FloatArray]) -> list[FloatArray]:
+    """Overlapping windows see one face more than once."""
+    kept: list[FloatArray] = []
+    for face in sorted(faces, key=face_height, reverse=True):
+        centre = face[:, :2].mean(0)
+        if all(np.linalg.norm(centre - other[:, :2].mean(0)) > 0.5 * face_height(other) for other in kept):
+            kept.append(face)
+    return kept
+
+
+def choose(faces: list[FloatArray]) -> tuple[FloatArray, list[str]]:
+    """The face to enrol and what to tell about it. Raises `VivifyError` for none, a tiny one, or two alike."""
+    if not faces:
+        raise VivifyError("No face was found in the photo: give one where a single face looks towards the camera.")
+    face, told = faces[0], []
+    if len(faces) > 1:
+        if face_height(faces[1]) > RIVAL * face_height(face):
+            raise VivifyError(
+                f"{len(faces)} faces of similar size were found in the photo: crop it to the one that shall speak."
+            )
+        told.append(f"{len(faces)} faces were found; the largest was taken.")
+    if face_height(face) < SMALLEST_FACE:
+        raise VivifyError(
+            f"The face is only {face_height(face):.0f} pixels high, at least {SMALLEST_FACE} are needed: "
+            "give a larger photo."
+        )
+    if face_height(face) < 2 * SMALLEST_FACE:
+        told.append(f"The face is only {face_height(face):.0f} pixels high, so the picture will look soft.")
+    return face, told
+
+
+def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> ByteArray:
+    """Head and shoulders around the face, ``size`` pixels square; mirrored where the photo ends."""
+    import cv2
+
+    ends = landmarks[[top.FOREHEAD, top.CHIN], :2]
+    side = float(np.linalg.norm(ends[0] - ends[1])) / FACE_SHARE
+    factor = size / side
+    centre = ends.mean(0) + np.array([0.0, 0.02 * side], np.float32)
+    middle = (size - 1) / 2
+    matrix = np.array([[factor, 0, middle - factor * centre[0]], [0, factor, middle - factor * centre[1]]])
+    if factor < 1 / 1.3:  # shrinking: blur first, or fine patterns alias
+        rgb = cv2.GaussianBlur(rgb, (0, 0), 0.5 / factor)
+    out = cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(out, np.uint8)
+
+
+def person_matte(rgb: ByteArray, landmarks: FloatArray, triangles: np.ndarray) -> FloatArray:
+    """How much of each pixel is the person [S, S], sharpened along the picture's own edges."""
+    import cv2
+
+    segmentation = _mediapipe().solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
+    with segmentation:
+        mask = np.asarray(segmentation.process(np.ascontiguousarray(rgb)).segmentation_mask, np.float32)
+    if hasattr(cv2, "ximgproc"):
+        mask = cv2.ximgproc.guidedFilter(rgb.astype(np.float32) / 255, mask, 6, 1e-4)
+    mask = np.maximum(mask, cv2.erode(face_mask(landmarks, triangles, rgb.shape[0]), np.ones((3, 3))))
+    return np.clip((mask - 0.15) / 0.7, 0, 1).astype(np.float32)
+
+
+def face_mask(vertices: FloatArray, triangles: np.ndarray, size: int) -> FloatArray:
+    """1 where the projected mesh lies [S, S]."""
+    import cv2
+
+    mask = np.zeros((size, size), np.float32)
+    for corners in vertices[triangles][:, :, :2]:
+        cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), 1.0)
+    return mask
+
+
+def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
+    """Find the face, crop around it, and measure the crop. Raises `VivifyError` with one sentence."""
+    with FaceMesh() as net:
+        face, told = choose(find_faces(net, rgb))
+        image = crop(rgb, face, size)
+        seen = net.find(image)
+    if not seen:
+        raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
+    middle = np.array([size / 2, size / 2], np.float32)
+    landmarks = min(seen, key=lambda f: float(np.linalg.norm(f[: top.VERTICES, :2].mean(0) - middle)))
+    matte = person_matte(image, landmarks[: top.VERTICES], triangles)
+    return Portrait(image, landmarks, matte, tuple(told))

@@ -1,0 +1,46 @@
+"""From the posed scene to RGB: rasterize, find the edges, refine them, paint. Buffers are kept between frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.render.projection import Scene
+from engine.types import ByteArray, FloatArray
+from kernels import cpu, edges
+
+JUMP = 3.0  # texture pixels between neighbours that make an edge
+SPREAD = 2.0  # texture pixels within which an edge pixel's points still agree
+EDGE_SHARE = 0.06  # of all pixels that may be refined; a talking head needs a tenth of it
+
+
+class Compositor:
+    """Paints one scene, frame after frame, into a square of ``size`` pixels."""
+
+    def __init__(self, scene: Scene, size: int) -> None:
+        self._scene = scene
+        self.size = size
+        shape = (size, size)
+        self.depth = np.empty(shape, np.float32)
+        self.which = np.empty(shape, np.int32)
+        self.maps = np.empty((*shape, 3), np.float32)
+        self._slots = np.empty(shape, np.int32)
+        tiles = (size + edges.TILE - 1) // edges.TILE
+        self._tiles = np.empty((tiles, tiles), np.uint8)
+        most = int(EDGE_SHARE * size * size)
+        self._fine_depth = np.empty((most, edges.SAMPLES), np.float32)
+        self._fine_which = np.empty((most, edges.SAMPLES), np.int32)
+        self._fine_maps = np.empty((most, edges.SAMPLES, 3), np.float32)
+
+    def paint(self, vertices: FloatArray, maps: FloatArray, triangles: int, out: ByteArray) -> None:
+        """``vertices`` [V, 3] in pixels of ``out`` [size, size, 3]; the first ``triangles`` of the scene are drawn."""
+        scene = self._scene
+        faces, layers = scene.triangles[:triangles], scene.layers[:triangles]
+        cpu.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
+        most = len(self._fine_depth)
+        count = edges.find_edges(self.which, self.maps, layers, JUMP, self._slots, self._tiles, most)
+        fine = self._fine_depth[:count], self._fine_which[:count], self._fine_maps[:count]
+        if count:
+            edges.supersample(vertices, faces, maps, self._slots, self._tiles, *fine)
+        edges.paint(
+            scene.atlas, scene.offsets, layers, self.which, self.maps, self._slots, fine[1], fine[2], SPREAD, out
+        )

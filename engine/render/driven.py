@@ -1,0 +1,94 @@
+"""The driven face: neutral + expression, lips that do not cross, lids that close (VividTalk eq. 4 and 8).
+
+Everything linear is prepared once per avatar; a frame costs one small matrix product and a few corrections.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX, NAMES
+from engine.face.model import face_model
+from engine.types import FloatArray
+
+UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
+LOWER = np.array(top.LIP_INNER_LOWER[1:-1])
+LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
+LID_FADE = 0.6  # centimetres of skin that follow a lid
+SEAM = 0.035  # centimetres left between lips that the portrait shows apart: their dark line
+
+
+class DrivenFace:
+    """Vertices of the face mesh in portrait pixels for given blendshapes, before the head turns."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        model = face_model()
+        basis = avatar.scale * model.expressions @ avatar.rotation.T  # [52, 468, 3] pixels
+        for side in ("Left", "Right"):
+            basis[INDEX["eyeBlink" + side]] = 0  # lids follow their own rule
+        self._basis = np.ascontiguousarray(basis.reshape(len(NAMES), -1), np.float32)
+        self._neutral = avatar.neutral
+        self._down = np.ascontiguousarray(avatar.rotation[:, 1])  # the head's own downwards, [3]
+        taper = np.sin(np.linspace(0, np.pi, len(UPPER) + 2)[1:-1])
+        self._seam = (SEAM * avatar.scale * taper * (avatar.smile > 0)).astype(np.float32)
+        self._lids = [
+            Lids(top.EYE_RIGHT_UPPER, top.EYE_RIGHT_LOWER, model.neutral),
+            Lids(top.EYE_LEFT_UPPER, top.EYE_LEFT_LOWER, model.neutral),
+        ]
+
+    def __call__(self, beta: FloatArray) -> FloatArray:
+        """Vertices [468, 3] for ARKit coefficients ``beta`` [52]."""
+        face = self._neutral + (beta @ self._basis).reshape(-1, 3)
+        self._part_lips(face)
+        self._lids[0].close(face, float(beta[INDEX["eyeBlinkRight"]]))
+        self._lids[1].close(face, float(beta[INDEX["eyeBlinkLeft"]]))
+        return face
+
+    def _part_lips(self, face: FloatArray) -> None:
+        """Lips that have crossed meet in the middle."""
+        gap = (face[LOWER] - face[UPPER]) @ self._down
+        lack = 0.5 * np.maximum(self._seam - gap, 0)[:, None] * self._down
+        face[LOWER] += lack
+        face[UPPER] -= lack
+
+
+class Lids:
+    """Closing one eye: both rows meet low in the opening, and the skin around follows."""
+
+    def __init__(self, upper: tuple[int, ...], lower: tuple[int, ...], model: FloatArray) -> None:
+        self.upper, self.lower = np.array(upper), np.array(lower)
+        x, y = model[:, 0], model[:, 1]
+        left, right = x[self.upper].min() - 0.5, x[self.upper].max() + 0.5
+        top_line = np.interp(x, x[self.upper], y[self.upper])
+        low_line = np.interp(x, x[self.lower], y[self.lower])
+        within = (x >= left) & (x <= right)
+        # Beyond the corners the pull fades out sideways instead of ending.
+        beyond = np.maximum(np.maximum(x[self.upper].min() - x, x - x[self.upper].max()), 0)
+        side = np.exp(-((beyond / 0.3) ** 2)) * within
+        above = np.exp(-(((top_line - y) / LID_FADE) ** 2)) * (y <= top_line) * side
+        below = np.exp(-(((y - low_line) / LID_FADE) ** 2)) * (y > low_line) * side
+        rows = np.r_[self.upper, self.lower]
+        above[rows] = below[rows] = 0
+        self.skin_above, self.skin_below = np.flatnonzero(above > 0.01), np.flatnonzero(below > 0.01)
+        self._pull_above = _between(x[self.skin_above], x[self.upper]) * above[self.skin_above, None]
+        self._pull_below = _between(x[self.skin_below], x[self.lower]) * below[self.skin_below, None]
+
+    def close(self, face: FloatArray, amount: float) -> None:
+        """Move ``face`` [468, 3] in place; 0 leaves it untouched, 1 closes."""
+        if amount <= 0:
+            return
+        amount = min(amount, 1.0)
+        goal = (1 - LID_REST) * face[self.upper] + LID_REST * face[self.lower]
+        down, up = amount * (goal - face[self.upper]), amount * (goal - face[self.lower])
+        face[self.skin_above] += self._pull_above @ down
+        face[self.skin_below] += self._pull_below @ up
+        face[self.upper] += down
+        face[self.lower[1:-1]] += up[1:-1]
+
+
+def _between(x: np.ndarray, knots: np.ndarray) -> FloatArray:
+    """Linear interpolation as a matrix [len(x), len(knots)]; ends are repeated."""
+    identity = np.eye(len(knots))
+    return np.stack([np.interp(x, knots, row) for row in identity], 1).astype(np.float32)

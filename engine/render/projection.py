@@ -1,0 +1,76 @@
+"""The scene as one mesh, and its projection: reference coordinates and NCC through the rasterizer (VividTalk 3.3).
+
+Order of the vertices: face (468), surroundings, then the parts behind the skin (eyes, mouth). Every triangle belongs
+to a layer; a layer says where in the texture its coordinates count from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.model import face_model
+from engine.face.panels import MARGIN
+from engine.render.parts import Part
+from engine.types import FloatArray
+
+PORTRAIT = 0  # the layer of skin and surroundings
+
+
+def ncc() -> FloatArray:
+    """Normalized Coordinate Code of the mean face [468, 3]: each axis from 0 to 1 (eq. 9)."""
+    mean = face_model().neutral
+    low, high = mean.min(0), mean.max(0)
+    return np.asarray((mean - low) / (high - low), np.float32)
+
+
+def skin_triangles() -> np.ndarray:
+    """The face's triangles without those that cover mouth and eyes [n, 3]."""
+    triangles = face_model().triangles
+    holes = [np.isin(triangles, ring).all(1) for ring in (top.LIP_INNER, top.EYE_RIGHT, top.EYE_LEFT)]
+    return np.asarray(triangles[~np.any(holes, axis=0)])
+
+
+class Scene:
+    """What never changes between frames: triangles, layers, texture and where vertices sample it."""
+
+    def __init__(self, avatar: Avatar, parts: list[Part]) -> None:
+        size = avatar.size
+        margin = size // MARGIN
+        front = np.vstack([avatar.reference[:, :2], avatar.around[:, :2]])
+        limit = size - 1 + margin
+        texture = [np.clip(front, -margin, limit)]
+        triangles = [skin_triangles(), avatar.around_triangles]
+        layers = [np.full(len(triangles[0]) + len(triangles[1]), PORTRAIT)]
+        offsets = [(margin, margin)]
+        backs = [np.zeros(len(front))]
+        count = len(front)
+        for number, part in enumerate(parts, start=1):
+            triangles.append(part.triangles + count)
+            texture.append(part.texture)
+            layers.append(np.full(len(part.triangles), number))
+            offsets.append((part.offset_x, part.offset_y + size + 2 * margin))
+            backs.append(np.full(len(part.points), part.back))
+            count += len(part.points)
+        self.triangles = np.ascontiguousarray(np.vstack(triangles), np.int32)  # [F, 3]
+        self.layers = np.concatenate(layers).astype(np.int32)  # [F]
+        self.offsets = np.array(offsets, np.float32)  # [L, 2]
+        self.back = np.concatenate(backs).astype(np.float32)  # [V]
+        self.maps = np.ones((count, 3), np.float32)  # [V, 3] texture x, y, brightness
+        self.maps[:, :2] = np.vstack(texture)
+        padded = np.pad(avatar.portrait, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        self.atlas = np.ascontiguousarray(np.vstack([padded, avatar.panels]))  # [h, w, 3] uint8
+
+
+def projection_texture(face: FloatArray, portrait: np.ndarray, size: int) -> FloatArray:
+    """PT = PT_in M + PT_out (1 - M) (eq. 10): NCC on the face, the portrait around it; [size, size, 3] in [0, 1]."""
+    from kernels import cpu
+
+    depth = np.empty((size, size), np.float32)
+    which = np.empty((size, size), np.int32)
+    inner = np.empty((size, size, 3), np.float32)
+    vertices = np.ascontiguousarray(face, np.float32)
+    cpu.rasterize(vertices, np.ascontiguousarray(face_model().triangles), ncc(), depth, which, inner)
+    mask = (which >= 0)[..., None]
+    return np.where(mask, inner, portrait.astype(np.float32) / 255).astype(np.float32)

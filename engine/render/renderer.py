@@ -1,0 +1,109 @@
+"""The picture of one avatar for one motion: driven mesh, outside field, eyes, mouth, paint."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.errors import VivifyError
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX, NAMES
+from engine.render.compositor import Compositor
+from engine.render.dense_motion import HeadTurn, OuterField
+from engine.render.driven import DrivenFace
+from engine.render.eyes import Eye
+from engine.render.mouth import Mouth
+from engine.render.projection import Scene, projection_texture
+from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
+
+LID_SLIDE = 0.75  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
+NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
+
+
+class Renderer:
+    """Renders one avatar. The avatar is shared and never written; buffers are this renderer's own.
+
+    Not for two threads at once; one renderer per session costs about 15 MB at 512 x 512.
+    """
+
+    def __init__(self, avatar: Avatar, size: int = 512) -> None:
+        if not 64 <= size <= 2048:
+            raise VivifyError(f"A picture of 64 to 2048 pixels was expected, not {size}: choose a size such as 512.")
+        self.avatar = avatar
+        self.size = size
+        self._drive = DrivenFace(avatar)
+        self._field = OuterField(avatar)
+        self._eyes = [Eye(avatar, "right"), Eye(avatar, "left")]
+        self._mouth = Mouth(avatar)
+        parts = [part for eye in self._eyes for part in (eye.white, eye.iris)]
+        scene = Scene(avatar, parts + self._mouth.parts)
+        self._scene = scene
+        self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
+        self._compositor = Compositor(scene, size)
+        self._rings = [
+            (INDEX["eyeBlinkRight"], list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
+            (INDEX["eyeBlinkLeft"], list(top.EYE_LEFT_UPPER[1:-1]), list(top.EYE_LEFT_RING)),
+        ]
+
+    def warm_up(self) -> None:
+        """Compile (or load from the cache) what a frame needs; the first call on a machine takes some seconds."""
+        beta = np.zeros(len(NAMES), np.float32)
+        beta[INDEX["jawOpen"]] = 0.3
+        self.render(Motion(0, beta, np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))
+
+    def render(self, motion: Motion, out: ByteArray | None = None) -> ByteArray:
+        """RGB uint8 [size, size, 3] of ``motion``, written to ``out`` when given (C-contiguous, same shape)."""
+        beta = _check(motion)
+        if out is None:
+            out = np.empty((self.size, self.size, 3), np.uint8)
+        face = self._drive(beta)
+        turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
+        inside, shade = self._mouth.pose(beta, face)
+        behind = [
+            self._eyes[0].white.points,
+            self._eyes[0].look(beta),
+            self._eyes[1].white.points,
+            self._eyes[1].look(beta),
+        ]
+        around = self._field(face, turn)
+        head = turn(np.concatenate([face, *behind, inside]))
+        vertices = np.concatenate([head[: top.VERTICES], around, head[top.VERTICES :]])
+        vertices[:, 2] += self._scene.back
+        maps = self._scene.maps.copy()
+        maps[len(maps) - len(shade) :, 2] = shade
+        self._slide_lids(maps, beta)
+        factor = self.size / self.avatar.size
+        if factor != 1:
+            vertices[:, :2] = (vertices[:, :2] + 0.5) * factor - 0.5
+        gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
+        count = len(self._scene.triangles) if gap > NOTHING else self._without_mouth
+        self._compositor.paint(np.ascontiguousarray(vertices, np.float32), maps, count, out)
+        return out
+
+    def driven_mesh(self, motion: Motion) -> FloatArray:
+        """The posed face [468, 3] in pixels of the portrait (eq. 4 and 8)."""
+        return HeadTurn(self.avatar, motion.rotation, motion.translation)(self._drive(_check(motion)))
+
+    def projection_texture(self, motion: Motion) -> FloatArray:
+        """PT of eq. 10 for ``motion``: NCC on the driven face, the portrait around it; [S, S, 3] in [0, 1]."""
+        return projection_texture(self.driven_mesh(motion), self.avatar.portrait, self.avatar.size)
+
+    def _slide_lids(self, maps: FloatArray, beta: FloatArray) -> None:
+        reference = self.avatar.reference
+        for index, row, ring in self._rings:
+            amount = min(float(beta[index]), 1.0)
+            if amount > 0:
+                maps[row, :2] += amount * LID_SLIDE * (reference[ring] - reference[row])[:, :2]
+
+
+def _check(motion: Motion) -> FloatArray:
+    beta = np.asarray(motion.blendshapes, np.float32)
+    if beta.shape != (len(NAMES),):
+        raise ValueError(f"Motion.blendshapes was expected to have shape ({len(NAMES)},), but came as {beta.shape}.")
+    return np.clip(np.nan_to_num(beta), -1, 1.5)
+
+
+def still(position: int = 0) -> Motion:
+    """The motion in which nothing moves, at frame-aligned ``position``."""
+    position -= position % SAMPLES_PER_FRAME
+    return Motion(position, np.zeros(len(NAMES), np.float32), np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
