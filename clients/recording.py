@@ -1,0 +1,182 @@
+"""What came back: sound and pictures with their time stamps, tied to the server's timeline and made a film."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+
+from clients.microphone import Microphone
+from engine.errors import VivifyError
+from engine.types import FRAMES_PER_SECOND, FloatArray
+from webrtc.playout import FRAME
+from webrtc.tracks import VIDEO_RATE
+from webrtc.voice import PIECE, RATIO, VOICE_RATE, PcmArray
+
+MATCH_S = 20  # of the speech, at most, are searched for in the sound
+LEAST_MATCH = 0.3  # correlation below which the voice that came back is not the speech
+QUALITY = "18"  # x264 constant rate factor
+
+
+@dataclass(slots=True)
+class Picture:
+    """Where a received picture lies in the spool file, and when it came."""
+
+    pts: int  # 90 kHz, from the first picture on
+    arrival: float
+    offset: int
+    index: int = 0  # on the timeline, 48 kHz; set by `Recording.tie`
+
+
+class Recording:
+    """Pictures go to an unnamed temporary file, sound to memory. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Picture] = []
+        self.size = 0
+        self.last = 0.0  # monotonic time of the last thing that came
+        self._sounds: list[tuple[int, float, PcmArray]] = []  # pts, arrival, samples
+        self._sound_origin = 0
+
+    def __enter__(self) -> Recording:
+        self._spool = tempfile.TemporaryFile()  # closed by __exit__
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._spool.close()
+
+    def add_picture(self, frame: av.VideoFrame) -> None:
+        if frame.width != frame.height:
+            return
+        self.size = self.size or frame.width
+        if frame.width != self.size:
+            return
+        planes = frame.to_ndarray(format="yuv420p")
+        self.last = time.monotonic()
+        self.pictures.append(Picture(frame.pts or 0, self.last, self._spool.tell()))
+        self._spool.write(planes.tobytes())
+
+    def add_sound(self, frame: av.AudioFrame) -> None:
+        stereo = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
+        self.last = time.monotonic()
+        self._sounds.append((frame.pts or 0, self.last, stereo[:, 0].astype(np.int16)))
+
+    def tie(self, mapping: dict[str, Any]) -> None:
+        """Put everything on the server's timeline, see ``mapping`` in protocol.md."""
+        self._sound_origin = int(mapping["sound"])
+        for picture in self.pictures:
+            picture.index = int(mapping["picture"]) + picture.pts * VOICE_RATE // VIDEO_RATE
+
+    def sound(self) -> tuple[int, PcmArray]:
+        """All sound in one piece [n] int16 and the timeline index of its first sample; what is missing is 0."""
+        if not self._sounds:
+            return 0, np.zeros(0, np.int16)
+        last_pts, _, last = self._sounds[-1]
+        joined = np.zeros(last_pts + len(last), np.int16)
+        for pts, _, pcm in self._sounds:
+            joined[pts : pts + len(pcm)] = pcm
+        return self._sound_origin, joined
+
+    def picture(self, picture: Picture) -> np.ndarray:
+        """Its planes, yuv420p [H * 3 // 2, W] uint8."""
+        count = self.size * self.size * 3 // 2
+        self._spool.seek(picture.offset)
+        return np.frombuffer(self._spool.read(count), np.uint8).reshape(-1, self.size)
+
+    def av_offset_ms(self) -> float:
+        """Median lateness of pictures minus that of the sound of the same instant, as they came."""
+        pictures = [p.arrival - p.index / VOICE_RATE for p in self.pictures]
+        sounds = [arrival - (pts + self._sound_origin) / VOICE_RATE for pts, arrival, _ in self._sounds]
+        return 1000 * float(np.median(pictures) - np.median(sounds))
+
+
+def find_speech(recording: Recording, microphone: Microphone) -> tuple[int, float]:
+    """The timeline index at which the speech's first sample plays, and how well it matches (0..1).
+
+    Raises VivifyError when the voice that came back is not the one that was sent. A silent file cannot be found: its
+    place is taken from the delay.
+    """
+    origin, sound = recording.sound()
+    needle = _thin(microphone.voice[: MATCH_S * VOICE_RATE])
+    hay = _thin(sound.astype(np.float32) / 32768)
+    if float(np.abs(needle).max()) < 1e-3:
+        first = recording.pictures[0]
+        return int(first.index + (microphone.captured(0) - first.arrival) * VOICE_RATE), 1.0
+    size = 1 << int(np.ceil(np.log2(len(hay) + len(needle))))
+    products = np.fft.irfft(np.fft.rfft(hay, size) * np.conj(np.fft.rfft(needle, size)), size)
+    lag = int(np.argmax(products[: max(len(hay) - len(needle) // 2, 1)]))
+    found = hay[lag : lag + len(needle)]
+    scale = float(np.linalg.norm(found) * np.linalg.norm(needle[: len(found)]))
+    match = float(found @ needle[: len(found)]) / scale if scale else 0.0
+    if match < LEAST_MATCH:
+        raise VivifyError(
+            f"The voice that came back was expected to be the speech, but they match only {100 * match:.0f} %: "
+            "the connection may be too poor."
+        )
+    return origin + RATIO * lag, match
+
+
+def write_film(recording: Recording, start: int, samples: int, out: Path) -> tuple[int, int]:
+    """Write frames and sound of ``samples`` from timeline index ``start`` on: H.264 at 25 fps and AAC.
+
+    The film begins at the frame boundary nearest to ``start``, so that every picture stands exactly on its sound.
+    A missing picture repeats the one before. Returns the frames written and how many of them were repeats.
+    """
+    first = round(start / FRAME)
+    count = -(-samples // FRAME)
+    by_index = {round(p.index / FRAME): p for p in recording.pictures}
+    origin, sound = recording.sound()
+    begin = first * FRAME - origin
+    cut = np.zeros(count * FRAME, np.int16)
+    part = sound[max(begin, 0) : max(begin + len(cut), 0)]
+    cut[max(-begin, 0) : max(-begin, 0) + len(part)] = part
+    earlier = [p for p in recording.pictures if p.index <= first * FRAME]
+    current = earlier[-1] if earlier else recording.pictures[0]
+    order, repeated = [], 0
+    for k in range(first, first + count):
+        repeated += k not in by_index
+        current = by_index.get(k, current)
+        order.append(current)
+    _mux(recording, order, cut, out)
+    return count, repeated
+
+
+def _mux(recording: Recording, order: list[Picture], sound: PcmArray, out: Path) -> None:
+    partial = out.with_name(f".{out.name}.partial.mp4")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(partial), "w") as film:
+            video = film.add_stream("libx264", rate=FRAMES_PER_SECOND)
+            video.width = video.height = recording.size
+            video.pix_fmt = "yuv420p"
+            video.options = {"crf": QUALITY, "preset": "veryfast"}
+            audio = film.add_stream("aac", rate=VOICE_RATE, layout="mono")
+            for k, picture in enumerate(order):
+                frame = av.VideoFrame.from_ndarray(recording.picture(picture), format="yuv420p")
+                frame.pts, frame.time_base = k, Fraction(1, FRAMES_PER_SECOND)
+                film.mux(video.encode(frame))
+                for n in range(k * FRAME, (k + 1) * FRAME, PIECE):
+                    piece = av.AudioFrame.from_ndarray(sound[np.newaxis, n : n + PIECE], format="s16", layout="mono")
+                    piece.sample_rate, piece.pts, piece.time_base = VOICE_RATE, n, Fraction(1, VOICE_RATE)
+                    film.mux(audio.encode(piece))
+            film.mux(video.encode(None))
+            film.mux(audio.encode(None))
+        os.replace(partial, out)
+    except OSError as error:
+        raise VivifyError(f"'{out}' cannot be written ({error.strerror or error}): choose another place.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _thin(samples: FloatArray) -> FloatArray:
+    """Every third sample of the smoothed sound: 16 kHz is plenty to find speech."""
+    smooth = np.convolve(samples, np.full(RATIO, 1 / RATIO, np.float32), "same")
+    return smooth[::RATIO].astype(np.float32)

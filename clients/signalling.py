@@ -1,0 +1,158 @@
+"""Connects to a Vivify server: the offer over HTTP, sound and pictures over WebRTC, figures over the data channel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+
+from clients.microphone import Microphone
+from clients.recording import Recording
+from engine.errors import VivifyError
+from webrtc.config import CODECS
+from webrtc.transport import no_servers, tune_aiortc
+
+HTTP_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 15.0
+PING_EVERY_S = 2.0
+
+
+class TalkError(VivifyError):
+    """The server, or the way to it, failed."""
+
+
+class Connection:
+    """One session with a server. ``lost`` tells why it ended, while it should not have."""
+
+    def __init__(self, microphone: Microphone, recording: Recording, codec: str | None = None) -> None:
+        tune_aiortc()
+        self.hello: dict[str, Any] | None = None
+        self.mapping: dict[str, Any] | None = None
+        self.stats: dict[str, Any] | None = None
+        self.lost: str | None = None
+        self._microphone = microphone
+        self._recording = recording
+        self._greeted = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pc = RTCPeerConnection(no_servers())
+        self._pc.addTrack(microphone)
+        video = self._pc.addTransceiver("video", direction="recvonly")
+        if codec is not None:
+            video.setCodecPreferences(_only(codec))
+        self._channel = self._pc.createDataChannel("control")
+        self._channel.on("message", self._on_message)
+        self._pc.on("track", self._on_track)
+        self._pc.on("connectionstatechange", self._on_state)
+
+    async def open(self, url: str, look_ahead_ms: int, avatar: str | None, token: str | None) -> None:
+        """Negotiate, and start the microphone once the server has greeted. Raises TalkError."""
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        offer = {
+            "sdp": self._pc.localDescription.sdp,
+            "type": "offer",
+            "look_ahead_ms": look_ahead_ms,
+            "avatar": avatar,
+        }
+        answer = await asyncio.to_thread(_post, url, offer, token)
+        await self._pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._greeted.wait()
+        except TimeoutError:
+            raise TalkError(
+                f"The server answered, but no connection came about within {CONNECT_TIMEOUT_S:.0f} s: "
+                "UDP between here and there may be blocked."
+            ) from None
+        if self.lost is not None:
+            raise TalkError(f"The connection was lost at its start: {self.lost}")
+        self._microphone.start()
+        self._spawn(self._ping())
+
+    async def close(self) -> None:
+        self._pc.remove_all_listeners("connectionstatechange")
+        for task in self._tasks:
+            task.cancel()
+        await self._pc.close()
+
+    def _on_message(self, message: str | bytes) -> None:
+        body = json.loads(message)
+        kind = body.get("type")
+        if kind == "hello":
+            self.hello = body
+            self._greeted.set()
+        elif kind == "mapping":
+            self.mapping = body
+        elif kind == "stats":
+            self.stats = body
+        elif kind == "bye":
+            self._end(body.get("reason") or "the server ended it.")
+
+    def _on_state(self) -> None:
+        if self._pc.connectionState in ("failed", "closed"):
+            self._end(f"the connection is {self._pc.connectionState}.")
+
+    def _end(self, reason: str) -> None:
+        self.lost = self.lost or reason
+        self._greeted.set()
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        self._spawn(self._receive(track))
+
+    async def _receive(self, track: MediaStreamTrack) -> None:
+        add: Any = self._recording.add_picture if track.kind == "video" else self._recording.add_sound
+        try:
+            while True:
+                add(await track.recv())
+        except MediaStreamError:
+            pass  # the other side ended; `lost` or the stall tells
+
+    async def _ping(self) -> None:
+        """Tell the server that someone is here, whatever the sound does."""
+        while self._channel.readyState == "open":
+            self._channel.send('{"type":"ping"}')
+            await asyncio.sleep(PING_EVERY_S)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _only(codec: str) -> list[Any]:
+    if codec not in CODECS:
+        raise TalkError(f"The codec was expected to be one of {', '.join(CODECS)}, but '{codec}' was given.")
+    known = RTCRtpReceiver.getCapabilities("video")
+    assert known is not None
+    return [c for c in known.codecs if c.mimeType in (f"video/{codec}", "video/rtx")]
+
+
+def _post(url: str, body: dict[str, Any], token: str | None) -> dict[str, Any]:
+    """Send the offer. Raises TalkError with the server's own sentence, or with what kept us from reaching it."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise TalkError(f"A server's URL such as http://127.0.0.1:8080 was expected, but '{url}' was given.")
+    request = urllib.request.Request(url.rstrip("/") + "/api/session", json.dumps(body).encode(), method="POST")
+    request.add_header("Content-Type", "application/json")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as response:
+            return dict(json.load(response))
+    except urllib.error.HTTPError as error:
+        raise TalkError(_sentence(url, error)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise TalkError(f"The server at {url} cannot be reached ({reason}): is 'vivify serve' running?") from None
+
+
+def _sentence(url: str, error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(error)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"The server at {url} was expected to open a session, but answered {error.code}: is it a Vivify server?"

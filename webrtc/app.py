@@ -1,0 +1,195 @@
+"""The HTTP side: signalling, the page and its pictures. Every refusal is JSON ``{"error": one sentence}``."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from engine import avatars
+from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.paths import assets
+from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
+from webrtc.service import EngineDown, Service
+
+PAGE = Path(__file__).resolve().parent.parent / "clients" / "web"
+MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
+RETRY_AFTER_S = 10
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+class BadRequest(VivifyError):
+    """A request that is not what the protocol says; ``status`` is its HTTP code."""
+
+    def __init__(self, sentence: str, status: int = 400) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application over a running service; it owns nothing and can be mounted anywhere."""
+    app = FastAPI(title="Vivify", docs_url=None, redoc_url=None)
+    app.middleware("http")(_guard(service))
+    app.add_exception_handler(VivifyError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse_http)
+
+    @app.post("/api/session", status_code=201)
+    async def open_session(request: Request) -> JSONResponse:
+        """Answer an offer: ``{sdp, type, avatar?, look_ahead_ms?}`` -> ``{sdp, type, session, ...}``."""
+        offer, avatar, look_ahead_ms = _read_offer(await _body(request))
+        peer, answer = await service.open(offer, avatar, look_ahead_ms)
+        return JSONResponse(
+            {"sdp": answer, "type": "answer", "session": peer.name, "avatar": peer.avatar, "codec": peer.codec},
+            201,
+            {"Location": f"/api/session/{peer.name}"},
+        )
+
+    @app.delete("/api/session/{name}", status_code=204)
+    async def close_session(name: str) -> Response:
+        if not await service.close(name):
+            raise BadRequest("There is no session of that name: it may have ended already.", 404)
+        return Response(status_code=204)
+
+    @app.get("/api/avatars")
+    async def list_avatars() -> dict[str, Any]:
+        return {
+            "avatars": service.engine.avatars(),
+            "default": service.engine.default_avatar,
+            "look_aheads_ms": list(LOOK_AHEADS_MS),
+            "default_look_ahead_ms": DEFAULT_LOOK_AHEAD_MS,
+        }
+
+    @app.get("/api/avatars/{name}/portrait")
+    async def portrait(name: str) -> FileResponse:
+        return FileResponse(_portrait(service, name), media_type="image/png")
+
+    @app.get("/api/sample")
+    async def sample() -> FileResponse:
+        return FileResponse(assets() / "speech.wav", media_type="audio/wav")
+
+    @app.get("/healthz")
+    async def health() -> JSONResponse:
+        alive = service.engine.alive
+        body = {"ok": alive, "sessions": len(service.peers), "max_sessions": service.config.engine.max_sessions}
+        return JSONResponse(body, 200 if alive else 503)
+
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+Next = Callable[[Request], Awaitable[Response]]
+
+
+def _guard(service: Service) -> Callable[[Request, Next], Awaitable[Response]]:
+    """Host and token before every request, security headers after it."""
+    config = service.config
+
+    async def guard(request: Request, call_next: Next) -> Response:
+        if config.loopback and not _local_name(request.headers.get("host", "")):
+            response: Response = _error("This server answers only to localhost: open http://127.0.0.1.", 421)
+        elif request.url.path.startswith("/api/") and not _admitted(request, config.token):
+            response = _error("A valid token was expected: add ?token=... to the page's address.", 401)
+            response.headers["WWW-Authenticate"] = "Bearer"
+        else:
+            response = await call_next(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return guard
+
+
+def _local_name(host: str) -> bool:
+    """Held against DNS rebinding: a foreign page's name for 127.0.0.1 is not ours."""
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name in ("127.0.0.1", "localhost", "[::1]") or name.startswith("127.")
+
+
+def _admitted(request: Request, token: str | None) -> bool:
+    if token is None:
+        return True
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        shown = request.query_params.get("token", "")
+    return hmac.compare_digest(shown.encode(), token.encode())
+
+
+async def _body(request: Request) -> bytes:
+    """The request's body, refused as soon as it is too long."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise BadRequest("The body was expected to be application/json.", 415)
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            raise BadRequest(f"The body was expected to hold at most {MAX_BODY} bytes, but more came.", 413)
+    return bytes(body)
+
+
+def _read_offer(body: bytes) -> tuple[str, str | None, int]:
+    """SDP, avatar and look-ahead of a request. Raises BadRequest."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body was expected to be JSON, but it cannot be read.") from None
+    if not isinstance(fields, dict):
+        raise BadRequest("The body was expected to be a JSON object with sdp and type.")
+    sdp, avatar = fields.get("sdp"), fields.get("avatar")
+    look_ahead_ms = fields.get("look_ahead_ms", DEFAULT_LOOK_AHEAD_MS)
+    if not isinstance(sdp, str) or not sdp.strip() or fields.get("type") != "offer":
+        raise BadRequest("The body was expected to hold an offer: sdp as text, and type 'offer'.")
+    if avatar is not None and not isinstance(avatar, str):
+        raise BadRequest("The avatar was expected to be a name.")
+    if type(look_ahead_ms) is not int or look_ahead_ms not in LOOK_AHEADS_MS:
+        choices = ", ".join(map(str, LOOK_AHEADS_MS))
+        raise BadRequest(f"look_ahead_ms was expected to be one of {choices}.")
+    return sdp, avatar or None, look_ahead_ms
+
+
+def _portrait(service: Service, name: str) -> Path:
+    """The portrait of an avatar; a name is looked up, it never becomes a path."""
+    if name not in service.engine.avatars():
+        raise UnknownAvatar("There is no avatar of that name here.")
+    table = avatars.installed()
+    if name in table:
+        return table[name] / "portrait.png"
+    return avatars.resolve(service.config.engine.avatar)[1] / "portrait.png"
+
+
+def _error(sentence: str, status: int) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status)
+
+
+async def _refuse(_: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, EngineFull | EngineDown):
+        response = _error(str(error), 503)
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return response
+    if isinstance(error, UnknownAvatar):
+        return _error(str(error), 404)
+    return _error(str(error), getattr(error, "status", 400))
+
+
+async def _refuse_http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": f"{error.detail}."}, error.status_code, error.headers)

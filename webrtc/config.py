@@ -1,0 +1,52 @@
+"""What a server is told at its start."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from engine.config import EngineConfig
+from engine.errors import VivifyError
+
+CODECS = ("VP8", "H264")
+SHORTEST_TOKEN = 16
+
+
+def is_loopback(host: str) -> bool:
+    """True for names and addresses that only this machine can reach."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where to listen, who may come in, and the engine behind. Raises VivifyError for what cannot be.
+
+    ``codec`` is the server's preference among those an offer holds; None leaves the choice to the offer's order.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080  # 0: any free one
+    token: str | None = None
+    codec: str | None = None
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        if self.codec is not None and self.codec not in CODECS:
+            raise VivifyError(f"The codec must be one of {', '.join(CODECS)}, but '{self.codec}' was given.")
+        if self.token is not None and len(self.token) < SHORTEST_TOKEN:
+            raise VivifyError(
+                f"A token must have at least {SHORTEST_TOKEN} characters, but {len(self.token)} were given: "
+                "make one with 'openssl rand -hex 16'."
+            )
+        if self.token is None and not is_loopback(self.host):
+            raise VivifyError(
+                f"Listening on {self.host} lets others in and therefore needs a token, but none was given: "
+                "add --token (or VIVIFY_TOKEN), or listen on 127.0.0.1."
+            )
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback(self.host)

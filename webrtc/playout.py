@@ -1,0 +1,218 @@
+"""The shared playout clock: when each sound and each picture leaves, so that one instant leaves together.
+
+A sample that came is due to leave ``delay`` later: the engine's structural delay (look-ahead and one frame) plus a
+margin for compute, jitter and encoding. The voice line delays the sound by exactly that; pictures are released
+against the same clock. All times are monotonic seconds handed in by the caller: no clock is read here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from engine.clock import structural_delay_ms
+from engine.types import SAMPLES_PER_FRAME, Frame
+from webrtc.voice import PIECE, RATIO, VOICE_RATE, PcmArray, VoiceLine
+
+FRAME = RATIO * SAMPLES_PER_FRAME  # 1920 samples of 48 kHz
+FRAME_S = FRAME / VOICE_RATE  # 0.040
+PIECE_S = PIECE / VOICE_RATE  # 0.020
+OPUS_DELAY = 312  # samples by which an Opus encoder delays its sound: it leaves that much earlier
+MARGIN_S = 0.040  # at the start; then as the pictures' measured lateness asks
+MIN_MARGIN_S, MAX_MARGIN_S = 0.030, 0.200
+SLACK_S = 0.006  # what 95 in 100 pictures should have to spare
+MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sender's: inaudible
+GUARD_S = 0.030  # with less than this ahead of the reader, missing voice is replaced by silence
+ABSENT_S = 0.300  # without voice for so long, the clock runs on silence as if it came in time
+LATE_LIMIT_S = 0.080  # a picture later than this is dropped...
+HOLD_LIMIT_S = 0.200  # ...unless none left for so long
+PICTURE_QUEUE = 64  # pictures waiting for their time (a held-up voice brings them early); the oldest are dropped
+
+
+class PaceClock:
+    """Turns a timeline index into the monotonic time at which it leaves, and steers gently towards an aim."""
+
+    def __init__(self, origin: float) -> None:
+        self._origin = origin
+        self._steered = origin
+
+    def time_of(self, index: float) -> float:
+        return self._origin + index / VOICE_RATE
+
+    def steer(self, error: float, now: float) -> None:
+        """Move the leaving times by ``error`` seconds, at most `MAX_SLEW` of the time since the last call."""
+        limit = MAX_SLEW * min(max(now - self._steered, 0.0), 0.1)
+        self._steered = now
+        self._origin += min(max(error, -limit), limit)
+
+
+class Headroom:
+    """How far ahead of its leaving the voice arrives: the best of the last packets, so that jitter does not count."""
+
+    WINDOW = 100  # packets, 2 s
+    ENOUGH = 25  # packets before it is believed
+
+    def __init__(self) -> None:
+        self._values: deque[float] = deque(maxlen=self.WINDOW)
+
+    def add(self, value: float) -> None:
+        self._values.append(value)
+
+    def forget(self) -> None:
+        self._values.clear()
+
+    @property
+    def best(self) -> float | None:
+        return max(self._values) if len(self._values) >= self.ENOUGH else None
+
+
+class Margin:
+    """Time beyond the structural delay, grown when pictures come late and shrunk again when they do not."""
+
+    WINDOW = 75  # pictures, 3 s
+
+    def __init__(self) -> None:
+        self.seconds = MARGIN_S
+        self._slack: deque[float] = deque(maxlen=self.WINDOW)
+
+    def note(self, slack: float) -> None:
+        """``slack``: seconds a picture was early (late if negative)."""
+        self._slack.append(slack)
+        if len(self._slack) < self.WINDOW:
+            return
+        spare = float(np.percentile(np.fromiter(self._slack, float), 5)) - SLACK_S
+        if spare < 0:
+            self.seconds = min(self.seconds + min(-spare, 0.020), MAX_MARGIN_S)
+            self._slack.clear()
+        elif spare > 0.010:
+            self.seconds = max(self.seconds - 0.002, MIN_MARGIN_S)
+            self._slack.clear()
+
+
+class Playout:
+    """One peer's voice line and pictures on one clock.
+
+    Sound: `voice` takes packets, `idle` keeps the clock running without them, `next_sound` gives 20 ms pieces.
+    Pictures: `picture` takes frames, `next_picture` gives the newest that is due. `line.chunks()` feeds the engine.
+    """
+
+    def __init__(self, look_ahead_ms: int, now: float) -> None:
+        self.line = VoiceLine()
+        self.margin = Margin()
+        self.structural = structural_delay_ms(look_ahead_ms) / 1000
+        self.clock = PaceClock(now + self.delay)
+        self.encode_s = 0.005  # measured by the video track; pictures leave their queue that much earlier
+        self.epoch = 0
+        self.shown = 0  # pictures that left
+        self.dropped = 0  # pictures that came and never left
+        self.first_picture: int | None = None  # index of the first and the last picture that left
+        self.last_picture = -1
+        self.voice_start: int | None = None  # timeline index of the first sample the sender sent
+        self._headroom = Headroom()
+        self._pictures: deque[Frame] = deque()
+        self._last_voice = -np.inf
+        self._last_shown = now
+
+    def restart(self, now: float) -> None:
+        """Let the first piece, which has not left yet, be due one delay from ``now``."""
+        self.clock = PaceClock(now + self.delay)
+        self._last_shown = now
+
+    @property
+    def delay(self) -> float:
+        """The aim: seconds from a sample's coming to its leaving."""
+        return self.structural + self.margin.seconds
+
+    @property
+    def measured_delay(self) -> float | None:
+        """The same as it was over the last packets; None while there are too few."""
+        return self._headroom.best
+
+    def voice(self, pts: int, pcm: PcmArray, now: float) -> None:
+        """A packet came: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
+        best = self._headroom.best
+        error = 0.0 if best is None else self.delay - best
+        moved = self.line.accept(pts, pcm, round(error * VOICE_RATE))
+        if self.voice_start is None:
+            self.voice_start = self.line.written - len(pcm)
+        self._last_voice = now
+        if moved:
+            self._headroom.forget()
+        else:
+            self._headroom.add(self.clock.time_of(self.line.written) - now)
+            self.clock.steer(error, now)
+
+    def idle(self, now: float) -> None:
+        """Write silence where voice is missing: at once without a sender, at the last moment within a voice."""
+        absent = now - self._last_voice > ABSENT_S
+        ahead = self.delay - PIECE_S if absent else GUARD_S
+        missing = ahead - (self.clock.time_of(self.line.written) - now)
+        if missing > 0:
+            self.line.pad(PIECE * int(np.ceil(missing / PIECE_S)))
+            self._headroom.forget()
+
+    def sound_due(self) -> float:
+        """When the next piece of sound leaves; its sound is that of the picture leaving at ``time_of`` its index."""
+        return self.clock.time_of(self.line.read - OPUS_DELAY)
+
+    def next_sound(self, now: float) -> tuple[int, PcmArray]:
+        """The next piece: its timeline index and [960] int16. Call it when `sound_due` has come."""
+        self.idle(now)
+        index = self.line.read
+        return index, self.line.take(PIECE)
+
+    def picture(self, frame: Frame, now: float) -> None:
+        """A frame came from the engine. One of an older epoch is dropped."""
+        if frame.epoch != self.epoch:
+            self.dropped += 1
+            return
+        best = self._headroom.best
+        owed = 0.0 if best is None else max(self.delay - best, 0.0)  # asked for already, not reached yet
+        self.margin.note(self._release(frame) + owed - now)
+        if len(self._pictures) == PICTURE_QUEUE:
+            self._pictures.popleft()
+            self.dropped += 1
+        self._pictures.append(frame)
+
+    def next_picture(self, now: float) -> tuple[Frame | None, float]:
+        """The newest picture that is due, and the seconds to wait before asking again (for ever: infinity)."""
+        while len(self._pictures) > 1 and self._release(self._pictures[1]) <= now:
+            self._pictures.popleft()
+            self.dropped += 1
+        if not self._pictures:
+            return None, np.inf
+        wait = self._release(self._pictures[0]) - now
+        if wait > 0:
+            return None, wait
+        frame = self._pictures.popleft()
+        if -wait > LATE_LIMIT_S and now - self._last_shown < HOLD_LIMIT_S:
+            self.dropped += 1
+            return None, 0.0
+        self._note_shown(frame, now)
+        return frame, 0.0
+
+    def clear(self, epoch: int) -> None:
+        """Barge-in: sound and pictures of before ``epoch`` do not leave any more."""
+        self.epoch = epoch
+        self.dropped += len(self._pictures)
+        self._pictures.clear()
+        self.line.mute()
+
+    @property
+    def held(self) -> int:
+        """Frame times in which the last picture stood still, since the first one left."""
+        if self.first_picture is None:
+            return 0
+        return self.last_picture - self.first_picture + 1 - self.shown
+
+    def _release(self, frame: Frame) -> float:
+        return self.clock.time_of(RATIO * frame.position) - self.encode_s
+
+    def _note_shown(self, frame: Frame, now: float) -> None:
+        index = frame.position // SAMPLES_PER_FRAME
+        if self.first_picture is None:
+            self.first_picture = index
+        self.last_picture = index
+        self._last_shown = now
+        self.shown += 1

@@ -1,0 +1,119 @@
+"""Starts the engine and listens: the whole service in one call."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+
+from engine.errors import VivifyError
+from engine.worker import EngineProcess
+from webrtc.app import create_app
+from webrtc.config import ServerConfig
+from webrtc.service import Service
+from webrtc.transport import tune_aiortc
+
+GRACE_S = 3  # for requests in flight when the server stops
+AfterStart = Callable[[str], Awaitable[bool]]  # gets the server's URL; False ends the service
+
+
+async def serve(
+    config: ServerConfig,
+    on_progress: Callable[[str], None] | None = None,
+    after_start: AfterStart | None = None,
+) -> None:
+    """Serve until interrupted, or until ``after_start`` says so.
+
+    The port is taken first and the engine warmed up before the first request is answered. ``after_start`` runs
+    beside the server once it answers: what it raises ends the service and is raised here.
+    Raises VivifyError when the port is in use or the engine cannot start.
+    """
+    with listen(config.host, config.port) as sock:
+        engine = EngineProcess(config.engine)
+        try:
+            await asyncio.to_thread(engine.start, on_progress)
+            await _run(Service(engine, config), sock, after_start)
+        finally:
+            await asyncio.to_thread(engine.stop)
+
+
+def run_server(config: ServerConfig, on_progress: Callable[[str], None] | None = None) -> None:
+    """`serve` on a loop of its own (uvloop where there is one)."""
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(config, on_progress))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed; None means asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises VivifyError when the port is in use or the address is not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise VivifyError(f"Port {port} on {host} is already in use: choose another with --port.") from None
+        raise VivifyError(f"Listening on {host}, port {port}, failed ({error.strerror}): check --host.") from None
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """Where a client of this machine finds the server."""
+    host, port = sock.getsockname()[:2]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+    return f"http://{name}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, with an event for the moment it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+async def _run(service: Service, sock: socket.socket, after_start: AfterStart | None) -> None:
+    tune_aiortc()
+    settings = uvicorn.Config(
+        create_app(service), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="off"
+    )
+    server = _Server(settings)
+    serving = asyncio.create_task(server.serve([sock]))
+    try:
+        await server.ready.wait()
+        if after_start is not None:
+            await _beside(serving, after_start(url_of(sock)), server)
+        await serving
+    finally:
+        await service.close_all()
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _beside(serving: asyncio.Task[None], work: Awaitable[bool], server: uvicorn.Server) -> None:
+    """Run ``work`` while the server runs; the first of them to end decides."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({serving, task}, return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    elif not await task:
+        server.should_exit = True

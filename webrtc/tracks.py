@@ -1,0 +1,117 @@
+"""The avatar's voice and face as aiortc tracks, both paced by one `Playout`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError, MediaStreamTrack
+from av import AudioFrame, VideoFrame
+
+from engine.metrics import LatencyWindow
+from engine.types import SAMPLE_RATE, Frame
+from webrtc.playout import Playout
+from webrtc.voice import RATIO, VOICE_RATE
+
+VIDEO_RATE = 90_000  # Hz, RTP's clock for pictures
+ENCODE_WEIGHT = 0.1  # of a new measurement in the running mean
+LONGEST_ENCODE_S = 0.040  # a stall is not an encoder's time: what is longer counts as this
+VOICE_TIME_BASE = Fraction(1, VOICE_RATE)
+
+
+class SoundTrack(MediaStreamTrack):
+    """The voice, 20 ms at a time, when the playout says so. ``on_piece`` is called with every piece's index."""
+
+    kind = "audio"
+
+    def __init__(self, playout: Playout, started: asyncio.Event, on_piece: Callable[[int], None]) -> None:
+        super().__init__()
+        self._playout = playout
+        self._started = started
+        self._on_piece = on_piece
+        self.late_s = 0.0  # how much later than due the last piece left
+
+    async def recv(self) -> AudioFrame:
+        await self._started.wait()
+        due = self._playout.sound_due()
+        await asyncio.sleep(max(due - time.monotonic(), 0.0))
+        if self.readyState != "live":
+            raise MediaStreamError
+        now = time.monotonic()
+        self.late_s = now - due
+        index, pcm = self._playout.next_sound(now)
+        self._on_piece(index)
+        frame = AudioFrame.from_ndarray(pcm[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate = VOICE_RATE
+        frame.pts = index
+        frame.time_base = VOICE_TIME_BASE
+        return frame
+
+
+class PictureTrack(MediaStreamTrack):
+    """The face: the newest picture that is due, as yuv420p. ``on_shown`` is called with every one that leaves.
+
+    aiortc asks for the next picture when the last one is encoded and sent: the time between is the encoder's, and
+    the playout releases pictures earlier by its mean. ``latency`` gets that time, and the A/V offset at sending
+    (positive: the picture left later than its sound).
+    """
+
+    kind = "video"
+
+    def __init__(
+        self,
+        playout: Playout,
+        started: asyncio.Event,
+        sound: SoundTrack,
+        latency: LatencyWindow,
+        on_shown: Callable[[Frame], None],
+    ) -> None:
+        super().__init__()
+        self._playout = playout
+        self._started = started
+        self._sound = sound
+        self._latency = latency
+        self._on_shown = on_shown
+        self._arrived = asyncio.Event()
+        self._encoding: tuple[Frame, float] | None = None  # the picture handed out, and when
+
+    def arrived(self) -> None:
+        """A picture came from the engine: look again."""
+        self._arrived.set()
+
+    async def recv(self) -> VideoFrame:
+        self._note_sent(time.monotonic())
+        await self._started.wait()
+        frame = await self._next()
+        picture = VideoFrame.from_ndarray(frame.picture, format="yuv420p")
+        picture.pts = frame.position * VIDEO_RATE // SAMPLE_RATE
+        picture.time_base = VIDEO_TIME_BASE
+        self._on_shown(frame)
+        self._encoding = frame, time.monotonic()
+        return picture
+
+    async def _next(self) -> Frame:
+        while True:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._arrived.clear()
+            frame, wait = self._playout.next_picture(time.monotonic())
+            if frame is not None:
+                return frame
+            try:
+                async with asyncio.timeout(wait if np.isfinite(wait) else None):
+                    await self._arrived.wait()
+            except TimeoutError:
+                pass
+
+    def _note_sent(self, now: float) -> None:
+        if self._encoding is None:
+            return
+        (frame, handed_out), self._encoding = self._encoding, None
+        spent = now - handed_out
+        self._playout.encode_s += ENCODE_WEIGHT * (min(spent, LONGEST_ENCODE_S) - self._playout.encode_s)
+        late = now - self._playout.clock.time_of(RATIO * frame.position)
+        self._latency.add(encode=1000 * spent, av_offset=1000 * (late - self._sound.late_s))
