@@ -61,10 +61,9 @@ class Peer:
         self._closing = False
         self._heard = self._opened = time.monotonic()  # the last sign of life; the start
         self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
-        self._first_sound: int | None = None
         self._mapping_told = False
         self._speaking = False
-        self._sound = SoundTrack(self._playout, self._started, self._on_piece)
+        self._sound = SoundTrack(self._playout, self._started, self._feed)
         self._picture = PictureTrack(self._playout, self._started, self._sound, self.latency, self._on_shown)
         self._pc.on("track", self._on_track)
         self._pc.on("datachannel", self._on_channel)
@@ -234,11 +233,6 @@ class Peer:
             for chunk in self._playout.line.chunks():
                 self._session.push_audio(chunk)
 
-    def _on_piece(self, index: int) -> None:
-        if self._first_sound is None:
-            self._first_sound = index
-        self._feed()
-
     def _from_engine(self, frame: Frame) -> None:  # on the engine's reader thread
         self._loop.call_soon_threadsafe(self._on_frame, frame)
 
@@ -258,9 +252,9 @@ class Peer:
     def _on_shown(self, frame: Frame) -> None:
         self._shown.append(time.monotonic())
         self._speaking = frame.speaking
-        if not self._mapping_told and self._first_sound is not None:
+        if not self._mapping_told and self._sound.first is not None:
             self._mapping_told = True
-            sound = self._first_sound - OPUS_DELAY
+            sound = self._sound.first - OPUS_DELAY
             self._tell({"type": "mapping", "rate": VOICE_RATE, "sound": sound, "picture": RATIO * frame.position})
 
     def _clear(self) -> None:

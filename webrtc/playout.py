@@ -52,6 +52,7 @@ class Headroom:
 
     WINDOW = 100  # packets, 2 s
     ENOUGH = 25  # packets before it is believed
+    LONGEST_MOVE_S = 1.0
 
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=self.WINDOW)
@@ -59,8 +60,12 @@ class Headroom:
     def add(self, value: float) -> None:
         self._values.append(value)
 
-    def forget(self) -> None:
-        self._values.clear()
+    def move(self, seconds: float) -> None:
+        """Everything leaves later by ``seconds`` from now on; after a jump the past tells nothing."""
+        if abs(seconds) > self.LONGEST_MOVE_S:
+            self._values.clear()
+        elif seconds:
+            self._values = deque((value + seconds for value in self._values), self.WINDOW)
 
     @property
     def best(self) -> float | None:
@@ -108,7 +113,6 @@ class Playout:
         self.dropped = 0  # pictures that came and never left
         self.first_picture: int | None = None  # index of the first and the last picture that left
         self.last_picture = -1
-        self.voice_start: int | None = None  # timeline index of the first sample the sender sent
         self._headroom = Headroom()
         self._pictures: deque[Frame] = deque()
         self._last_voice = -np.inf
@@ -133,24 +137,18 @@ class Playout:
         """A packet came: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
         best = self._headroom.best
         error = 0.0 if best is None else self.delay - best
-        moved = self.line.accept(pts, pcm, round(error * VOICE_RATE))
-        if self.voice_start is None:
-            self.voice_start = self.line.written - len(pcm)
+        self._headroom.move(self.line.accept(pts, pcm, round(error * VOICE_RATE)) / VOICE_RATE)
+        self._headroom.add(self.clock.time_of(self.line.written) - now)
+        self.clock.steer(error, now)
         self._last_voice = now
-        if moved:
-            self._headroom.forget()
-        else:
-            self._headroom.add(self.clock.time_of(self.line.written) - now)
-            self.clock.steer(error, now)
 
     def idle(self, now: float) -> None:
         """Write silence where voice is missing: at once without a sender, at the last moment within a voice."""
         absent = now - self._last_voice > ABSENT_S
-        ahead = self.delay - PIECE_S if absent else GUARD_S
+        ahead = self.delay - PIECE_S / 2 if absent else GUARD_S
         missing = ahead - (self.clock.time_of(self.line.written) - now)
         if missing > 0:
             self.line.pad(PIECE * int(np.ceil(missing / PIECE_S)))
-            self._headroom.forget()
 
     def sound_due(self) -> float:
         """When the next piece of sound leaves; its sound is that of the picture leaving at ``time_of`` its index."""

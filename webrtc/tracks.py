@@ -13,7 +13,7 @@ from av import AudioFrame, VideoFrame
 
 from engine.metrics import LatencyWindow
 from engine.types import SAMPLE_RATE, Frame
-from webrtc.playout import Playout
+from webrtc.playout import PIECE_S, Playout
 from webrtc.voice import RATIO, VOICE_RATE
 
 VIDEO_RATE = 90_000  # Hz, RTP's clock for pictures
@@ -23,32 +23,43 @@ VOICE_TIME_BASE = Fraction(1, VOICE_RATE)
 
 
 class SoundTrack(MediaStreamTrack):
-    """The voice, 20 ms at a time, when the playout says so. ``on_piece`` is called with every piece's index."""
+    """The voice, 20 ms at a time, when the playout says so. ``on_sound`` is called when there may be sound to feed."""
 
     kind = "audio"
 
-    def __init__(self, playout: Playout, started: asyncio.Event, on_piece: Callable[[int], None]) -> None:
+    def __init__(self, playout: Playout, started: asyncio.Event, on_sound: Callable[[], None]) -> None:
         super().__init__()
         self._playout = playout
         self._started = started
-        self._on_piece = on_piece
+        self._on_sound = on_sound
+        self.first: int | None = None  # index of the first piece that left
         self.late_s = 0.0  # how much later than due the last piece left
 
     async def recv(self) -> AudioFrame:
         await self._started.wait()
-        due = self._playout.sound_due()
-        await asyncio.sleep(max(due - time.monotonic(), 0.0))
-        if self.readyState != "live":
-            raise MediaStreamError
+        due = await self._due()
         now = time.monotonic()
         self.late_s = now - due
         index, pcm = self._playout.next_sound(now)
-        self._on_piece(index)
+        self.first = index if self.first is None else self.first
+        self._on_sound()
         frame = AudioFrame.from_ndarray(pcm[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = VOICE_RATE
         frame.pts = index
         frame.time_base = VOICE_TIME_BASE
         return frame
+
+    async def _due(self) -> float:
+        """Wait for the next piece's time and return it; until then the clock runs on, with voice or without."""
+        while True:
+            if self.readyState != "live":
+                raise MediaStreamError
+            due, now = self._playout.sound_due(), time.monotonic()
+            if due <= now:
+                return due
+            self._playout.idle(now)
+            self._on_sound()
+            await asyncio.sleep(min(due - now, PIECE_S))
 
 
 class PictureTrack(MediaStreamTrack):

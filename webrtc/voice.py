@@ -79,29 +79,26 @@ class VoiceLine:
         """True when the newest pieces were silent for long enough to lengthen or shorten the silence."""
         return self._silent_run >= SILENT_RUN
 
-    def accept(self, pts: int, pcm: PcmArray, correction: int = 0) -> bool:
+    def accept(self, pts: int, pcm: PcmArray, correction: int = 0) -> int:
         """Write a packet: ``pcm`` [n] int16, whose first sample the sender calls ``pts``.
 
         ``correction`` is what the delay lacks, in samples: in silence, a packet is left out where it is at most
-        minus the packet's length, and as much silence put in where it is at least that. Returns whether the timeline
-        moved against the sender's time stamps.
+        minus the packet's length, and as much silence put in where it is at least that. Returns by how many samples
+        the timeline moved against the sender's time stamps: everything later leaves that much later.
         """
         self._note_silence(pcm)
         moved = self._place(pts, len(pcm))
+        self.received += len(pcm)
         if self.room < len(pcm):
             self.refused += len(pcm)
-            self._shift -= len(pcm)  # type: ignore[operator]  # set by _place
-            return True
-        self.received += len(pcm)
+            return moved + self._move(-len(pcm))
         if self.in_silence and correction <= -len(pcm):
             self.shed += len(pcm)
-            self._shift -= len(pcm)  # type: ignore[operator]
-            return True
+            return moved + self._move(-len(pcm))
         self._write(pcm)
         if self.in_silence and correction >= len(pcm):
             self.pad(len(pcm))
-            self._shift += len(pcm)  # type: ignore[operator]
-            return True
+            return moved + self._move(len(pcm))
         return moved
 
     def pad(self, samples: int) -> None:
@@ -127,18 +124,22 @@ class VoiceLine:
         out, self._chunks = self._chunks, []
         return out
 
-    def _place(self, pts: int, length: int) -> bool:
-        """Make the packet fall on the end of the timeline, filling a hole; True if the shift changed."""
+    def _place(self, pts: int, length: int) -> int:
+        """Make the packet fall on the end of the timeline, filling a hole; returns how far the time stamps moved."""
         if self._shift is None:
             self._shift = self.written - pts
-            return True
+            return 0
         gap = pts + self._shift - self.written
         if 0 <= gap <= min(MAX_GAP, self.room - length):
             self.lost += gap
             self._write(np.zeros(gap, np.int16))
-            return False
-        self._shift -= gap
-        return True
+            return 0
+        return self._move(-gap)
+
+    def _move(self, samples: int) -> int:
+        assert self._shift is not None
+        self._shift += samples
+        return samples
 
     def _note_silence(self, pcm: PcmArray) -> None:
         level = float(np.sqrt(np.mean(np.square(pcm, dtype=np.float64)))) / 32768 if len(pcm) else 0.0
