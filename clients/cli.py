@@ -70,8 +70,12 @@ def serve(
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
     from clients.serve import serve as run
+    from webrtc.server import loop_factory
 
-    asyncio.run(run(host, port, EngineConfig(avatar, size, max_sessions), token, prove, once, say))
+    engine = EngineConfig(avatar, size, max_sessions)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        proven = runner.run(run(host, port, engine, token, prove, once, say))
+    raise typer.Exit(0 if proven else 1)
 
 
 @app.command()
@@ -97,10 +101,10 @@ def enroll(
     size: SizeOption = 512,
 ) -> None:
     """Make an avatar from one photograph."""
-    from engine.face import portrait
+    from engine.face import enrolment
 
     with say.status("looking for the face..."):
-        avatar, warnings = portrait.enroll(photo, size=size)
+        avatar, warnings = enrolment.enroll(photo, size=size)
         avatar.save(out)
     for warning in warnings:
         say.print(f"[yellow]note:[/] {warning}")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from engine.audio.files import read_speech, read_voice
+from engine.audio.files import read_speech
 from engine.face.avatar import Avatar
 
-from clients.mp4 import Mp4Writer
+from clients.mp4 import AUDIO_RATE, Mp4Writer
 from engine import avatars
 from engine.clock import frame_count, look_ahead_frames
 from engine.config import EngineConfig
@@ -66,7 +66,7 @@ def render(
                 window.add(features=ledger.features_ms, motion=ledger.motion_ms, render=ledger.render_ms)
                 if on_frame:
                     on_frame(file.pictures, total)
-        file.sound(read_voice(speech))
+        file.sound(read_speech(speech, AUDIO_RATE))
     spent = time.perf_counter() - began
     seconds = total * SAMPLES_PER_FRAME / 16_000
     return RenderReport(total, seconds, round(seconds / spent, 2), window.summary())
