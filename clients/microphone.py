@@ -26,7 +26,7 @@ class Microphone(MediaStreamTrack):
         super().__init__()
         self.voice = voice
         self._lead_in = round(lead_in_s * VOICE_RATE)
-        self._pcm: PcmArray = np.round(32767 * voice).astype(np.int16)
+        self.pcm: PcmArray = np.round(32767 * voice).astype(np.int16)
         self._sent = 0
         self._began: float | None = None
         self._started = asyncio.Event()
@@ -63,7 +63,7 @@ class Microphone(MediaStreamTrack):
     def _piece(self) -> PcmArray:
         first = self._sent - self._lead_in
         piece = np.zeros(PIECE, np.int16)
-        part = self._pcm[max(first, 0) : max(first + PIECE, 0)]
+        part = self.pcm[max(first, 0) : max(first + PIECE, 0)]
         offset = max(-first, 0) if first < 0 else 0
         piece[offset : offset + len(part)] = part
         return piece

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,15 +13,15 @@ import av
 import numpy as np
 
 from clients.microphone import Microphone
+from clients.mp4 import Mp4Writer
 from engine.errors import VivifyError
-from engine.types import FRAMES_PER_SECOND, FloatArray
+from engine.types import ByteArray, FloatArray
 from webrtc.playout import FRAME
 from webrtc.tracks import VIDEO_RATE
-from webrtc.voice import PIECE, RATIO, VOICE_RATE, PcmArray
+from webrtc.voice import RATIO, VOICE_RATE, Decimator, PcmArray
 
 MATCH_S = 20  # of the speech, at most, are searched for in the sound
 LEAST_MATCH = 0.3  # correlation below which the voice that came back is not the speech
-QUALITY = "18"  # x264 constant rate factor
 
 
 @dataclass(slots=True)
@@ -85,7 +83,7 @@ class Recording:
             joined[pts : pts + len(pcm)] = pcm
         return self._sound_origin, joined
 
-    def picture(self, picture: Picture) -> np.ndarray:
+    def picture(self, picture: Picture) -> ByteArray:
         """Its planes, yuv420p [H * 3 // 2, W] uint8."""
         count = self.size * self.size * 3 // 2
         self._spool.seek(picture.offset)
@@ -105,8 +103,8 @@ def find_speech(recording: Recording, microphone: Microphone) -> tuple[int, floa
     place is taken from the delay.
     """
     origin, sound = recording.sound()
-    needle = _thin(microphone.voice[: MATCH_S * VOICE_RATE])
-    hay = _thin(sound.astype(np.float32) / 32768)
+    needle = _thin(microphone.pcm[: MATCH_S * VOICE_RATE])
+    hay = _thin(sound)
     if float(np.abs(needle).max()) < 1e-3:
         first = recording.pictures[0]
         return int(first.index + (microphone.captured(0) - first.arrival) * VOICE_RATE), 1.0
@@ -145,38 +143,13 @@ def write_film(recording: Recording, start: int, samples: int, out: Path) -> tup
         repeated += k not in by_index
         current = by_index.get(k, current)
         order.append(current)
-    _mux(recording, order, cut, out)
+    with Mp4Writer(out, recording.size) as film:
+        for k, picture in enumerate(order):
+            film.picture(recording.picture(picture))
+            film.sound(cut[k * FRAME : (k + 1) * FRAME].astype(np.float32) / 32768)
     return count, repeated
 
 
-def _mux(recording: Recording, order: list[Picture], sound: PcmArray, out: Path) -> None:
-    partial = out.with_name(f".{out.name}.partial.mp4")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(partial), "w") as film:
-            video = film.add_stream("libx264", rate=FRAMES_PER_SECOND)
-            video.width = video.height = recording.size
-            video.pix_fmt = "yuv420p"
-            video.options = {"crf": QUALITY, "preset": "veryfast"}
-            audio = film.add_stream("aac", rate=VOICE_RATE, layout="mono")
-            for k, picture in enumerate(order):
-                frame = av.VideoFrame.from_ndarray(recording.picture(picture), format="yuv420p")
-                frame.pts, frame.time_base = k, Fraction(1, FRAMES_PER_SECOND)
-                film.mux(video.encode(frame))
-                for n in range(k * FRAME, (k + 1) * FRAME, PIECE):
-                    piece = av.AudioFrame.from_ndarray(sound[np.newaxis, n : n + PIECE], format="s16", layout="mono")
-                    piece.sample_rate, piece.pts, piece.time_base = VOICE_RATE, n, Fraction(1, VOICE_RATE)
-                    film.mux(audio.encode(piece))
-            film.mux(video.encode(None))
-            film.mux(audio.encode(None))
-        os.replace(partial, out)
-    except OSError as error:
-        raise VivifyError(f"'{out}' cannot be written ({error.strerror or error}): choose another place.") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _thin(samples: FloatArray) -> FloatArray:
-    """Every third sample of the smoothed sound: 16 kHz is plenty to find speech."""
-    smooth = np.convolve(samples, np.full(RATIO, 1 / RATIO, np.float32), "same")
-    return smooth[::RATIO].astype(np.float32)
+def _thin(pcm: PcmArray) -> FloatArray:
+    """16 kHz is plenty to find speech."""
+    return Decimator().push(pcm)

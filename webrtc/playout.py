@@ -22,7 +22,8 @@ OPUS_DELAY = 312  # samples by which an Opus encoder delays its sound: it leaves
 MARGIN_S = 0.040  # at the start; then as the pictures' measured lateness asks
 MIN_MARGIN_S, MAX_MARGIN_S = 0.030, 0.200
 SLACK_S = 0.006  # what 95 in 100 pictures should have to spare
-MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sender's: inaudible
+MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sender's: inaudible...
+SILENT_SLEW = 0.02  # ...and in silence
 GUARD_S = 0.030  # with less than this ahead of the reader, missing voice is replaced by silence
 ABSENT_S = 0.300  # without voice for so long, the clock runs on silence as if it came in time
 LATE_LIMIT_S = 0.080  # a picture later than this is dropped...
@@ -40,9 +41,9 @@ class PaceClock:
     def time_of(self, index: float) -> float:
         return self._origin + index / VOICE_RATE
 
-    def steer(self, error: float, now: float) -> None:
-        """Move the leaving times by ``error`` seconds, at most `MAX_SLEW` of the time since the last call."""
-        limit = MAX_SLEW * min(max(now - self._steered, 0.0), 0.1)
+    def steer(self, error: float, now: float, slew: float) -> None:
+        """Move the leaving times by ``error`` seconds, at most ``slew`` of the time since the last call."""
+        limit = slew * min(max(now - self._steered, 0.0), 0.1)
         self._steered = now
         self._origin += min(max(error, -limit), limit)
 
@@ -139,7 +140,7 @@ class Playout:
         error = 0.0 if best is None else self.delay - best
         self._headroom.move(self.line.accept(pts, pcm, round(error * VOICE_RATE)) / VOICE_RATE)
         self._headroom.add(self.clock.time_of(self.line.written) - now)
-        self.clock.steer(error, now)
+        self.clock.steer(error, now, SILENT_SLEW if self.line.in_silence else MAX_SLEW)
         self._last_voice = now
 
     def idle(self, now: float) -> None:
