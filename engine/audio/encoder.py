@@ -45,7 +45,7 @@ class CausalConv(StreamingModule[ConvState]):
             padded = F.pad(x, (self.history, 0))
         else:
             padded = torch.cat([self._state.tail, x], 2)
-            self._state.tail = keep(padded[:, :, -self.history :], self._state.tail, exec_mask)
+            self._state.tail = keep(padded[:, :, padded.shape[2] - self.history :], self._state.tail, exec_mask)
         return F.gelu(self.norm(self.conv(padded)))
 
 

@@ -20,7 +20,7 @@ _ALIASES: dict[str, str] = {
         ("PAU", "SP", "", "SPN", "+SPN+", "+NSN+", "<SIL>", "SSIL", "BRTH", "SILENCE", "<EPS>", "#", "H#"), SILENCE
     ),
     **{"AX": "AH", "AXR": "ER", "IX": "IH", "EL": "L", "EM": "M", "EN": "N", "DX": "D", "NX": "N", "UX": "UW"},
-    **{"HV": "HH", "ENG": "NG"},
+    **{"HV": "HH", "ENG": "NG", "PT": "T"},
     **{"Ə": "AH", "Ʌ": "AH", "ɐ": "AH", "ɑ": "AA", "ɒ": "AA", "æ": "AE", "Æ": "AE", "ɔ": "AO", "ɛ": "EH", "e": "EH"},
     **{"ɝ": "ER", "ɚ": "ER", "ɜ": "ER", "ɪ": "IH", "i": "IY", "ʊ": "UH", "u": "UW", "o": "OW", "a": "AA"},
     **{"aɪ": "AY", "aʊ": "AW", "eɪ": "EY", "oʊ": "OW", "ɔɪ": "OY", "p": "P", "b": "B", "m": "M", "ɹ": "R", "r": "R"},

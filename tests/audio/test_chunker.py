@@ -1,0 +1,84 @@
+"""Cutting a voice into frames and into stretches of speech."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from engine.audio.chunker import FrameCutter, SpeechChunker
+from engine.types import SAMPLES_PER_FRAME, AudioChunk, SpeechEvent
+
+pytestmark = pytest.mark.cpu
+
+SOUND = np.arange(20_000, dtype=np.float32)
+
+
+@pytest.mark.parametrize("sizes", [(640,), (1,), (160, 320), (7, 1500, 0, 640, 3), (20_000,)])
+def test_frames_are_whole_in_order_and_independent_of_how_sound_was_pushed(sizes: tuple[int, ...]) -> None:
+    cutter, at, chunks, turn = FrameCutter(1280), 0, [], 0
+    while at < 5000:
+        size = sizes[turn % len(sizes)]
+        chunks += cutter.push(SOUND[at : at + size])
+        at, turn = at + size, turn + 1
+        assert cutter.position == 1280 + min(at, len(SOUND))
+    assert [chunk.position for chunk in chunks] == [1280 + 640 * k for k in range(len(chunks))]
+    assert all(len(chunk.samples) == SAMPLES_PER_FRAME for chunk in chunks)
+    assert np.array_equal(np.concatenate([c.samples for c in chunks]), SOUND[: 640 * len(chunks)])
+    assert len(chunks) == min(at, len(SOUND)) // 640
+
+
+def test_silenced_rest_keeps_its_time() -> None:
+    cutter = FrameCutter()
+    cutter.push(np.ones(100, np.float32))
+    cutter.silence_rest()
+    (chunk,) = cutter.push(np.ones(540, np.float32))
+    assert chunk.position == 0
+    assert not chunk.samples[:100].any()
+    assert chunk.samples[100:].all()
+
+
+def test_bad_frames_are_refused() -> None:
+    with pytest.raises(ValueError, match="multiple of 640"):
+        FrameCutter(100)
+    with pytest.raises(ValueError, match="mono"):
+        FrameCutter().push(np.zeros((2, 640), np.float32))
+
+
+def stretches(events: list[SpeechEvent], size: int, longest: int = 10**9) -> list[AudioChunk]:
+    """Push SOUND in pieces; an event arrives with the piece that ends 400 samples after it, late as a detector's."""
+    chunker, out, waiting = SpeechChunker(longest=longest, history=1000), [], list(events)
+    for at in range(0, len(SOUND), size):
+        due = [e for e in waiting if e.position + 400 <= at + size]
+        waiting = waiting[len(due) :]
+        out += chunker.push(SOUND[at : at + size], due)
+    return out
+
+
+@pytest.mark.parametrize("size", [100, 320, 700])
+def test_speech_is_cut_from_start_to_end(size: int) -> None:
+    events = [
+        SpeechEvent("start", 2000),
+        SpeechEvent("end", 5000),
+        SpeechEvent("start", 9000),
+        SpeechEvent("end", 9500),
+    ]
+    chunks = stretches(events, size)
+    assert [(c.position, c.end) for c in chunks] == [(2000, 5000), (9000, 9500)]
+    assert all(np.array_equal(c.samples, SOUND[c.position : c.end]) for c in chunks)
+
+
+def test_long_speech_comes_in_parts_without_a_gap() -> None:
+    chunks = stretches([SpeechEvent("start", 2000), SpeechEvent("end", 15_000)], 320, longest=5000)
+    assert chunks[0].position == 2000
+    assert chunks[-1].end == 15_000
+    assert all(a.end == b.position for a, b in pairwise(chunks))
+    assert np.array_equal(np.concatenate([c.samples for c in chunks]), SOUND[2000:15_000])
+
+
+def test_memory_is_bounded_without_speech() -> None:
+    chunker = SpeechChunker(history=1000)
+    for _ in range(300):
+        chunker.push(np.zeros(320, np.float32), [])
+        assert chunker.kept <= 1000

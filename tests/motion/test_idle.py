@@ -1,0 +1,129 @@
+"""Idle life: deterministic, causal, within its limits, never still and never jerky."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.face.blendshapes import INDEX, NAMES
+from engine.motion.idle import LIMITS, IdleMotion, IdlePose
+from engine.motion.rotation import rotation_matrix
+
+pytestmark = pytest.mark.cpu
+
+MINUTE = 25 * 60
+
+
+def run(seed: int, levels: np.ndarray) -> list[IdlePose]:
+    idle = IdleMotion(seed)
+    return [idle.step(float(level), bool(level > 0)) for level in levels]
+
+
+def talk(frames: int, seed: int = 0) -> np.ndarray:
+    """Levels of someone who talks ten seconds and is silent for ten."""
+    rng = np.random.default_rng(seed)
+    return np.where(np.arange(frames) % 500 < 250, rng.uniform(0.2, 1, frames), 0)
+
+
+def degrees(poses: list[IdlePose]) -> np.ndarray:
+    """Yaw, pitch and roll [n, 3]."""
+    r = np.stack([pose.rotation for pose in poses]).astype(np.float64)
+    yaw = np.arcsin(-r[:, 2, 0])
+    return np.degrees(np.stack([yaw, np.arctan2(r[:, 2, 1], r[:, 2, 2]), np.arctan2(r[:, 1, 0], r[:, 0, 0])], 1))
+
+
+def flat(poses: list[IdlePose]) -> np.ndarray:
+    return np.stack([np.concatenate([p.blendshapes, p.rotation.ravel(), p.translation]) for p in poses])
+
+
+def test_same_seed_same_life_other_seed_another() -> None:
+    levels = talk(300)
+    assert np.array_equal(flat(run(1, levels)), flat(run(1, levels)))
+    assert not np.allclose(flat(run(1, levels)), flat(run(2, levels)))
+
+
+def test_future_sound_never_changes_the_past() -> None:
+    levels, other = talk(400), talk(400)
+    other[200:] = np.random.default_rng(5).uniform(0, 1, 200)
+    a, b = flat(run(1, levels)), flat(run(1, other))
+    assert np.array_equal(a[:200], b[:200])
+    assert not np.allclose(a[200:], b[200:])
+
+
+def test_begins_at_the_portrait() -> None:
+    pose = run(0, np.zeros(1))[0]
+    assert np.allclose(pose.rotation, np.eye(3), atol=2e-3)
+    assert np.allclose(pose.translation, 0, atol=2e-3)
+    assert pose.blendshapes.shape == (52,)
+    assert pose.blendshapes.dtype == pose.rotation.dtype == pose.translation.dtype == np.float32
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_head_stays_within_its_limits_moves_smoothly_and_comes_home(seed: int) -> None:
+    poses = run(seed, talk(5 * MINUTE, seed))
+    angles = degrees(poses)
+    assert (np.abs(angles).max(0) < LIMITS).all()
+    assert (angles.std(0) > 0.15).all(), "a head that does not move is not alive"
+    assert np.abs(np.diff(angles, axis=0)).max() < 1.0, "degrees in one frame"
+    assert np.abs(np.diff(angles, n=2, axis=0)).max() < 0.35, "no jerk, also where speech begins"
+    assert (np.abs(angles[250:].mean(0)) < 0.8).all()
+    for rotation in (pose.rotation for pose in poses[::50]):
+        assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
+    assert np.abs(np.stack([p.translation for p in poses])).max() < 0.05
+
+
+def test_speech_makes_the_head_livelier() -> None:
+    silent = np.concatenate([degrees(run(s, np.zeros(MINUTE))) for s in range(6)]).std(0)
+    spoken = np.concatenate([degrees(run(s, np.random.default_rng(s).uniform(0.3, 1, MINUTE))) for s in range(6)]).std(
+        0
+    )
+    assert (spoken > 1.2 * silent).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_blinks_are_whole_quick_and_spaced(seed: int) -> None:
+    lids = np.stack([p.blendshapes for p in run(seed, talk(5 * MINUTE))])[:, INDEX["eyeBlinkLeft"]]
+    shut = np.flatnonzero(lids >= 0.99)
+    gaps = np.diff(shut) / 25
+    assert 30 <= len(shut) <= 150
+    assert (gaps >= 1.0).all()
+    assert (gaps <= 8.0).all()
+    for frame in shut[:-1]:
+        assert 3 <= (lids[frame - 5 : frame + 7] > 0.01).sum() <= 8, "150 to 300 ms"
+        assert lids[frame - 3] < 0.05 < lids[frame + 1], "closes faster than it opens"
+
+
+def test_life_leaves_the_mouth_alone_and_brows_follow_the_voice() -> None:
+    quiet = np.stack([p.blendshapes for p in run(0, np.zeros(500))])
+    loud = np.stack([p.blendshapes for p in run(0, np.full(500, 0.9))])
+    mouth = [k for k, name in enumerate(NAMES) if name.startswith(("mouth", "jaw", "tongue", "cheek"))]
+    assert not quiet[:, mouth].any()
+    assert not loud[:, mouth].any()
+    brow = INDEX["browInnerUp"]
+    assert quiet[:, brow].max() == 0
+    assert 0.02 < loud[100:, brow].mean() < 0.2
+    assert loud.max() <= 1
+    assert loud.min() >= 0
+
+
+def test_gaze_is_small_and_shared_by_both_eyes() -> None:
+    shapes = np.stack([p.blendshapes for p in run(3, talk(MINUTE))])
+    look = {name: shapes[:, INDEX[f"eyeLook{name}"]] for name in ("OutLeft", "InRight", "InLeft", "OutRight", "UpLeft")}
+    assert np.array_equal(look["OutLeft"], look["InRight"])
+    assert np.array_equal(look["InLeft"], look["OutRight"])
+    assert not (look["OutLeft"] * look["InLeft"]).any(), "nobody looks both ways"
+    assert 0.03 < max(v.max() for v in look.values()) < 0.4
+
+
+def test_nonsense_levels_are_silence() -> None:
+    levels = np.array([np.nan, -1.0, np.nan])
+    assert np.isfinite(flat(run(0, levels))).all()
+
+
+def test_rotations_turn_as_the_types_say() -> None:
+    nose, crown = np.array([0, 0, -1.0]), np.array([0, -1.0, 0])  # towards the viewer; up
+    assert (rotation_matrix(0.1, 0, 0) @ nose)[0] < 0, "yaw > 0: nose to the picture's left"
+    assert (rotation_matrix(0, 0.1, 0) @ nose)[1] > 0, "pitch > 0: nose down"
+    assert (rotation_matrix(0, 0, 0.1) @ crown)[0] > 0, "roll > 0: clockwise"
+    order = rotation_matrix(0, 0, 0.3) @ rotation_matrix(0.2, 0, 0) @ rotation_matrix(0, 0.1, 0)
+    assert np.allclose(rotation_matrix(0.2, 0.1, 0.3), order, atol=1e-6)
