@@ -10,7 +10,7 @@ from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import SIZES, Avatar
 from engine.face.model import FaceModel, face_model, similarity
-from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, snap_to_seam, widen_eyes
+from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, relax_smile, snap_to_seam, widen_eyes
 from engine.face.panels import measure_tones, paint_panels
 from engine.face.photo import read_photo
 from engine.face.portrait import Portrait, face_mask, take_portrait
@@ -76,7 +76,7 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
     opening = lip_opening(face, scale)
     smiling = opening > OPEN_FROM
     if smiling:
-        neutral = close_lips(face)
+        neutral = close_lips(relax_smile(face, scale, rotation, shift))
     else:
         face = snap_to_seam(face, portrait.image, scale)
         neutral = face

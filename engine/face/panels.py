@@ -29,8 +29,11 @@ PLACES = {
     "white_left": (80, 96, 80, 64),
     "iris_right": (160, 96, 80, 64),
     "iris_left": (240, 96, 80, 64),
+    "lips": (320, 96, 208, 96),
 }
-PANEL_HEIGHT = 160
+PANEL_HEIGHT = 192
+DISC = 1.32  # the iris is cut out with a ring of white around it, in radii
+RIM = 1.12  # where the white certainly begins, in radii
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,23 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> tuple[np
     return panel, edge.astype(np.float32)
 
 
+def clean_lips(image: ByteArray, face: FloatArray, tones: FloatArray) -> np.ndarray:
+    """The lips of an open smile without the dark of the mouth that spills over their rims: it would show when closed."""
+    size = image.shape[0]
+    spot = place("lips", size)
+    inner = face[list(top.LIP_INNER)]
+    corner = window(inner, spot)
+    pixels = take_window(image, corner, spot)
+    reach = max(3, size // 100)
+    rim = polygon(inner, corner, spot, reach)
+    luma, lip = pixels @ LUMA, float(tones[LIPS] @ LUMA)
+    spill = rim & (luma < 0.62 * lip) & ~polygon(inner, corner, spot, -1)
+    mouth = polygon(inner, corner, spot, 0)
+    unknown = spill | mouth
+    cleaned = fill(pixels, ~unknown, soften=1.0)
+    return np.where((rim & unknown)[..., None], cleaned, pixels)
+
+
 def eye_panels(
     image: ByteArray, loop: FloatArray, iris: FloatArray, size: int, side: str
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -147,13 +167,16 @@ def eye_panels(
     y, x = np.mgrid[0 : spot.height, 0 : spot.width]
     dx, dy = x + corner[0] - iris[0], y + corner[1] - iris[1]
     radius = np.hypot(dx, dy)
-    white = opening & (radius > 1.22 * iris[2])
+    bright = pixels @ LUMA > 0.6 * np.percentile((pixels @ LUMA)[opening], 90) if opening.any() else opening
+    white = opening & (radius > RIM * iris[2]) & bright
     exact = polygon(loop, corner, spot, 1)  # these pixels may show at the portrait's own pose
-    sclera = fill(pixels, white, tall=0.35, soften=1.5) if white.sum() > 12 else pixels
-    sclera = np.where((exact & (radius > 1.12 * iris[2]))[..., None], pixels, sclera)
-    seen = opening & (radius <= 1.25 * iris[2])
+    sclera = fill(pixels, white, tall=0.5, soften=1.5) if white.sum() > 12 else pixels
+    # Under the resting iris the white is invented; around it, it is the portrait, with a soft change between.
+    own = np.clip((radius / iris[2] - RIM) / (DISC - RIM), 0, 1)[..., None]
+    sclera = np.where(exact[..., None], own * pixels + (1 - own) * sclera, sclera)
+    seen = opening & (radius <= DISC * iris[2])
     filled = _round_fill(pixels, seen, dx, dy, radius)
-    filled = np.where((exact & (radius > 0))[..., None], pixels, filled)
+    filled = np.where(exact[..., None], pixels, filled)
     return sclera, filled
 
 
@@ -189,6 +212,7 @@ def paint_panels(
     )
     lower = spots["lower"]
     lower.cut(panels)[:] = paint_arch(lower.width, lower.height, tones[TEETH], gum, False)
+    spots["lips"].cut(panels)[:] = clean_lips(image, face, tones) if smiling else 0
     flesh = spots["flesh"].cut(panels)
     flesh[: len(flesh) // 2] = gum
     flesh[len(flesh) // 2 :] = tones[CAVITY]

@@ -1,4 +1,4 @@
-"""Eyes: a fixed eyeball behind the lids, with an iris that looks around.
+"""Eyes: a fixed eyeball behind the lids with an iris that looks around, and lashes that keep their height.
 
 The white (iris taken out) and the iris (lids taken out) were painted at enrolment as windows of the portrait, so with
 the gaze at rest they show the portrait's own pixels.
@@ -11,47 +11,72 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
-from engine.face.panels import place, window
+from engine.face.panels import DISC, MARGIN, place, window
 from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 
 BEHIND = 0.35  # outer-eye-corner distances behind the lids, in depth only: lids slide over it, nothing shifts
-SPOKES = 24
-GAZE = np.array([0.50, 0.34], np.float32)  # centimetres the iris moves for a coefficient of 1, sideways and vertically
+SPOKES = 28
+SIDEWAYS, VERTICAL = 0.42, 0.28  # centimetres the iris moves for a coefficient of 1
+LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 
 
 class Eye:
-    """One eye as two parts of the scene: the white and the iris."""
+    """One eye as three parts of the scene: white, iris and lashes."""
 
     def __init__(self, avatar: Avatar, side: str) -> None:
-        loop = avatar.reference[list(top.EYE_RIGHT if side == "right" else top.EYE_LEFT)]
-        iris = avatar.irises[0 if side == "right" else 1]
+        right = side == "right"
+        loop = avatar.reference[list(top.EYE_RIGHT if right else top.EYE_LEFT)]
+        iris = avatar.irises[0 if right else 1]
         white, seen = place(f"white_{side}", avatar.size), place(f"iris_{side}", avatar.size)
         corner = window(loop, white)
-        self._name = side.capitalize()
-        self._outward = -1.0 if side == "right" else 1.0
-        self._move = avatar.scale * avatar.rotation[:, :2].T * GAZE[:, None]  # [2, 3] pixels for 1 sideways, 1 down
-        plane = np.linalg.lstsq(np.c_[loop[:, :2], np.ones(len(loop))], loop[:, 2], rcond=None)[0]
+        self._shapes = {k: INDEX[f"eyeLook{k}{side.capitalize()}"] for k in ("In", "Out", "Up", "Down")}
+        self._blink = INDEX[f"eyeBlink{side.capitalize()}"]
+        self._outward = -1.0 if right else 1.0
+        across, down = avatar.rotation[:2, 0], avatar.rotation[:2, 1]
+        self._moves = avatar.scale * np.stack([SIDEWAYS * across, VERTICAL * down])  # [2, 2] pixels
+        self._plane = np.linalg.lstsq(np.c_[loop[:, :2], np.ones(len(loop))], loop[:, 2], rcond=None)[0]
         back = BEHIND * avatar.unit
-
-        def on_plane(xy: np.ndarray, depth: float) -> FloatArray:
-            return np.c_[xy, xy @ plane[:2] + plane[2] + depth].astype(np.float32)
 
         low, high = loop[:, :2].min(0) - 6, loop[:, :2].max(0) + 6
         xy = np.stack(np.meshgrid(np.linspace(low[0], high[0], 5), np.linspace(low[1], high[1], 4)), -1).reshape(-1, 2)
-        self.white = Part(on_plane(xy, 0.0), xy, grid_triangles(4, 5), white.x - corner[0], white.y - corner[1], back)
+        cells = grid_triangles(4, 5)
+        self.white = Part(self._on_plane(xy), xy, cells, white.x - corner[0], white.y - corner[1], back)
         angle = np.linspace(0, 2 * np.pi, SPOKES, endpoint=False)
-        ring = iris[:2] + 1.14 * iris[2] * np.stack([np.cos(angle), np.sin(angle)], 1)
+        ring = iris[:2] + DISC * iris[2] * np.stack([np.cos(angle), np.sin(angle)], 1)
         xy = np.vstack([iris[:2], ring])
         spoke = np.arange(SPOKES)
         fan = np.stack([np.zeros(SPOKES, int), 1 + spoke, 1 + (spoke + 1) % SPOKES], 1)
-        self.iris = Part(on_plane(xy, 0.0), xy, fan, seen.x - corner[0], seen.y - corner[1], back * 0.98)
+        self.iris = Part(self._on_plane(xy), xy, fan, seen.x - corner[0], seen.y - corner[1], back * 0.95)
+        self._row = list(top.EYE_RIGHT_UPPER if right else top.EYE_LEFT_UPPER)
+        self._crease = [self._row[0], *(top.EYE_RIGHT_RING if right else top.EYE_LEFT_RING), self._row[-1]]
+        self.lashes = self._lash_part(avatar)
+
+    def _on_plane(self, xy: np.ndarray) -> FloatArray:
+        return np.c_[xy, xy @ self._plane[:2] + self._plane[2]].astype(np.float32)
+
+    def _lash_part(self, avatar: Avatar) -> Part:
+        rim, crease = avatar.reference[self._row], avatar.reference[self._crease]
+        points = np.vstack([rim, rim + LASHES * (crease - rim)]).astype(np.float32)
+        self._tall = np.linalg.norm(LASHES * (crease - rim)[:, :2], axis=1)
+        margin = avatar.size // MARGIN
+        under = -(avatar.size + 2 * margin)  # offsets of parts count from the panels; lashes are in the portrait itself
+        return Part(points, points[:, :2], grid_triangles(2, len(rim)), margin, margin + under, -0.5)
 
     def look(self, beta: FloatArray) -> FloatArray:
         """Where the iris' vertices go [n, 3], before the head turns."""
-        get = {k: float(beta[INDEX[f"eyeLook{k}{self._name}"]]) for k in ("In", "Out", "Up", "Down")}
-        sideways = (get["Out"] - get["In"]) * self._outward
-        down = get["Down"] - get["Up"]
-        if sideways == 0 and down == 0:
+        value = {k: float(beta[i]) for k, i in self._shapes.items()}
+        aside = (value["Out"] - value["In"]) * self._outward
+        down = value["Down"] - value["Up"]
+        if aside == 0 and down == 0:
             return self.iris.points
-        return self.iris.points + (sideways * self._move[0] + down * self._move[1])
+        return self._on_plane(self.iris.points[:, :2] + aside * self._moves[0] + down * self._moves[1])
+
+    def fringe(self, beta: FloatArray, face: FloatArray) -> FloatArray:
+        """Where the lashes go [n, 3] on the driven ``face`` [468, 3]: on the lid's rim, as tall as in the portrait."""
+        if beta[self._blink] <= 0 and np.array_equal(face[self._row], self.lashes.points[: len(self._row)]):
+            return self.lashes.points
+        rim, crease = face[self._row], face[self._crease]
+        reach = np.maximum(np.linalg.norm((crease - rim)[:, :2], axis=1), 1e-3)
+        share = np.minimum(self._tall / reach, 1.0)[:, None]
+        return np.concatenate([rim, rim + share * (crease - rim)])

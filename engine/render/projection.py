@@ -11,7 +11,7 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.model import face_model
-from engine.face.panels import MARGIN
+from engine.face.panels import MARGIN, place, window
 from engine.render.parts import Part
 from engine.types import FloatArray
 
@@ -43,7 +43,7 @@ class Scene:
         texture = [np.clip(front, -margin, limit)]
         triangles = [skin_triangles(), avatar.around_triangles]
         layers = [np.full(len(triangles[0]) + len(triangles[1]), PORTRAIT)]
-        offsets = [(margin, margin)]
+        offsets: list[tuple[float, float]] = [(margin, margin)]
         backs = [np.zeros(len(front))]
         count = len(front)
         for number, part in enumerate(parts, start=1):
@@ -59,8 +59,20 @@ class Scene:
         self.back = np.concatenate(backs).astype(np.float32)  # [V]
         self.maps = np.ones((count, 3), np.float32)  # [V, 3] texture x, y, brightness
         self.maps[:, :2] = np.vstack(texture)
-        padded = np.pad(avatar.portrait, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        padded = np.pad(_skin(avatar), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
         self.atlas = np.ascontiguousarray(np.vstack([padded, avatar.panels]))  # [h, w, 3] uint8
+
+
+def _skin(avatar: Avatar) -> np.ndarray:
+    """The portrait, with its lips cleaned where it smiles with an open mouth."""
+    if avatar.smile <= 0:
+        return avatar.portrait
+    spot = place("lips", avatar.size)
+    x, y = window(avatar.reference[list(top.LIP_INNER)], spot)
+    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + spot.width, avatar.size), min(y + spot.height, avatar.size)
+    out = avatar.portrait.copy()
+    out[y0:y1, x0:x1] = spot.cut(avatar.panels)[y0 - y : y1 - y, x0 - x : x1 - x]
+    return out
 
 
 def projection_texture(face: FloatArray, portrait: np.ndarray, size: int) -> FloatArray:
