@@ -1,3 +1,119 @@
-"""Tensor in, tensor out: the heavy operations of the picture, knowing nothing of faces or sessions."""
+"""Tensor in, tensor out: the heavy operations of the picture, knowing nothing of faces or sessions.
+
+`rasterize`, `warp_grid` and `rgb_to_i420` each exist three times: plain torch (`kernels.reference`, the definition of
+correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.rasterize`, `kernels.warp`, `kernels.color`).
+CPU tensors go to numba, CUDA tensors to Triton, anything that needs a gradient to the reference; `use_backend` overrides
+this in tests. Importing this package compiles nothing and asks no device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from kernels import reference
+from kernels.checks import Raster, check_raster, check_rgb, check_warp
 
 __version__ = "0.1.0"
+__all__ = ["Raster", "rasterize", "rgb_to_i420", "use_backend", "warp_grid"]
+
+BACKENDS = ("reference", "numba", "triton")
+_override: ContextVar[str | None] = ContextVar("kernels_backend", default=None)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Within the block every verb runs on ``name``: "reference", "numba" or "triton"."""
+    if name not in BACKENDS:
+        raise ValueError(f"The backend was expected to be one of {', '.join(BACKENDS)}, but came as {name!r}.")
+    token = _override.set(name)
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+def _backend(*tensors: torch.Tensor | None) -> str:
+    if chosen := _override.get():
+        return chosen
+    present = [t for t in tensors if t is not None]
+    if any(t.requires_grad for t in present) and torch.is_grad_enabled():
+        return "reference"
+    return "triton" if present[0].is_cuda else "numba"
+
+
+def _triton(module: str) -> Any:
+    """Triton is optional: it is looked for when first needed, and its absence is told in a sentence."""
+    try:
+        return import_module(f"kernels.{module}")
+    except ImportError as missing:
+        raise RuntimeError("Kernels on a GPU need Triton, which is not installed: pip install triton.") from missing
+
+
+def rasterize(
+    vertices: torch.Tensor,  # [B, V, 3] float32: x, y in pixels (centres on whole numbers), smaller z is nearer
+    triangles: torch.Tensor,  # [F, 3] int32 or int64
+    attributes: torch.Tensor,  # [B, V, C] or [V, C] float32
+    height: int,
+    width: int,
+) -> Raster:
+    """Z-buffer B meshes of one topology (VividTalk 3.3): nearest triangle, depth and interpolated attributes per pixel.
+
+    A pixel belongs to a triangle when its barycentrics are at least -1e-5, so shared edges leave no gap; equal depths
+    go to the earlier triangle. Degenerate, off-screen and empty meshes cover nothing: triangle -1, depth +inf,
+    attributes 0. Raises `ValueError` with a sentence for wrong shapes, types or devices.
+    """
+    check_raster(vertices, triangles, attributes, height, width)
+    attributes = attributes.expand(len(vertices), -1, -1) if attributes.dim() == 2 else attributes
+    match _backend(vertices, attributes):
+        case "triton":
+            return _triton("rasterize").rasterize(vertices, triangles, attributes, height, width)
+        case "numba":
+            return import_module("kernels.bridge").rasterize(vertices, triangles, attributes, height, width)
+        case _:
+            return reference.rasterize(vertices, triangles, attributes, height, width)
+
+
+def warp_grid(
+    image: torch.Tensor,  # [B, C, H, W] float32, or [B, H, W, C] with channels_last
+    grid: torch.Tensor,  # [B, h, w, 2] float32: where each output pixel comes from, in pixels of the image
+    height: int,
+    width: int,
+    occlusion: torch.Tensor | None = None,  # [B, h, w] in [0, 1]; 1 shows the image
+    background: torch.Tensor | None = None,  # like the output; black when left out
+    channels_last: bool = False,
+) -> torch.Tensor:
+    """Backward warp by a grid that may be coarser than the output: upsample, sample, occlude, composite in one pass.
+
+    The grid is upsampled bilinearly, corners on corners; sampling is bilinear and repeats the image's edge. Returns
+    [B, C, height, width] (or channels last). Raises `ValueError` with a sentence for wrong shapes, types or devices.
+    """
+    check_warp(image, grid, height, width, occlusion, background, channels_last)
+    given = (image, grid, height, width, occlusion, background, channels_last)
+    match _backend(image, grid, occlusion, background):
+        case "triton":
+            return _triton("warp").warp_grid(*given)
+        case "numba":
+            return import_module("kernels.bridge").warp_grid(*given)
+        case _:
+            return reference.warp_grid(*given)
+
+
+def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
+    """Planar I420 uint8 [..., H * 3 // 2, W] of RGB [..., H, W, 3], uint8 or float in [0, 255].
+
+    BT.601 limited range, chroma averaged over 2 x 2 pixels, laid out as libav reads yuv420p. Height and width are even.
+    """
+    check_rgb(rgb)
+    match _backend(rgb.detach()):
+        case "triton":
+            return _triton("color").rgb_to_i420(rgb)
+        case "numba":
+            return import_module("kernels.bridge").rgb_to_i420(rgb)
+        case _:
+            return reference.rgb_to_i420(rgb)
