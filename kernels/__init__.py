@@ -2,8 +2,8 @@
 
 `rasterize`, `warp_grid` and `rgb_to_i420` each exist three times: plain torch (`kernels.reference`, the definition of
 correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.rasterize`, `kernels.warp`, `kernels.color`).
-CPU tensors go to numba, CUDA tensors to Triton, anything that needs a gradient to the reference; `use_backend` overrides
-this in tests. Importing this package compiles nothing and asks no device.
+CPU tensors go to numba, CUDA tensors to Triton, anything that needs a gradient to the reference; `use_backend`
+overrides this in tests. Importing this package compiles nothing and asks no device.
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Kernels are typed by the arguments of their first call, which mypy cannot see.
+# mypy: ignore-errors
 """RGB to planar I420 in Triton: Y = 16 + M0 rgb, U and V = 128 + M1, M2 of the mean over 2 x 2 pixels (BT.601 limited).
 
 One program handles a run of 2 x 2 blocks: 12 values read, 4 + 1 + 1 bytes written per block.

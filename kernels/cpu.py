@@ -1,3 +1,5 @@
+# Kernels are typed by the arguments of their first call, which mypy cannot see.
+# mypy: ignore-errors
 """The kernels for a plain CPU: numba, compiled on first use and cached, releasing the GIL, safe from many threads.
 
 Arrays go in and out; `kernels.__init__` wraps them for tensors, the renderer calls them on its own buffers.
@@ -13,7 +15,7 @@ FAR = np.float32(3.0e38)
 
 
 @nb.njit(cache=True, nogil=True)
-def rasterize(vertices, triangles, attributes, depth, which, out):  # type: ignore[no-untyped-def]
+def rasterize(vertices, triangles, attributes, depth, which, out):
     """Z-buffer one mesh: the nearest triangle at each pixel centre and its interpolated attributes.
 
     vertices [V, 3] float32, triangles [F, 3] int32, attributes [V, C] float32; written: depth [H, W] float32 (`FAR`
@@ -60,7 +62,7 @@ def rasterize(vertices, triangles, attributes, depth, which, out):  # type: igno
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _tap(image, u, v, k):  # type: ignore[no-untyped-def]
+def _tap(image, u, v, k):
     """One bilinear sample of channel ``k`` at (u, v), edges repeated."""
     height, width = image.shape[0], image.shape[1]
     u = min(max(u, 0.0), width - 1.0)
@@ -74,7 +76,7 @@ def _tap(image, u, v, k):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def warp_grid(image, grid, occlusion, background, out):  # type: ignore[no-untyped-def]
+def warp_grid(image, grid, occlusion, background, out):
     """Backward warp: out = image at the (upsampled) grid, times occlusion, over the background.
 
     image [H, W, C], grid [h, w, 2] in pixels of the image, occlusion [h, w], background and out [oh, ow, C], all
@@ -102,7 +104,7 @@ def warp_grid(image, grid, occlusion, background, out):  # type: ignore[no-untyp
 
 
 @nb.njit(cache=True, nogil=True)
-def rgb_to_i420(rgb, out):  # type: ignore[no-untyped-def]
+def rgb_to_i420(rgb, out):
     """BT.601 limited range: rgb [H, W, 3] uint8 or float in [0, 255] -> out [H * 3 // 2, W] uint8 (Y, then U, then V).
 
     Chroma is the mean of each 2x2 block, laid out row after row as libav reads yuv420p.

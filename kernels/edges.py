@@ -1,3 +1,5 @@
+# Kernels are typed by the arguments of their first call, which mypy cannot see.
+# mypy: ignore-errors
 """From a rasterized mesh to its picture, with anti-aliasing only where surfaces end (numba).
 
 Almost every pixel is one bilinear tap. Where neighbouring pixels belong to different layers, or come from far apart in
@@ -19,7 +21,7 @@ SAMPLE_Y = (np.array([1, -5, 5, -1, -7, 7, -3, 3]) / 16).astype(np.float64)
 
 
 @nb.njit(cache=True, nogil=True)
-def find_edges(which, maps, layer, jump, slots, tiles, limit):  # type: ignore[no-untyped-def]
+def find_edges(which, maps, layer, jump, slots, tiles, limit):
     """Number the pixels where surfaces end. Returns how many (at most ``limit``).
 
     which [H, W] int32, maps [H, W, C] with texture x, y first, layer [F] int32; a pixel is on an edge when a
@@ -57,7 +59,7 @@ def find_edges(which, maps, layer, jump, slots, tiles, limit):  # type: ignore[n
 
 
 @nb.njit(cache=True, nogil=True)
-def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out):  # type: ignore[no-untyped-def]
+def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out):
     """Rasterize the numbered pixels at `SAMPLES` points each.
 
     Written: depth [n, 8] float32, which [n, 8] int32, out [n, 8, C] float32 for the n numbered pixels.
@@ -108,7 +110,7 @@ def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out
 
 
 @nb.njit(cache=True, nogil=True, inline="always")
-def _fetch(texture, u, v):  # type: ignore[no-untyped-def]
+def _fetch(texture, u, v):
     """The bilinear colour of an RGB texture at (u, v), edges repeated."""
     height, width = texture.shape[0], texture.shape[1]
     u = min(max(u, np.float32(0.0)), np.float32(width - 1.001))
@@ -139,14 +141,12 @@ def _fetch(texture, u, v):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def paint(  # type: ignore[no-untyped-def]
-    texture, offsets, layer, which, maps, slots, fine_which, fine_maps, spread, out
-):
+def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, spread, out):
     """Colour every pixel: texture at (x, y) + its layer's offset, times the third map, averaged on edges.
 
     texture [h, w, 3] uint8 or float32, offsets [L, 2] float32, layer [F] int32, maps [H, W, 3] = texture x, y, shade;
-    fine_* as `supersample` wrote them; an edge pixel whose points agree within ``spread`` texture pixels stays one sharp
-    tap. Uncovered pixels become black. out [H, W, 3] uint8.
+    fine_* as `supersample` wrote them; an edge pixel whose points agree within ``spread`` texture pixels stays one
+    sharp tap. Uncovered pixels become black. out [H, W, 3] uint8.
     """
     height, width = which.shape
     half = np.float32(0.5)

@@ -1,3 +1,5 @@
+# Kernels are typed by the arguments of their first call, which mypy cannot see.
+# mypy: ignore-errors
 """Z-buffer rasterization in Triton, in two passes (see `kernels.rasterize` for what is computed).
 
 Pass 1, one program per triangle, walks the triangle's bounding box and keeps, per pixel, the smallest 64-bit key:

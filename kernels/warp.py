@@ -1,3 +1,5 @@
+# Kernels are typed by the arguments of their first call, which mypy cannot see.
+# mypy: ignore-errors
 """Backward grid warp in Triton: upsample the grid, sample, occlude and composite in one pass.
 
 out(x, y) = o(x, y) * image(g(x, y)) + (1 - o(x, y)) * background(x, y), with g and o upsampled bilinearly.

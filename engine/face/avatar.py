@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from safetensors import SafetensorError
@@ -105,8 +106,7 @@ class Avatar:
             portrait=np.ascontiguousarray(picture[..., :3]),
             matte=np.ascontiguousarray(picture[..., 3]),
             facts=facts,
-            **numbers,
-            **arrays,
+            **cast(Any, {**numbers, **arrays}),
         )
         for value in vars(avatar).values():
             if isinstance(value, np.ndarray):

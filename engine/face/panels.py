@@ -73,12 +73,12 @@ def polygon(points: FloatArray, corner: tuple[int, int], spot: Place, grow: int 
     """A window's pixels inside ``points`` [N, 2], grown or shrunk by whole pixels: bool [h, w]."""
     import cv2
 
-    mask = np.zeros((spot.height, spot.width), np.uint8)
+    blank = np.zeros((spot.height, spot.width), np.uint8)
     local = np.round((points[:, :2] - np.array(corner)) * 16).astype(np.int32)
-    cv2.fillPoly(mask, [local], 1, cv2.LINE_8, 4)
+    mask = np.asarray(cv2.fillPoly(blank, [local], (1,), cv2.LINE_8, 4))
     if grow:
         kernel = np.ones((2 * abs(grow) + 1,) * 2, np.uint8)
-        mask = cv2.dilate(mask, kernel) if grow > 0 else cv2.erode(mask, kernel)
+        mask = np.asarray(cv2.dilate(mask, kernel) if grow > 0 else cv2.erode(mask, kernel))
     return np.asarray(mask > 0)
 
 
@@ -140,7 +140,7 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> tuple[np
 
 
 def clean_lips(image: ByteArray, face: FloatArray, tones: FloatArray) -> np.ndarray:
-    """The lips of an open smile without the dark of the mouth that spills over their rims: it would show when closed."""
+    """The lips of an open smile without the mouth's dark that spills over their rims: it would show when closed."""
     size = image.shape[0]
     spot = place("lips", size)
     inner = face[list(top.LIP_INNER)]

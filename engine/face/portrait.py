@@ -78,7 +78,7 @@ def find_faces(net: FaceMesh, rgb: ByteArray) -> list[FloatArray]:
         if max(height, width) * factor > 4000 or min(height, width) * factor < 64:
             continue
         scaled = rgb if factor == 1 else cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        faces = net.find(scaled)
+        faces = net.find(np.asarray(scaled, np.uint8))
         if faces:
             return [_rescale(f, factor, 0, 0) for f in faces]
     for share in (0.6, 0.35):
@@ -91,8 +91,8 @@ def find_faces(net: FaceMesh, rgb: ByteArray) -> list[FloatArray]:
                 window = rgb[y : y + side, x : x + side]
                 if min(window.shape[:2]) < 48:
                     continue
-                window = cv2.resize(window, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-                best += [_rescale(f, factor, x, y) for f in net.find(window)[:1]]
+                larger = np.asarray(cv2.resize(window, None, fx=factor, fy=factor), np.uint8)
+                best += [_rescale(f, factor, x, y) for f in net.find(larger)[:1]]
         if best:
             return _distinct(best)
     return []
@@ -147,7 +147,7 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> ByteArray:
     middle = (size - 1) / 2
     matrix = np.array([[factor, 0, middle - factor * centre[0]], [0, factor, middle - factor * centre[1]]])
     if factor < 1 / 1.3:  # shrinking: blur first, or fine patterns alias
-        rgb = cv2.GaussianBlur(rgb, (0, 0), 0.5 / factor)
+        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.5 / factor), np.uint8)
     out = cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(out, np.uint8)
 
@@ -160,8 +160,9 @@ def person_matte(rgb: ByteArray, landmarks: FloatArray, triangles: np.ndarray) -
     with segmentation:
         mask = np.asarray(segmentation.process(np.ascontiguousarray(rgb)).segmentation_mask, np.float32)
     if hasattr(cv2, "ximgproc"):
-        mask = cv2.ximgproc.guidedFilter(rgb.astype(np.float32) / 255, mask, 6, 1e-4)
-    mask = np.maximum(mask, cv2.erode(face_mask(landmarks, triangles, rgb.shape[0]), np.ones((3, 3))))
+        mask = np.asarray(cv2.ximgproc.guidedFilter(rgb.astype(np.float32) / 255, mask, 6, 1e-4), np.float32)
+    face = np.asarray(cv2.erode(face_mask(landmarks, triangles, rgb.shape[0]), np.ones((3, 3))))
+    mask = np.maximum(mask, face)
     return np.clip((mask - 0.15) / 0.7, 0, 1).astype(np.float32)
 
 
@@ -171,7 +172,7 @@ def face_mask(vertices: FloatArray, triangles: np.ndarray, size: int) -> FloatAr
 
     mask = np.zeros((size, size), np.float32)
     for corners in vertices[triangles][:, :, :2]:
-        cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), 1.0)
+        cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), (1.0,))
     return mask
 
 

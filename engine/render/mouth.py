@@ -75,7 +75,7 @@ class Mouth:
         if not own:
             return Part(points, _drawing(spot.width, spot.height), triangles, spot.x, spot.y, back)
         corner = window(avatar.reference[list(top.LIP_INNER)], spot)
-        low, high = np.array(corner) + 1, np.array(corner) + [spot.width - 2, spot.height - 2]
+        low, high = np.array(corner) + 1, np.array(corner) + np.array([spot.width - 2, spot.height - 2])
         return Part(points, np.clip(points[:, :2], low, high), triangles, spot.x - corner[0], spot.y - corner[1], back)
 
     def _seen_edge(self, avatar: Avatar, x: np.ndarray, z: np.ndarray, usual: np.ndarray) -> np.ndarray:
