@@ -66,7 +66,7 @@ async def talk(
     token: str | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> TalkReport:
-    """Speak ``speech`` into the server at ``url`` and write what comes back to ``out`` (MP4) and ``out``.json.
+    """Speak ``speech`` into the server at ``url``; write the film to ``out``, its figures to .json beside it.
 
     ``codec``: 'VP8' or 'H264' offers only that one. Raises VivifyError, in one sentence, for a file that is no
     speech, a server that cannot be reached, is full or refuses, a connection that is lost, or a picture that never
@@ -110,7 +110,7 @@ def _finish(connection: Connection, microphone: Microphone, recording: Recording
     start, match = find_speech(recording, microphone)
     count, repeated = write_film(recording, start, len(microphone.voice), out)
     report = _report(connection, microphone, recording, out, start, match, count, repeated)
-    Path(f"{out}.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
+    out.with_suffix(".json").write_text(json.dumps(asdict(report), indent=1) + "\n")
     return report
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -80,8 +84,8 @@ def create_app(service: Service) -> FastAPI:
         }
 
     @app.get("/api/avatars/{name}/portrait")
-    async def portrait(name: str) -> FileResponse:
-        return FileResponse(_portrait(service, name), media_type="image/png")
+    async def portrait(name: str) -> Response:
+        return Response(await asyncio.to_thread(_opaque, _portrait(service, name)), media_type="image/png")
 
     @app.get("/api/sample")
     async def sample() -> FileResponse:
@@ -174,6 +178,17 @@ def _portrait(service: Service, name: str) -> Path:
     if name in table:
         return table[name] / "portrait.png"
     return avatars.resolve(service.config.engine.avatar)[1] / "portrait.png"
+
+
+@functools.lru_cache(maxsize=16)
+def _opaque(path: Path) -> bytes:
+    """A portrait's PNG without its matte: as the video shows it."""
+    with av.open(str(path)) as file:
+        frame = next(file.decode(video=0)).reformat(format="rgb24")
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
+    encoder.time_base = Fraction(1, 1)
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
 
 
 def _error(sentence: str, status: int) -> JSONResponse:

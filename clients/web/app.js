@@ -1,0 +1,166 @@
+// The page: what the buttons do, and what is said when something fails.
+
+import { Panel, Receiver } from "./figures.js";
+import { Session, read, request } from "./session.js";
+import { Told, openMicrophone, openSample } from "./voice.js";
+
+const at = (id) => document.getElementById(id);
+const video = at("face");
+const panel = new Panel(document);
+const STATES = { idle: "Ready", connecting: "Connecting", live: "Live", lost: "Disconnected", down: "No server" };
+
+let server = { avatars: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
+let session = null;
+let voice = null;
+
+function setState(state) {
+  document.body.dataset.state = state;
+  at("state-text").textContent = STATES[state];
+  const busy = state === "connecting" || state === "live";
+  at("start").textContent = busy ? (state === "live" ? "Stop" : "Cancel") : "Start";
+  at("start").classList.toggle("stop", busy);
+  at("veil").hidden = state !== "connecting";
+  at("hear").hidden = state !== "live";
+  for (const field of at("controls").querySelectorAll("input")) field.disabled = busy;
+  if (state !== "live") {
+    at("figures").hidden = true;
+    at("unblock").hidden = true;
+    at("stage").classList.remove("speaking", "playing");
+  }
+}
+
+function tell(sentence) {
+  at("message").textContent = sentence ?? "";
+  at("message").hidden = !sentence;
+}
+
+const chosenVoice = () => at("controls").elements.voice.value;
+const chosenFace = () => at("faces").querySelector("input:checked")?.value ?? server.default;
+const chosenLookAhead = () => server.look_aheads_ms[Number(at("look-ahead").value)];
+
+async function start() {
+  tell(null);
+  setState("connecting");
+  const attempt = {};
+  start.attempt = attempt;
+  const cancelled = () => start.attempt !== attempt;
+  try {
+    at("veil-text").textContent = chosenVoice() === "microphone" ? "Waiting for the microphone" : "Connecting";
+    const opened = await (chosenVoice() === "microphone" ? openMicrophone() : openSample(request));
+    if (cancelled()) return opened.close();
+    voice = opened;
+    at("veil-text").textContent = "Connecting";
+    session = new Session(voice, video);
+    session.addEventListener("lost", ({ detail }) => fail(detail));
+    session.addEventListener("stats", showFigures);
+    voice.track.addEventListener("ended", () => fail("The microphone was unplugged: plug it in and start again."));
+    hear(chosenVoice() === "sample");
+    await session.open(chosenFace(), chosenLookAhead());
+    if (cancelled()) return;
+    session.receiver = new Receiver(session.peer);
+    voice.begin?.();
+    setState("live");
+    await play();
+  } catch (error) {
+    if (cancelled()) return;
+    fail(error instanceof Told ? error.message : `Something unexpected went wrong: ${error.message}`);
+    if (!(error instanceof Told)) console.error(error);
+  }
+}
+
+function stop() {
+  start.attempt = null;
+  session?.close();
+  voice?.close();
+  session = voice = null;
+  video.srcObject = null;
+}
+
+function fail(sentence) {
+  stop();
+  setState("lost");
+  tell(sentence);
+}
+
+async function play() {
+  try {
+    await video.play();
+    at("unblock").hidden = true;
+  } catch (error) {
+    if (error.name !== "NotAllowedError") return; // playing was interrupted by a stop
+    at("unblock").hidden = false;
+  }
+}
+
+function hear(on) {
+  video.muted = !on;
+  at("hear").setAttribute("aria-pressed", String(on));
+  at("hear-text").textContent = on ? "Mute the avatar's voice" : "Hear the avatar's voice";
+  at("hear").title = at("hear-text").textContent;
+}
+
+async function showFigures() {
+  const current = session;
+  const receiver = await current.receiver?.read();
+  if (current !== session || !current?.stats) return;
+  at("figures").hidden = false;
+  at("stage").classList.toggle("speaking", current.stats.speaking);
+  panel.show(current.stats, receiver);
+}
+
+function showFace() {
+  at("portrait").src = `/api/avatars/${encodeURIComponent(chosenFace())}/portrait${location.search}`;
+  at("portrait").hidden = false;
+}
+
+function listFaces() {
+  at("face-list").replaceChildren(...server.avatars.map((name) => {
+    const label = document.createElement("label");
+    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: name });
+    radio.checked = name === server.default;
+    const picture = Object.assign(new Image(56, 56), { alt: "", src: `/api/avatars/${encodeURIComponent(name)}/portrait${location.search}` });
+    label.append(radio, picture, Object.assign(document.createElement("span"), { textContent: name }));
+    return label;
+  }));
+  at("faces").hidden = server.avatars.length < 2;
+}
+
+function showLookAhead() {
+  at("look-ahead-value").textContent = `${chosenLookAhead()} ms`;
+  at("look-ahead").setAttribute("aria-valuetext", `${chosenLookAhead()} milliseconds`);
+}
+
+async function load() {
+  try {
+    server = await read("/api/avatars");
+    at("look-ahead").max = String(server.look_aheads_ms.length - 1);
+    at("look-ahead").value = String(server.look_aheads_ms.indexOf(server.default_look_ahead_ms));
+    listFaces();
+    showFace();
+    showLookAhead();
+    setState("idle");
+    at("start").disabled = false;
+    if (!globalThis.RTCPeerConnection) throw new Told("This browser has no WebRTC: use a current Chrome, Edge, Firefox or Safari.");
+  } catch (error) {
+    setState("down");
+    at("start").disabled = true;
+    tell(error instanceof Told ? error.message : "The page could not be set up: reload it.");
+  }
+}
+
+at("controls").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (document.body.dataset.state === "live" || document.body.dataset.state === "connecting") {
+    stop();
+    setState("idle");
+  } else {
+    start();
+  }
+});
+at("look-ahead").addEventListener("input", showLookAhead);
+at("faces").addEventListener("change", showFace);
+at("hear").addEventListener("click", () => hear(video.muted));
+at("unblock").addEventListener("click", play);
+video.addEventListener("playing", () => at("stage").classList.add("playing"));
+addEventListener("pagehide", stop);
+load();

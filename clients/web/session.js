@@ -1,0 +1,136 @@
+// One connection to the server: the offer over HTTP, voice and face over WebRTC, figures over the data channel.
+// The messages are specified in webrtc/protocol.md.
+
+import { Told } from "./voice.js";
+
+const PING_EVERY_MS = 2000;
+const CONNECT_LIMIT_MS = 15000;
+const GATHER_LIMIT_MS = 2000;
+const PATIENCE_MS = 5000; // a connection that is interrupted for longer counts as lost
+
+const token = new URLSearchParams(location.search).get("token");
+
+/** fetch with the page's token; says in words when nobody answers. */
+export async function request(path, options = {}) {
+  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+  try {
+    return await fetch(path, { ...options, headers });
+  } catch {
+    throw new Told("The server does not answer: is it still running?");
+  }
+}
+
+/** JSON of a path; a refusal is told in the server's own words. */
+export async function read(path, options) {
+  const response = await request(path, options);
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Told(body.error ?? `The server refused (${response.status}).`);
+  return body;
+}
+
+export class Session extends EventTarget {
+  /** `voice` is what `openMicrophone` or `openSample` gave; `video` shows the face. */
+  constructor(voice, video) {
+    super();
+    if (!globalThis.RTCPeerConnection) {
+      throw new Told("This browser has no WebRTC: use a current Chrome, Edge, Firefox or Safari.");
+    }
+    this.peer = new RTCPeerConnection();
+    this.name = null;
+    this.stats = null;
+    this.hello = null;
+    this.ended = false;
+    this.incoming = new MediaStream();
+    video.srcObject = this.incoming;
+    this.peer.addTrack(voice.track);
+    this.peer.addTransceiver("video", { direction: "recvonly" });
+    this.peer.ontrack = ({ track }) => this.incoming.addTrack(track);
+    this.peer.onconnectionstatechange = () => this.#stateChanged();
+    this.control = this.peer.createDataChannel("control");
+    this.control.onmessage = ({ data }) => this.#message(JSON.parse(data));
+  }
+
+  /** Negotiate; resolves when connected. */
+  async open(avatar, lookAhead) {
+    await this.peer.setLocalDescription();
+    await this.#gathered();
+    const { sdp, type } = this.peer.localDescription;
+    const answer = await read("/api/session", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ sdp, type, avatar, look_ahead_ms: lookAhead }),
+    });
+    this.name = answer.session;
+    if (this.ended) return this.#leave();
+    await this.peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
+    await this.#connected();
+    this.pinging = setInterval(() => this.send({ type: "ping", t: performance.now() }), PING_EVERY_MS);
+  }
+
+  send(message) {
+    if (this.control.readyState === "open") this.control.send(JSON.stringify(message));
+  }
+
+  /** End it from this side; no `lost` event follows. */
+  close() {
+    this.ended = true;
+    clearInterval(this.pinging);
+    clearTimeout(this.patience);
+    this.#leave();
+    this.peer.close();
+  }
+
+  #leave() {
+    if (this.name) request(`/api/session/${this.name}`, { method: "DELETE", keepalive: true }).catch(() => {});
+    this.name = null;
+  }
+
+  #message(message) {
+    if (message.type === "hello") this.hello = message;
+    if (message.type === "bye") this.#lost(message.reason);
+    if (message.type === "stats") {
+      this.stats = message;
+      this.dispatchEvent(new Event("stats"));
+    }
+  }
+
+  #stateChanged() {
+    const state = this.peer.connectionState;
+    clearTimeout(this.patience);
+    if (state === "failed" || state === "closed") this.#lost();
+    if (state === "disconnected") this.patience = setTimeout(() => this.#lost(), PATIENCE_MS);
+    this.dispatchEvent(new Event("state"));
+  }
+
+  #lost(reason) {
+    if (this.ended) return;
+    this.close();
+    const detail = reason || "The connection was lost: check the network, then start again.";
+    this.dispatchEvent(new CustomEvent("lost", { detail }));
+  }
+
+  #gathered() {
+    return new Promise((resolve) => {
+      const check = () => this.peer.iceGatheringState === "complete" && resolve();
+      this.peer.addEventListener("icegatheringstatechange", check);
+      setTimeout(resolve, GATHER_LIMIT_MS);
+      check();
+    });
+  }
+
+  #connected() {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Told("The server answered, but no connection came about: UDP may be blocked between here and there."));
+      }, CONNECT_LIMIT_MS);
+      const check = () => {
+        if (this.peer.connectionState === "connected") resolve();
+        if (this.ended) reject(new Told("The connection failed: check the network, then start again."));
+        if (this.peer.connectionState === "connected" || this.ended) clearTimeout(timer);
+      };
+      this.addEventListener("state", check);
+      this.addEventListener("lost", check);
+      check();
+    });
+  }
+}
