@@ -10,7 +10,7 @@ from engine.pipeline import Drawn, Pipeline, Request
 from engine.session import Session
 from engine.types import DEFAULT_LOOK_AHEAD_MS, AudioChunk, Frame, Ledger
 
-MAX_BACKLOG = 1  # frames of sound a live session may have waiting and still be drawn
+MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ their locks are the server's.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
@@ -156,12 +157,9 @@ class EngineProcess:
         if self._process is None or self._wire is None:
             return
         assert self._process.stdin
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()  # the worker takes a closed pipe as its end
-            self._process.wait(STOP_TIMEOUT_S)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
-            self._process.kill()
-            self._process.wait()
+        self._reap()
         if hasattr(self, "_reader"):
             self._reader.join(STOP_TIMEOUT_S)
         self._wire.close()
@@ -196,6 +194,15 @@ class EngineProcess:
             start_new_session=True,  # Ctrl-C is for the server, which then stops the engine in order
         )
 
+    def _reap(self) -> None:
+        """Wait for a process that should be ending; one that does not is killed."""
+        assert self._process
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
     def _await_ready(self, on_progress: Callable[[str], None]) -> None:
         assert self._wire
         while (message := self._wire.receive()) is not None:
@@ -221,6 +228,7 @@ class EngineProcess:
         except (OSError, ValueError):
             pass  # a pipe that breaks or garbles is an engine that died
         if not self._stopping:
+            self._reap()
             self._fail_openings()
             with self._lock:
                 lost = list(self._sessions.values())

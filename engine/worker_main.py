@@ -27,9 +27,15 @@ from engine.pipeline import Pipeline
 from engine.render.renderer import Renderer
 from engine.scheduler import Scheduler
 from engine.session import Session
-from engine.types import AudioChunk, Frame
+from engine.types import AudioChunk, ByteArray, Frame
 from engine.wire import Wire
 from kernels import rgb_to_i420
+
+
+def i420(picture: ByteArray) -> ByteArray:
+    """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]."""
+    planes: ByteArray = rgb_to_i420(torch.from_numpy(picture)).numpy()
+    return planes
 
 
 class Worker:
@@ -72,7 +78,7 @@ class Worker:
         session.push_audio(AudioChunk(0, np.zeros(16_000, np.float32)))
         while self._scheduler.tick():
             for frame in session.frames():
-                rgb_to_i420(frame.picture)
+                i420(frame.picture)
         self._scheduler.close(session)
 
     def _read(self) -> None:
@@ -140,7 +146,7 @@ class Worker:
         slot, size = self._free.pop(), slot_bytes(self._config.size)
         picture = self._memory[slot * size : (slot + 1) * size].reshape(-1, self._config.size)
         began = time.perf_counter()
-        picture[:] = rgb_to_i420(frame.picture)
+        picture[:] = i420(frame.picture)
         ledger = asdict(frame.ledger)
         ledger["render_ms"] += 1000 * (time.perf_counter() - began)
         ledger["done"] = time.monotonic()

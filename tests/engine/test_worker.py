@@ -119,15 +119,17 @@ def test_sound_that_does_not_continue_the_clock_ends_that_session_only(engine: E
 
 def test_the_death_of_the_process_is_told_to_its_sessions() -> None:
     engine = EngineProcess(EngineConfig(max_sessions=1, size=256))
-    engine.start()
-    stream = Stream(engine)
-    assert engine.pid
-    os.kill(engine.pid, signal.SIGKILL)
-    assert "stopped unexpectedly" in stream.lost.get(timeout=WAIT)
-    with pytest.raises(VivifyError, match="not running"):
-        engine.open(None, 0, 0, lambda frame: None)
-    assert not engine.alive
-    engine.stop()
+    try:
+        engine.start()
+        stream = Stream(engine)
+        assert engine.pid
+        os.kill(engine.pid, signal.SIGKILL)
+        assert "stopped unexpectedly" in stream.lost.get(timeout=WAIT)
+        assert not engine.alive
+        with pytest.raises(VivifyError, match="not running"):
+            engine.open(None, 0, 0, lambda frame: None)
+    finally:
+        engine.stop()
 
 
 def test_a_bad_avatar_is_a_sentence_not_a_dead_process() -> None:
