@@ -6,7 +6,7 @@ import contextlib
 import json
 import struct
 import threading
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 _SIZES = struct.Struct("<II")  # length of the JSON header, length of the payload
 MAX_HEADER = 1 << 16
@@ -16,7 +16,7 @@ MAX_PAYLOAD = 1 << 24
 class Wire:
     """One direction each way. `send` may be called from any thread; `receive` from one."""
 
-    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+    def __init__(self, reader: IO[bytes], writer: IO[bytes]) -> None:
         self._reader = reader
         self._writer = writer
         self._sending = threading.Lock()
