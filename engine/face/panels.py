@@ -18,6 +18,7 @@ from engine.types import ByteArray, FloatArray
 
 MARGIN = 16  # the portrait's side over this is the mirrored margin around it
 SKIN, LIPS, TEETH, CAVITY = range(4)  # rows of Avatar.tones
+LOWER_TINT = np.array([1.0, 0.94, 0.87], np.float32)  # lower teeth stand in reddish light
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 # Panel places for a portrait of 512: x, y, width, height.
@@ -32,8 +33,8 @@ PLACES = {
     "lips": (320, 96, 208, 96),
 }
 PANEL_HEIGHT = 192
-DISC = 1.32  # the iris is cut out with a ring of white around it, in radii
-RIM = 1.12  # where the white certainly begins, in radii
+DISC = 1.40  # the resting iris is cut out with a ring of white around it, in radii
+RIM = 1.22  # where the white certainly begins, in radii
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,21 @@ def measure_tones(image: ByteArray, face: FloatArray) -> FloatArray:
     lips = sample((0, 17, 37, 267, 84, 314), 1)
     luma = float(skin @ LUMA)
     teeth = np.clip(luma * 1.04 * (skin / luma) ** 0.45, 0, 238)
-    cavity = skin * np.array([0.15, 0.075, 0.075])
+    cavity = skin * np.array([0.27, 0.115, 0.105])
     return np.stack([skin, lips, teeth, cavity]).astype(np.float32)
 
 
-def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> tuple[np.ndarray | None, FloatArray]:
-    """The panel of upper teeth out of an open smile, and their lower edge [n, 2] in pixels; (None, empty) without."""
+@dataclass(frozen=True)
+class SeenTeeth:
+    """Upper teeth that the portrait shows."""
+
+    panel: np.ndarray  # [h, w, 3] the window around the mouth, filled with their colours
+    edge: FloatArray  # [n, 2] their lower edge in pixels of the portrait
+    tone: FloatArray  # [3] RGB of their lit parts
+
+
+def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> SeenTeeth | None:
+    """The portrait's own upper teeth out of an open smile, or None where it shows none."""
     size = image.shape[0]
     spot = place("upper", size)
     inner = face[list(top.LIP_INNER)]
@@ -126,7 +136,7 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> tuple[np
     luma = pixels @ LUMA
     bright = mouth & (luma > 0.72 * float(tones[SKIN] @ LUMA)) & (pixels[..., 0] - pixels[..., 1] < 0.22 * luma)
     if mouth.sum() < 80 or bright.sum() < 0.25 * mouth.sum():
-        return None, np.zeros((0, 2), np.float32)
+        return None
     columns = np.flatnonzero(bright.sum(0) >= 3)
     lowest = np.array([np.flatnonzero(bright[:, x]).max() for x in columns], np.float64)
     kernel = np.hanning(9)[1:-1]
@@ -134,9 +144,16 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> tuple[np
     lowest = np.convolve(padded, kernel / kernel.sum(), mode="valid")
     known = polygon(inner, corner, spot, -1) & bright
     known &= np.arange(spot.height)[:, None] <= np.interp(np.arange(spot.width), columns, lowest) - 0.5
-    panel = fill(pixels, known, tall=3.0)
+    tone = np.median(pixels[known & (luma > np.percentile(luma[known], 40))], axis=0)
+    core = known & polygon(inner, corner, spot, -2)  # nearest the lips, teeth are tinted by them
+    panel = fill(pixels, core if core.sum() > 40 else known, tall=3.0)
+    x = np.arange(spot.width)
+    beyond = np.maximum(np.maximum(columns.min() - x, x - columns.max()), 0) / 6.0
+    side = np.clip(beyond, 0, 1)[None, :, None]
+    panel = panel * (1 - side) + side * 0.78 * tone
+    panel = np.where(known[..., None], pixels, panel)
     edge = np.c_[columns + corner[0], lowest + corner[1]]
-    return panel, edge.astype(np.float32)
+    return SeenTeeth(panel, edge.astype(np.float32), tone.astype(np.float32))
 
 
 def clean_lips(image: ByteArray, face: FloatArray, tones: FloatArray) -> np.ndarray:
@@ -149,7 +166,7 @@ def clean_lips(image: ByteArray, face: FloatArray, tones: FloatArray) -> np.ndar
     reach = max(3, size // 100)
     rim = polygon(inner, corner, spot, reach)
     luma, lip = pixels @ LUMA, float(tones[LIPS] @ LUMA)
-    spill = rim & (luma < 0.62 * lip) & ~polygon(inner, corner, spot, -1)
+    spill = rim & (luma < 0.74 * lip) & ~polygon(inner, corner, spot, -1)
     mouth = polygon(inner, corner, spot, 0)
     unknown = spill | mouth
     cleaned = fill(pixels, ~unknown, soften=1.0)
@@ -172,7 +189,7 @@ def eye_panels(
     exact = polygon(loop, corner, spot, 1)  # these pixels may show at the portrait's own pose
     sclera = fill(pixels, white, tall=0.5, soften=1.5) if white.sum() > 12 else pixels
     # Under the resting iris the white is invented; around it, it is the portrait, with a soft change between.
-    own = np.clip((radius / iris[2] - RIM) / (DISC - RIM), 0, 1)[..., None]
+    own = np.clip((radius / iris[2] - RIM) / (DISC - RIM - 0.02), 0, 1)[..., None]
     sclera = np.where(exact[..., None], own * pixels + (1 - own) * sclera, sclera)
     seen = opening & (radius <= DISC * iris[2])
     filled = _round_fill(pixels, seen, dx, dy, radius)
@@ -200,21 +217,23 @@ def paint_panels(
     """All panels [h, w, 3], the own teeth's lower edge [n, 2], and the tones, with the teeth's own when seen."""
     size = image.shape[0]
     panels = np.zeros((PANEL_HEIGHT * size // 512, size + 2 * (size // MARGIN), 3), np.float32)
-    upper, edge = own_teeth(image, face, tones) if smiling else (None, np.zeros((0, 2), np.float32))
-    if upper is not None:
-        tones = tones.copy()
-        luma = upper @ LUMA
-        tones[TEETH] = np.median(upper[luma > np.percentile(luma, 50)], axis=0)
+    seen_teeth = own_teeth(image, face, tones) if smiling else None
+    edge = np.zeros((0, 2), np.float32)
+    if seen_teeth:
+        tones, edge = tones.copy(), seen_teeth.edge
+        tones[TEETH] = seen_teeth.tone
     spots = {name: place(name, size) for name in PLACES}
     gum = 0.5 * tones[LIPS] * np.array([1.0, 0.8, 0.85]) + 0.3 * tones[SKIN] * np.array([0.95, 0.42, 0.45])
-    spots["upper"].cut(panels)[:] = (
-        upper if upper is not None else paint_arch(spots["upper"].width, spots["upper"].height, tones[TEETH], gum, True)
-    )
+    upper = spots["upper"]
+    drawn = paint_arch(upper.width, upper.height, tones[TEETH], gum, True)
+    upper.cut(panels)[:] = seen_teeth.panel if seen_teeth else drawn
     lower = spots["lower"]
-    lower.cut(panels)[:] = paint_arch(lower.width, lower.height, tones[TEETH], gum, False)
+    lower.cut(panels)[:] = paint_arch(lower.width, lower.height, tones[TEETH] * LOWER_TINT, gum, False)
     spots["lips"].cut(panels)[:] = clean_lips(image, face, tones) if smiling else 0
     flesh = spots["flesh"].cut(panels)
-    flesh[: len(flesh) // 2] = gum
+    flesh[: len(flesh) // 2] = 0.62 * tones[LIPS] * np.array([1.0, 0.74, 0.76]) + 0.2 * tones[SKIN] * np.array(
+        [1, 0.5, 0.5]
+    )
     flesh[len(flesh) // 2 :] = tones[CAVITY]
     for side, loop, iris in (("right", top.EYE_RIGHT, irises[0]), ("left", top.EYE_LEFT, irises[1])):
         white, seen = eye_panels(image, face[list(loop)], iris, size, side)

@@ -17,7 +17,10 @@ UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
 LOWER = np.array(top.LIP_INNER_LOWER[1:-1])
 LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
 LID_FADE = 0.6  # centimetres of skin that follow a lid
-SEAM = 0.035  # centimetres left between lips that the portrait shows apart: their dark line
+SEAM = 0.022  # centimetres left between lips that the portrait shows apart: their dark line
+
+GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
+TAPER = {1: 0.60, 2: 0.85, 3: 0.96}  # of the lips' parting that is kept, by column from the corner
 
 
 class DrivenFace:
@@ -28,6 +31,9 @@ class DrivenFace:
         basis = avatar.scale * model.expressions @ avatar.rotation.T  # [52, 468, 3] pixels
         for side in ("Left", "Right"):
             basis[INDEX["eyeBlink" + side]] = 0  # lids follow their own rule
+        for name, gain in GAIN.items():
+            basis[INDEX[name]] *= gain
+        basis = _taper_corners(basis)
         self._basis = np.ascontiguousarray(basis.reshape(len(NAMES), -1), np.float32)
         self._neutral = avatar.neutral
         self._down = np.ascontiguousarray(avatar.rotation[:, 1])  # the head's own downwards, [3]
@@ -52,6 +58,18 @@ class DrivenFace:
         lack = 0.5 * np.maximum(self._seam - gap, 0)[:, None] * self._down
         face[LOWER] += lack
         face[UPPER] -= lack
+
+
+def _taper_corners(basis: FloatArray) -> FloatArray:
+    """Lips part less towards the corners of the mouth, where they stick together; outer rims are left alone."""
+    out = basis.copy()
+    for k, share in TAPER.items():
+        for i in (k, len(UPPER) + 1 - k):
+            u, low = top.LIP_INNER_UPPER[i], top.LIP_INNER_LOWER[i]
+            middle = 0.5 * (basis[:, u] + basis[:, low])
+            out[:, u] = middle + share * (basis[:, u] - middle)
+            out[:, low] = middle + share * (basis[:, low] - middle)
+    return out
 
 
 class Lids:

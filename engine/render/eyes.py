@@ -18,6 +18,7 @@ from engine.types import FloatArray
 BEHIND = 0.35  # outer-eye-corner distances behind the lids, in depth only: lids slide over it, nothing shifts
 SPOKES = 28
 SIDEWAYS, VERTICAL = 0.42, 0.28  # centimetres the iris moves for a coefficient of 1
+BARE, FREED = 1.10, 1.5  # radii of the moving iris; pixels of movement until it is cut out that closely
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 
 
@@ -70,7 +71,17 @@ class Eye:
         down = value["Down"] - value["Up"]
         if aside == 0 and down == 0:
             return self.iris.points
-        return self._on_plane(self.iris.points[:, :2] + aside * self._moves[0] + down * self._moves[1])
+        move = aside * self._moves[0] + down * self._moves[1]
+        # At rest the disc carries the white around the iris, to be exact; on its way it shrinks to the iris alone.
+        share = min(float(np.hypot(*move)) / FREED, 1.0)
+        size = 1 - share * share * (3 - 2 * share) * (1 - BARE / DISC)
+        centre = self.iris.points[0, :2]
+        return self._on_plane(centre + size * (self.iris.points[:, :2] - centre) + move)
+
+    def look_texture(self, points: FloatArray) -> np.ndarray:
+        """Texture places of the iris' vertices [n, 2] as `look` placed them: the shrunken disc shows its middle."""
+        shift = points[0, :2] - self.iris.points[0, :2]
+        return points[:, :2] - shift
 
     def fringe(self, beta: FloatArray, face: FloatArray) -> FloatArray:
         """Where the lashes go [n, 3] on the driven ``face`` [468, 3]: on the lid's rim, as tall as in the portrait."""

@@ -18,7 +18,7 @@ from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 
 ROWS = 5
-UPPER_EDGE_AT, LOWER_EDGE_AT = 0.16, 0.13  # centimetres below the closed lips' seam
+UPPER_EDGE_AT, LOWER_EDGE_AT = 0.16, 0.45  # centimetres below the closed lips' seam
 TEETH_BACK = 0.55  # centimetres behind the lips
 BACK = 0.20  # outer-eye-corner distances: the whole inside lies behind every lip
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
@@ -53,10 +53,15 @@ class Mouth:
         self.points = np.vstack([p.points for p in self.parts]).astype(np.float32)
         self._follow = np.repeat(np.array([0, 1, 0.9, 0], np.float32), sizes)[:, None]
         depth = (self.points - self._anchor) @ avatar.rotation[:, 2] / avatar.scale  # centimetres behind the lips
-        glow = np.repeat(np.array([0.10 if own else 0.24, 0.34, 0.30, 0.0], np.float32), sizes)
-        dim = np.repeat(np.array([1.0, 0.80, 0.82, 1.0], np.float32), sizes)
+        glow = np.repeat(np.array([0.08 if own else 0.22, 0.30, 0.20, 0.0], np.float32), sizes)
+        dim = np.repeat(np.array([1.0, 0.88, 1.0, 1.0], np.float32), sizes)
         self._light = dim * np.exp(-glow * np.maximum(depth - TEETH_BACK, 0))
-        self._shadow = np.repeat(np.array([0.25 if own else 0.45, 0.35, 0.3, 0.3], np.float32), sizes)
+        count = sizes[0]
+        sunk = np.repeat(np.linspace(0, 1, ROWS), COLUMNS)
+        self._light[count : count + sizes[1]] *= 1 - 0.5 * smoothstep(sunk * REACH / 0.8)  # in the lower lip's shade
+        self._shadow = np.repeat(np.array([0.18 if own else 0.40, 0.35, 0.5, 0.6], np.float32), sizes)
+
+        self._fall = np.repeat(np.array([0.45, 0.45, 1.1, 1.6], np.float32), sizes)  # reach of the upper lip's shadow
 
     def _place(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
         points = np.stack(np.broadcast_arrays(x * self._wide, y, z), -1).reshape(-1, 3)
@@ -97,7 +102,7 @@ class Mouth:
         spot = place("flesh", avatar.size)
         across = np.linspace(-1, 1, 11)[None]
         rise = np.linspace(0, 1, 7)[:, None]
-        y = LOWER_EDGE_AT + 1.0 - 0.85 * rise * (1 - 0.45 * across**2)
+        y = LOWER_EDGE_AT + 0.65 - 0.95 * rise * (1 - 0.45 * across**2)
         points = self._place(1.75 * across * (1 - 0.15 * rise), y, TEETH_BACK + 0.75 + 1.9 * rise + 0.4 * across**2)
         texture = np.full((len(points), 2), (spot.width / 2, spot.height / 4))
         return Part(points, texture, grid_triangles(7, 11), spot.x, spot.y, BACK * avatar.unit)
@@ -115,7 +120,7 @@ class Mouth:
         opening = float(np.linalg.norm((lower - upper)[2:-2], axis=1).max()) / self._scale
         order = np.argsort(upper[:, 0])
         under = points[:, 1] - np.interp(points[:, 0], upper[order, 0], upper[order, 1])
-        shade = self._light * (1 - self._shadow * (1 - smoothstep(under / (0.45 * self._scale))))
+        shade = self._light * (1 - self._shadow * (1 - smoothstep(under / (self._fall * self._scale))))
         inward = np.minimum(points[:, 0] - upper[order[0], 0], upper[order[-1], 0] - points[:, 0])
         shade *= 0.55 + 0.45 * smoothstep(inward / (0.7 * self._scale))
         shade *= 0.18 + 0.82 * smoothstep(opening / 0.55)

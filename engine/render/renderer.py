@@ -37,10 +37,13 @@ class Renderer:
         self._eyes = [Eye(avatar, "right"), Eye(avatar, "left")]
         self._mouth = Mouth(avatar)
         parts = [part for eye in self._eyes for part in (eye.white, eye.iris, eye.lashes)]
+        counts = np.cumsum([top.VERTICES + len(avatar.around), *[len(p.points) for p in parts]])
+        self._iris_at = [int(counts[1]), int(counts[4])]  # where the irises' vertices begin
         scene = Scene(avatar, parts + self._mouth.parts)
         self._scene = scene
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
         self._compositor = Compositor(scene, size)
+        self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
         self._rings = [
             (INDEX["eyeBlinkRight"], list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
             (INDEX["eyeBlinkLeft"], list(top.EYE_LEFT_UPPER[1:-1]), list(top.EYE_LEFT_RING)),
@@ -68,6 +71,8 @@ class Renderer:
         maps = self._scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
+        for eye, gaze, at in zip(self._eyes, eyes[1::3], self._iris_at, strict=True):
+            maps[at : at + len(gaze), :2] = eye.look_texture(gaze)
         self._darken_seam(maps, face)
         factor = self.size / self.avatar.size
         if factor != 1:
@@ -98,7 +103,7 @@ class Renderer:
             return
         upper, lower = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)
         gap = np.linalg.norm(face[lower] - face[upper], axis=1) / self.avatar.scale
-        shade = 1 - CREASE * np.clip(1 - gap / 0.3, 0, 1)
+        shade = 1 - CREASE * self._seam * np.clip(1 - gap / 0.3, 0, 1)
         maps[upper, 2] = maps[lower, 2] = shade
 
 
