@@ -166,7 +166,7 @@ def _read_offer(body: bytes) -> tuple[str, str | None, int]:
         raise BadRequest("The avatar was expected to be a name.")
     if type(look_ahead_ms) is not int or look_ahead_ms not in LOOK_AHEADS_MS:
         choices = ", ".join(map(str, LOOK_AHEADS_MS))
-        raise BadRequest(f"look_ahead_ms was expected to be one of {choices}.")
+        raise BadRequest(f"The field look_ahead_ms was expected to be one of {choices}.")
     return sdp, avatar or None, look_ahead_ms
 
 

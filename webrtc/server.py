@@ -35,7 +35,7 @@ async def serve(
         engine = EngineProcess(config.engine)
         try:
             await asyncio.to_thread(engine.start, on_progress)
-            await _run(Service(engine, config), sock, after_start)
+            await serve_on(Service(engine, config), sock, after_start)
         finally:
             await asyncio.to_thread(engine.stop)
 
@@ -90,7 +90,8 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-async def _run(service: Service, sock: socket.socket, after_start: AfterStart | None) -> None:
+async def serve_on(service: Service, sock: socket.socket, after_start: AfterStart | None = None) -> None:
+    """Serve over an engine that runs already, on a socket that listens already; ends as `serve` does."""
     tune_aiortc()
     settings = uvicorn.Config(
         create_app(service), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="off"
