@@ -108,7 +108,7 @@ def music(rng: Generator, seconds: float) -> FloatArray:
 def not_speech(rng: Generator, seconds: float) -> FloatArray:
     """Sound that should leave the mouth shut: silence, noise, hum, music, beeps, clicks and bursts."""
     n = int(seconds * SAMPLE_RATE)
-    kind = int(rng.integers(6))
+    kind = int(rng.integers(7))
     t = np.arange(n) / SAMPLE_RATE
     if kind == 0:
         x = rng.normal(0, 1, n) * 10 ** (-rng.uniform(50, 100) / 20)
@@ -118,6 +118,11 @@ def not_speech(rng: Generator, seconds: float) -> FloatArray:
     elif kind == 3:
         x = noise(rng, n, [])
         x *= np.interp(t, np.linspace(0, seconds, 12), rng.uniform(0.1, 1, 12))
+    elif kind == 6:  # mains, fans, engines
+        base = rng.uniform(45, 130)
+        slope = rng.uniform(0.3, 2)
+        x = sum(rng.uniform(0, 1) / k**slope * np.sin(2 * np.pi * (k * base * t + rng.random())) for k in range(1, 30))
+        x = x * np.interp(t, np.linspace(0, seconds, 8), rng.uniform(0.4, 1, 8))
     elif kind == 4:
         x = np.zeros(n)
         for start in np.sort(rng.uniform(0, seconds, int(rng.integers(2, 20)))):

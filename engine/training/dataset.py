@@ -15,8 +15,8 @@ from engine.motion.articulators import ARTICULATORS
 from engine.motion.phones import SILENCE
 from engine.motion.teacher import articulators, phone_indices
 from engine.training.augment import change_speed, degrade, not_speech
-from engine.training.recording import Phone
-from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
+from engine.training.recording import DOUBT, Phone
+from engine.types import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
 
 Recording = tuple[FloatArray, list[Phone]]
 
@@ -28,15 +28,16 @@ class Streams:
     mel: np.ndarray  # [4 * n, 40] float16
     motion: np.ndarray  # [n, 9] float16, the teacher's articulators
     phones: np.ndarray  # [n] uint8
+    trusted: np.ndarray  # [n] bool, whether to learn from the frame
     starts: np.ndarray  # [streams + 1] first frame of each stream, then n
 
     def save(self, path: Path) -> None:
-        np.savez(path, mel=self.mel, motion=self.motion, phones=self.phones, starts=self.starts)
+        np.savez(path, mel=self.mel, motion=self.motion, phones=self.phones, trusted=self.trusted, starts=self.starts)
 
     @classmethod
     def load(cls, path: Path) -> Streams:
         with np.load(path, allow_pickle=False) as file:
-            return cls(file["mel"], file["motion"], file["phones"], file["starts"])
+            return cls(file["mel"], file["motion"], file["phones"], file["trusted"], file["starts"])
 
 
 def join(rng: np.random.Generator, recordings: list[Recording], speed: bool = True) -> Recording:
@@ -63,16 +64,29 @@ def _mel(samples: np.ndarray, warp: float) -> np.ndarray:
         return LogMel(round(warp, 2))(torch.from_numpy(samples)[None])[0].numpy().astype(np.float16)
 
 
+def _trusted(times: list[Phone], frames: int) -> np.ndarray:
+    """Which frames [frames] lie in phones without a doubt."""
+    shown = (np.arange(frames) + 0.5) / FRAMES_PER_SECOND
+    out = np.ones(frames, bool)
+    for name, start, end in times:
+        if name.startswith(DOUBT):
+            out &= (shown < start) | (shown >= end)
+    return out
+
+
 def _streams(make: Callable[[], Recording], count: int, rng: np.random.Generator) -> Streams:
-    mel, motion, phones, starts = [], [], [], [0]
+    mel, motion, phones, trusted, starts = [], [], [], [], [0]
     for _ in range(count):
         samples, times = make()
         frames = len(samples) // SAMPLES_PER_FRAME
         mel.append(_mel(samples, float(np.clip(rng.normal(1, 0.09), 0.8, 1.22))))
-        motion.append(articulators(times, frames).astype(np.float16))
-        phones.append(phone_indices(times, frames).astype(np.uint8))
+        names = [(name.removeprefix(DOUBT), start, end) for name, start, end in times]
+        motion.append(articulators(names, frames).astype(np.float16))
+        phones.append(phone_indices(names, frames).astype(np.uint8))
+        trusted.append(_trusted(times, frames))
         starts.append(starts[-1] + frames)
-    return Streams(np.concatenate(mel), np.concatenate(motion), np.concatenate(phones), np.array(starts))
+    joined = np.concatenate
+    return Streams(joined(mel), joined(motion), joined(phones), joined(trusted), np.array(starts))
 
 
 def speech_streams(recordings: list[Recording], seed: int) -> Streams:
@@ -106,7 +120,7 @@ class Batch:
     motion: torch.Tensor  # [B, T + 1, 9] for frames n - look_ahead, and one frame more
     phones: torch.Tensor  # [B, T + 1]
     look_ahead: torch.Tensor  # [B] frames
-    valid: torch.Tensor  # [B, T] false where n - look_ahead lies before the stream
+    valid: torch.Tensor  # [B, T] false after the end of the stream, and where the labels are in doubt
 
 
 def draw(rng: np.random.Generator, sources: list[Streams], shares: list[float], rows: int, frames: int) -> Batch:
@@ -129,6 +143,7 @@ def draw(rng: np.random.Generator, sources: list[Streams], shares: list[float], 
         inside = (target >= begin) & (target < end)
         motion[row, inside] = source.motion[target[inside]]
         phones[row, inside] = source.phones[target[inside]]
-        valid[row] = inside[:-1] | (target[:-1] < begin)
+        valid[row, inside[:-1]] = source.trusted[target[:-1][inside[:-1]]]
+        valid[row, target[:-1] < begin] = True
     tensor = torch.from_numpy
     return Batch(tensor(mel), tensor(motion), tensor(phones), tensor(ahead), tensor(valid))

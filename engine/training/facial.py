@@ -23,7 +23,7 @@ from engine.training.dataset import Batch, Streams, draw
 class Plan:
     """How long and how hard to train."""
 
-    steps: int = 2400
+    steps: int = 6000
     rows: int = 24
     frames: int = 150  # 6 s: more than both layers look back over
     peak_rate: float = 2e-3
@@ -154,11 +154,13 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         model.train()
-        features = model.encoder.from_mel(mask_features(batch.mel, rng))
         share = min(0.85, 1.5 * self.step / plan.steps)
-        past = own_past(model, features.detach(), batch, share, rng)
-        style = features.new_zeros(len(features), features.shape[2])
-        terms = losses(read_lips(model.generator.lips(features, past, batch.look_ahead, style)), batch)
+        with torch.autocast("cpu", torch.bfloat16):  # twice as fast on one core; the losses stay in full precision
+            features = model.encoder.from_mel(mask_features(batch.mel, rng))
+            past = own_past(model, features.detach(), batch, share, rng)
+            style = features.new_zeros(len(features), features.shape[2])
+            raw = model.generator.lips(features, past, batch.look_ahead, style)
+        terms = losses(read_lips(raw.float()), batch)
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -178,4 +180,4 @@ class Trainer:
                 bar.update(task, completed=self.step, loss=text)
                 if self.step % every == 0 or self.step == self.plan.steps:
                     self.save()
-                    bar.console.print(f"step {self.step}: {text}")
+                    bar.console.print(f"step {self.step}: {text}", soft_wrap=True)

@@ -14,6 +14,8 @@ from engine.types import SAMPLE_RATE, FloatArray
 
 Phone = tuple[str, float, float]  # ARPAbet or IPA name, start and end in seconds
 
+DOUBT = "?"  # before the name of a phone whose time or name is not to be trusted
+
 
 def read_mono_16k(path: Path) -> FloatArray:
     """Every sample of an audio file as mono float32 [n] at 16 kHz."""
