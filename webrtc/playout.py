@@ -23,7 +23,8 @@ MARGIN_S = 0.040  # at the start; then as the pictures' measured lateness asks
 MIN_MARGIN_S, MAX_MARGIN_S = 0.030, 0.200
 SLACK_S = 0.006  # what 95 in 100 pictures should have to spare
 MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sender's: inaudible...
-SILENT_SLEW = 0.02  # ...and in silence
+QUICK_SLEW = 0.02  # ...in silence, or when the face suffers: a receiver still follows without a crack
+SUFFERING_S = 0.020  # more delay than this is owed to the pictures
 GUARD_S = 0.030  # with less than this ahead of the reader, missing voice is replaced by silence
 ABSENT_S = 0.300  # without voice for so long, the clock runs on silence as if it came in time
 LATE_LIMIT_S = 0.080  # a picture later than this is dropped...
@@ -76,23 +77,24 @@ class Headroom:
 class Margin:
     """Time beyond the structural delay, grown when pictures come late and shrunk again when they do not."""
 
-    WINDOW = 75  # pictures, 3 s
+    GROW_AFTER, SHRINK_AFTER = 25, 100  # pictures looked at: 1 s, 4 s
+    LARGEST_STEP_S = 0.060
 
     def __init__(self) -> None:
         self.seconds = MARGIN_S
-        self._slack: deque[float] = deque(maxlen=self.WINDOW)
+        self._slack: deque[float] = deque(maxlen=self.SHRINK_AFTER)
 
     def note(self, slack: float) -> None:
         """``slack``: seconds a picture was early (late if negative)."""
         self._slack.append(slack)
-        if len(self._slack) < self.WINDOW:
+        if len(self._slack) < self.GROW_AFTER:
             return
         spare = float(np.percentile(np.fromiter(self._slack, float), 5)) - SLACK_S
         if spare < 0:
-            self.seconds = min(self.seconds + min(-spare, 0.020), MAX_MARGIN_S)
+            self.seconds = min(self.seconds + min(-spare, self.LARGEST_STEP_S), MAX_MARGIN_S)
             self._slack.clear()
-        elif spare > 0.010:
-            self.seconds = max(self.seconds - 0.002, MIN_MARGIN_S)
+        elif spare > 0.010 and len(self._slack) == self.SHRINK_AFTER:
+            self.seconds = max(self.seconds - spare / 4, MIN_MARGIN_S)
             self._slack.clear()
 
 
@@ -140,7 +142,7 @@ class Playout:
         error = 0.0 if best is None else self.delay - best
         self._headroom.move(self.line.accept(pts, pcm, round(error * VOICE_RATE)) / VOICE_RATE)
         self._headroom.add(self.clock.time_of(self.line.written) - now)
-        self.clock.steer(error, now, SILENT_SLEW if self.line.in_silence else MAX_SLEW)
+        self.clock.steer(error, now, QUICK_SLEW if self.line.in_silence or error > SUFFERING_S else MAX_SLEW)
         self._last_voice = now
 
     def idle(self, now: float) -> None:

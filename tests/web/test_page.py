@@ -1,0 +1,204 @@
+"""The page in a real chromium with a fake microphone: what a person would see, measured from the picture's pixels."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from serving import Running, running
+
+from engine.audio.files import read_speech
+from engine.paths import assets
+
+pytestmark = pytest.mark.browser
+
+LEAST_FPS = 15
+QUIET_S, SPEECH_S = 4.0, 6.0
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--autoplay-policy=no-user-gesture-required",
+)
+# Every new picture of the video: when it came, its size, and the brightness of the mouth's pixels.
+WATCH = """
+() => {
+  const video = document.getElementById("face");
+  const [x, y, width, height] = [215, 275, 85, 35];
+  const pen = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  window.seen = [];
+  const look = (now, { width: w, height: h }) => {
+    pen.drawImage(video, x, y, width, height, 0, 0, width, height);
+    const { data } = pen.getImageData(0, 0, width, height);
+    const mouth = [];
+    for (let i = 1; i < data.length; i += 4 * 7) mouth.push(data[i]);
+    window.seen.push({ now, mouth, width: w, height: h });
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the fake microphone hears, over and over: silence, then speech. 48 kHz, as chromium wants it."""
+    speech = read_speech(assets() / "speech.wav", 48_000)
+    begin = int(np.flatnonzero(np.abs(speech) > 0.05)[0])
+    heard = np.concatenate([np.zeros(int(QUIET_S * 48_000)), speech[begin : begin + int(SPEECH_S * 48_000)]])
+    path = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(np.round(32767 * heard).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(microphone: Path) -> Iterator[Any]:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright drives the browser: install the extra 'test'"
+    )
+    path = next(filter(None, map(shutil.which, CHROMIUM)))
+    fake = (
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone}",
+    )
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *fake])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Running) -> Iterator[Any]:
+    yield from opened(browser, server.url)
+
+
+def opened(browser: Any, url: str, script: str = "", **context: Any) -> Iterator[Any]:
+    """A fresh page, ready to start; whatever it logs as an error fails the test."""
+    space = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
+    page = space.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    if script:
+        page.add_init_script(script)
+    page.goto(url)
+    page.wait_for_selector("body[data-state]")
+    yield page
+    space.close()
+    assert not problems
+
+
+def state(page: Any) -> str:
+    return str(page.evaluate("document.body.dataset.state"))
+
+
+def start(page: Any, voice: str) -> None:
+    page.check(f"input[value={voice}]", force=True)
+    page.click("#start")
+    page.wait_for_selector("body[data-state=live]", timeout=20_000)
+    page.wait_for_selector("#stage.playing", timeout=10_000)
+
+
+def movement(pictures: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds, and how much the mouth changed from each picture to the next."""
+    mouths = np.array([p["mouth"] for p in pictures], float)
+    times = np.array([p["now"] for p in pictures]) / 1000
+    return times[1:], np.abs(np.diff(mouths, axis=0)).mean(axis=1)
+
+
+def test_the_face_speaks_with_the_microphone_and_rests_in_silence(page: Any, server: Running) -> None:
+    assert page.is_visible("#portrait")
+    start(page, "microphone")
+    page.evaluate(WATCH)
+    time.sleep(QUIET_S + SPEECH_S + 3)
+    pictures = page.evaluate("window.seen")
+    assert {(p["width"], p["height"]) for p in pictures} == {(512, 512)}
+    fps = (len(pictures) - 1) / ((pictures[-1]["now"] - pictures[0]["now"]) / 1000)
+    assert fps >= LEAST_FPS
+    times, moved = movement(pictures)
+    seconds = [moved[(times >= t) & (times < t + 1)].mean() for t in np.arange(times[0], times[-1] - 1, 0.5)]
+    assert max(seconds) > 4 * min(seconds), "the mouth must move in speech and rest in silence"
+    panel = page.inner_text("#figures")
+    assert "Voice to picture" in panel
+    assert 100 < float(page.inner_text("#f-total")) < 1000
+    page.click("#start")
+    assert state(page) == "idle"
+    until = time.monotonic() + 5
+    while server.sessions and time.monotonic() < until:
+        time.sleep(0.05)
+    assert server.sessions == 0
+
+
+def test_the_sample_speaks_without_a_microphone(page: Any) -> None:
+    start(page, "sample")
+    page.wait_for_selector("#stage.speaking", timeout=15_000)
+    assert page.get_attribute("#hear", "aria-pressed") == "true"
+    page.click("#hear")
+    assert page.evaluate("document.getElementById('face').muted")
+    page.click("#start")
+
+
+def refused(name: str) -> str:
+    return f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{name}'); }};"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (refused("NotAllowedError"), "microphone is blocked"),
+        (refused("NotFoundError"), "No microphone was found"),
+        (refused("NotReadableError"), "in use by another program"),
+        ("delete window.RTCPeerConnection;", "no WebRTC"),
+    ],
+)
+def test_what_fails_is_said_in_words(browser: Any, server: Running, script: str, words: str) -> None:
+    for page in opened(browser, server.url, script):
+        if page.is_enabled("#start"):
+            page.click("#start")
+        page.wait_for_selector("#message:visible")
+        assert words in page.inner_text("#message")
+        assert server.sessions == 0
+
+
+def test_a_full_server_and_a_lost_one_are_said_in_words(browser: Any) -> None:
+    with running(max_sessions=1) as server:
+        for first in opened(browser, server.url):
+            start(first, "sample")
+            for second in opened(browser, server.url):
+                second.check("input[value=sample]", force=True)
+                second.click("#start")
+                second.wait_for_selector("#message:visible")
+                assert "full" in second.inner_text("#message")
+            assert state(first) == "live"
+            name = next(iter(server.service.peers))
+            first.evaluate(f"fetch('/api/session/{name}', {{ method: 'DELETE' }})")
+            first.wait_for_selector("#message:visible")
+            assert "ended" in first.inner_text("#message")
+            assert state(first) == "lost"
+            assert first.inner_text("#start") == "Start"
+
+
+def test_the_page_fits_a_phone(browser: Any, server: Running) -> None:
+    space = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page = space.new_page()
+    page.goto(server.url)
+    page.wait_for_selector("#start:enabled")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for control in page.query_selector_all("button:visible, .choice"):
+        assert control.bounding_box()["height"] >= 40
+    space.close()
