@@ -1,7 +1,7 @@
 """Tensor in, tensor out: the heavy operations of the picture, knowing nothing of faces or sessions.
 
 `rasterize`, `warp_grid` and `rgb_to_i420` each exist three times: plain torch (`kernels.reference`, the definition of
-correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.rasterize`, `kernels.warp`, `kernels.color`).
+correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.raster`, `kernels.warp`, `kernels.color`).
 CPU tensors go to numba, CUDA tensors to Triton, anything that needs a gradient to the reference; `use_backend`
 overrides this in tests. Importing this package compiles nothing and asks no device.
 """
@@ -72,7 +72,7 @@ def rasterize(
     attributes = attributes.expand(len(vertices), -1, -1) if attributes.dim() == 2 else attributes
     match _backend(vertices, attributes):
         case "triton":
-            return _triton("rasterize").rasterize(vertices, triangles, attributes, height, width)
+            return _triton("raster").rasterize(vertices, triangles, attributes, height, width)
         case "numba":
             return import_module("kernels.bridge").rasterize(vertices, triangles, attributes, height, width)
         case _:

@@ -141,12 +141,13 @@ def _fetch(texture, u, v):
 
 
 @nb.njit(cache=True, nogil=True)
-def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, spread, out):
+def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, spread, warmth, out):
     """Colour every pixel: texture at (x, y) + its layer's offset, times the third map, averaged on edges.
 
     texture [h, w, 3] uint8 or float32, offsets [L, 2] float32, layer [F] int32, maps [H, W, 3] = texture x, y, shade;
     fine_* as `supersample` wrote them; an edge pixel whose points agree within ``spread`` texture pixels stays one
-    sharp tap. Uncovered pixels become black. out [H, W, 3] uint8.
+    sharp tap. What is shaded turns redder by ``warmth``, as light in flesh does. Uncovered pixels become black.
+    out [H, W, 3] uint8.
     """
     height, width = which.shape
     half = np.float32(0.5)
@@ -174,7 +175,8 @@ def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, sp
                     at = layer[f]
                     r, g, t = _fetch(texture, maps[y, x, 0] + offsets[at, 0], maps[y, x, 1] + offsets[at, 1])
                     shade = maps[y, x, 2]
-                    r, g, t = r * shade, g * shade, t * shade
+                    dark = np.float32(1.0) - shade
+                    r, g, t = r * shade, g * shade * (1 - warmth * dark), t * shade * (1 - warmth * 1.5 * dark)
             else:
                 covered = 0
                 for s in range(SAMPLES):
@@ -187,7 +189,10 @@ def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, sp
                         texture, fine_maps[slot, s, 0] + offsets[at, 0], fine_maps[slot, s, 1] + offsets[at, 1]
                     )
                     shade = fine_maps[slot, s, 2]
-                    r, g, t = r + sr * shade, g + sg * shade, t + st * shade
+                    dark = np.float32(1.0) - shade
+                    r += sr * shade
+                    g += sg * shade * (1 - warmth * dark)
+                    t += st * shade * (1 - warmth * 1.5 * dark)
                 if covered > 0:
                     share = np.float32(1.0) / np.float32(covered)
                     r, g, t = r * share, g * share, t * share

@@ -111,7 +111,7 @@ def measure_tones(image: ByteArray, face: FloatArray) -> FloatArray:
     skin = np.maximum(sample(top.CHEEKS, 2), 4)
     lips = sample((0, 17, 37, 267, 84, 314), 1)
     luma = float(skin @ LUMA)
-    teeth = np.clip(luma * 1.04 * (skin / luma) ** 0.45, 0, 238)
+    teeth = np.clip(luma * 1.0 * (skin / luma) ** 0.6, 0, 236)
     cavity = skin * np.array([0.27, 0.115, 0.105])
     return np.stack([skin, lips, teeth, cavity]).astype(np.float32)
 
@@ -156,7 +156,14 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> SeenTeet
     return SeenTeeth(panel, edge.astype(np.float32), tone.astype(np.float32))
 
 
-def clean_lips(image: ByteArray, face: FloatArray, tones: FloatArray) -> np.ndarray:
+def _midline(face: FloatArray) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of the line halfway between upper and lower inner lip, by rising x."""
+    line = 0.5 * (face[list(top.LIP_INNER_UPPER), :2] + face[list(top.LIP_INNER_LOWER), :2])
+    line = line[np.argsort(line[:, 0])]
+    return line[:, 0], line[:, 1]
+
+
+def clean_lips(image: ByteArray, face: FloatArray) -> np.ndarray:
     """The lips of an open smile without the mouth's dark that spills over their rims: it would show when closed."""
     size = image.shape[0]
     spot = place("lips", size)
@@ -165,9 +172,15 @@ def clean_lips(image: ByteArray, face: FloatArray, tones: FloatArray) -> np.ndar
     pixels = take_window(image, corner, spot)
     reach = max(3, size // 100)
     rim = polygon(inner, corner, spot, reach)
-    luma, lip = pixels @ LUMA, float(tones[LIPS] @ LUMA)
-    spill = rim & (luma < 0.74 * lip) & ~polygon(inner, corner, spot, -1)
     mouth = polygon(inner, corner, spot, 0)
+    luma = pixels @ LUMA
+    spill = np.zeros_like(mouth)
+    middle = np.interp(np.arange(spot.width) + corner[0], *_midline(face))
+    above = np.arange(spot.height)[:, None] + corner[1] < middle[None]
+    for side in (above, ~above):  # one lip may lie in shadow: each is compared with itself
+        lip = side & rim & ~mouth
+        if lip.any():
+            spill |= lip & (luma < 0.74 * np.median(luma[lip]))
     unknown = spill | mouth
     cleaned = fill(pixels, ~unknown, soften=1.0)
     return np.where((rim & unknown)[..., None], cleaned, pixels)
@@ -229,11 +242,10 @@ def paint_panels(
     upper.cut(panels)[:] = seen_teeth.panel if seen_teeth else drawn
     lower = spots["lower"]
     lower.cut(panels)[:] = paint_arch(lower.width, lower.height, tones[TEETH] * LOWER_TINT, gum, False)
-    spots["lips"].cut(panels)[:] = clean_lips(image, face, tones) if smiling else 0
+    spots["lips"].cut(panels)[:] = clean_lips(image, face) if smiling else 0
     flesh = spots["flesh"].cut(panels)
-    flesh[: len(flesh) // 2] = 0.62 * tones[LIPS] * np.array([1.0, 0.74, 0.76]) + 0.2 * tones[SKIN] * np.array(
-        [1, 0.5, 0.5]
-    )
+    tongue = 0.62 * tones[LIPS] * np.array([1.0, 0.74, 0.76]) + 0.2 * tones[SKIN] * np.array([1.0, 0.5, 0.5])
+    flesh[: len(flesh) // 2] = tongue
     flesh[len(flesh) // 2 :] = tones[CAVITY]
     for side, loop, iris in (("right", top.EYE_RIGHT, irises[0]), ("left", top.EYE_LEFT, irises[1])):
         white, seen = eye_panels(image, face[list(loop)], iris, size, side)

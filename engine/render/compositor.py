@@ -10,6 +10,7 @@ from kernels import cpu, edges
 
 JUMP = 3.0  # texture pixels between neighbours that make an edge
 SPREAD = 2.0  # texture pixels within which an edge pixel's points still agree
+WARMTH = np.float32(0.22)  # how much redder shade is than light
 EDGE_SHARE = 0.06  # of all pixels that may be refined; a talking head needs a tenth of it
 
 
@@ -42,5 +43,15 @@ class Compositor:
         if count:
             edges.supersample(vertices, faces, maps, self._slots, self._tiles, *fine)
         edges.paint(
-            scene.atlas, scene.offsets, layers, self.which, self.maps, self._slots, fine[1], fine[2], SPREAD, out
+            scene.atlas,
+            scene.offsets,
+            layers,
+            self.which,
+            self.maps,
+            self._slots,
+            fine[1],
+            fine[2],
+            SPREAD,
+            WARMTH,
+            out,
         )

@@ -109,9 +109,10 @@ class Mouth:
 
     def _cavity(self, avatar: Avatar) -> Part:
         spot = place("flesh", avatar.size)
-        points = self._place(np.linspace(-3.5, 3.5, 3)[None], np.linspace(-2.5, 5, 4)[:, None], np.array(4.5))
+        # Close behind the lips, so that no turn uncovers its rim, and pushed back in depth alone.
+        points = self._place(np.linspace(-5, 5, 5)[None], np.linspace(-3, 6, 5)[:, None], np.array(1.0))
         texture = np.full((len(points), 2), (spot.width / 2, spot.height * 3 / 4))
-        return Part(points, texture, grid_triangles(4, 3), spot.x, spot.y, BACK * avatar.unit)
+        return Part(points, texture, grid_triangles(5, 5), spot.x, spot.y, BACK * avatar.unit + 6 * avatar.scale)
 
     def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Vertices [n, 3] before the head turns, and their brightness [n], behind the driven ``face`` [468, 3]."""

@@ -1,0 +1,74 @@
+"""Anti-aliasing: edges are averaged, everything else stays one sharp tap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernels import cpu, edges
+
+pytestmark = pytest.mark.cpu
+SIZE = 32
+
+
+def draw(vertices: np.ndarray, triangles: np.ndarray, maps: np.ndarray, layer: np.ndarray, texture: np.ndarray):
+    depth = np.empty((SIZE, SIZE), np.float32)
+    which = np.empty((SIZE, SIZE), np.int32)
+    out = np.empty((SIZE, SIZE, 3), np.float32)
+    cpu.rasterize(vertices, triangles, maps, depth, which, out)
+    slots = np.empty((SIZE, SIZE), np.int32)
+    tiles = np.empty((SIZE // edges.TILE,) * 2, np.uint8)
+    count = edges.find_edges(which, out, layer, 3.0, slots, tiles, SIZE * SIZE)
+    fine = (
+        np.empty((count, edges.SAMPLES), np.float32),
+        np.empty((count, edges.SAMPLES), np.int32),
+        np.empty((count, edges.SAMPLES, 3), np.float32),
+    )
+    edges.supersample(vertices, triangles, maps, slots, tiles, *fine)
+    picture = np.empty((SIZE, SIZE, 3), np.uint8)
+    offsets = np.zeros((2, 2), np.float32)
+    edges.paint(texture, offsets, layer, which, out, slots, fine[1], fine[2], 2.0, np.float32(0.2), picture)
+    return picture, count
+
+
+def quad(x: float, z: float) -> list[list[float]]:
+    return [[x, -9, z], [60, -9, z], [x, 60, z], [60, 60, z]]
+
+
+def two_layers(edge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """White behind, black in front of it to the right of ``edge``."""
+    vertices = np.array(quad(-9, 5) + quad(edge, 1), np.float32)
+    triangles = np.array([[0, 1, 2], [1, 3, 2], [4, 5, 6], [5, 7, 6]], np.int32)
+    maps = np.array([[4, 4, 1]] * 4 + [[20, 4, 1]] * 4, np.float32)
+    texture = np.zeros((9, 32, 3), np.uint8)
+    texture[:, :12] = 255
+    return vertices, triangles, maps, np.array([0, 0, 1, 1], np.int32), texture
+
+
+@pytest.mark.parametrize("edge", [9.75, 10.0, 10.25])
+def test_a_straight_edge_shows_its_coverage(edge: float) -> None:
+    picture, count = draw(*two_layers(edge))
+    assert 0 < count <= 3 * SIZE
+    assert (picture[:, :9] == 255).all()
+    assert (picture[:, 12:] == 0).all()
+    wanted = 255 * np.clip(edge - 9.5, 0, 1)
+    assert abs(float(picture[8:24, 10].mean()) - wanted) <= 255 / edges.SAMPLES + 1
+
+
+def test_a_smooth_surface_is_copied_exactly() -> None:
+    vertices = np.array(quad(-9, 5), np.float32)
+    maps = np.c_[vertices[:, :2], np.ones(4)].astype(np.float32)
+    texture = np.random.default_rng(0).integers(0, 255, (70, 70, 3)).astype(np.uint8)
+    picture, count = draw(vertices, np.array([[0, 1, 2], [1, 3, 2]], np.int32), maps, np.zeros(2, np.int32), texture)
+    assert count == 0
+    assert np.array_equal(picture, texture[:SIZE, :SIZE])
+
+
+def test_shade_darkens_and_warms() -> None:
+    vertices = np.array(quad(-9, 5), np.float32)
+    maps = np.tile(np.array([[4, 4, 0.5]], np.float32), (4, 1))
+    texture = np.full((9, 9, 3), 200, np.uint8)
+    picture, _ = draw(vertices, np.array([[0, 1, 2], [1, 3, 2]], np.int32), maps, np.zeros(2, np.int32), texture)
+    red, green, blue = picture[10, 10]
+    assert red == 100
+    assert blue < green < red
