@@ -43,8 +43,11 @@ class FacialMotion(StreamingModule[FacialMotionState]):
         return FacialMotionState(batch_size)
 
     def encode(self, samples: Tensor, exec_mask: Tensor | None = None) -> Tensor:
-        """samples [B, 640 * k] float32 at 16 kHz -> features [B, k, F]."""
-        return self.encoder(samples, exec_mask)
+        """samples [B, 640 * k] float32 at 16 kHz, within [-1, 1] -> features [B, k, F].
+
+        A sample that is not a number counts as silence: it would otherwise stay in the row's memory for seconds.
+        """
+        return self.encoder(torch.nan_to_num(samples, 0.0, 1.0, -1.0).clamp(-1, 1), exec_mask)
 
     def animate(
         self,

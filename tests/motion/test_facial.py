@@ -154,6 +154,19 @@ def test_blendshapes_are_the_lips_alone_symmetric_and_in_range() -> None:
             assert torch.equal(shapes[..., INDEX[name]], right)
 
 
+def test_sound_that_is_not_a_number_does_not_stay() -> None:
+    model = small_model()
+    sound, ahead = 0.3 * torch.randn(2, 640 * 20), torch.tensor([2, 2])
+    spoilt, silent = sound.clone(), sound.clone()
+    spoilt[1, 3000:4000] = float("nan")
+    silent[1, 3000:4000] = 0
+    with torch.inference_mode(), model.streaming(2):
+        got = model.animate(model.encode(spoilt), ahead)
+    with torch.inference_mode():
+        want = model.animate(model.encode(silent), ahead)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
 def test_branch_past_is_for_streams() -> None:
     branch = MotionBranch(4, 3, dim=8, heads=2)
     with pytest.raises(RuntimeError, match="only inside"):
