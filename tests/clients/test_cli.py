@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 import wave
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from command import vivify
 
-from clients import cli
 from engine.paths import assets
 
 pytestmark = pytest.mark.cpu
-
-
-def vivify(monkeypatch: pytest.MonkeyPatch, *args: object) -> int:
-    """Run the command in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["vivify", *map(str, args)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = 16_000) -> Path:
@@ -101,10 +92,11 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "odd size": (["render", good, "-o", out, "--size", 500], "picture size"),
         "nowhere to write": (["render", good, "-o", "/proc/none/out.mp4"], "/proc/none"),
         "no photo": (["enroll", folder / "none.jpg", "-o", folder / "a"], "none.jpg"),
+        "open to all": (["serve", "--host", "0.0.0.0"], "needs a token"),
     }
 
 
-@pytest.mark.parametrize("case", range(10))
+@pytest.mark.parametrize("case", range(11))
 def test_what_cannot_work_gets_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: int
 ) -> None:
@@ -115,3 +107,10 @@ def test_what_cannot_work_gets_one_sentence(
     assert says in told.replace("\n", ""), name
     assert "Traceback" not in told
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_the_doctor_finds_this_machine_fit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vivify(monkeypatch, "doctor") == 0
+    told = capsys.readouterr().out
+    for what in ("Python", "torch", "CUDA", "codecs", "motion weights", "avatars", "port 8080", "enrol extra"):
+        assert what in told
