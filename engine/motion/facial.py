@@ -9,7 +9,7 @@ is one so far, the lips; the other blendshapes and the lip vertices join it with
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,6 @@ class FacialConfig:
     context: int = 64  # frames each layer looks back over
     look_aheads: int = 4  # 0, 40, 80, 120 ms
     dropout: float = 0.0
-
-    def as_dict(self) -> dict[str, float]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

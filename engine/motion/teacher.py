@@ -8,8 +8,9 @@ Time constants are those that agreed best with tracked video (halved for the jaw
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from engine.motion.articulators import ARTICULATORS, CLOSE
+from engine.motion.articulators import ARTICULATORS, CLOSE, aperture
 from engine.motion.phones import BILABIAL, INDEX, LABIODENTAL, SILENCE, normalise
 from engine.types import FRAMES_PER_SECOND, FloatArray
 
@@ -159,8 +160,4 @@ def phone_indices(phones: list[Phone], frames: int) -> np.ndarray:
 
 def lip_opening(phones: list[Phone], frames: int) -> FloatArray:
     """The opening between the lips [frames] at 25 fps that phone times imply; 0 is closed."""
-    import torch
-
-    from engine.motion.articulators import aperture
-
     return np.asarray(aperture(torch.from_numpy(articulators(phones, frames))).numpy(), np.float32)
