@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from fractions import Fraction
 
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 
 from engine.types import FloatArray
+from webrtc.tracks import sound_frame
 from webrtc.voice import PIECE, VOICE_RATE, PcmArray
 
 
@@ -53,10 +53,7 @@ class Microphone(MediaStreamTrack):
         await asyncio.sleep(max(due - time.monotonic(), 0.0))
         if self.readyState != "live":
             raise MediaStreamError
-        frame = AudioFrame.from_ndarray(self._piece()[np.newaxis], format="s16", layout="mono")
-        frame.sample_rate = VOICE_RATE
-        frame.time_base = Fraction(1, VOICE_RATE)
-        frame.pts = self._sent
+        frame = sound_frame(self._piece(), self._sent)
         self._sent += PIECE
         return frame
 

@@ -15,12 +15,14 @@ import numpy as np
 from clients.microphone import Microphone
 from clients.mp4 import Mp4Writer
 from engine.errors import VivifyError
-from engine.types import ByteArray, FloatArray
+from engine.types import SAMPLE_RATE, ByteArray, FloatArray
 from webrtc.playout import FRAME
 from webrtc.tracks import VIDEO_RATE
 from webrtc.voice import RATIO, VOICE_RATE, Decimator, PcmArray
 
-MATCH_S = 20  # of the speech, at most, are searched for in the sound
+MATCH_S = 3  # of the speech, from its first loud sample on, are searched for in the sound
+QUIET = 30  # of 32768: a speech that is never louder cannot be found
+BAND_HZ = (400, 3400)
 LEAST_MATCH = 0.3  # correlation below which the voice that came back is not the speech
 
 
@@ -103,11 +105,13 @@ def find_speech(recording: Recording, microphone: Microphone) -> tuple[int, floa
     place is taken from the delay.
     """
     origin, sound = recording.sound()
-    needle = _thin(microphone.pcm[: MATCH_S * VOICE_RATE])
-    hay = _thin(sound)
-    if float(np.abs(needle).max()) < 1e-3:
+    loud = np.abs(microphone.pcm.astype(int))
+    if loud.max() < QUIET:
         first = recording.pictures[0]
         return int(first.index + (microphone.captured(0) - first.arrival) * VOICE_RATE), 1.0
+    begin = max(int(np.argmax(loud > 0.1 * loud.max())) - VOICE_RATE // 10, 0)
+    needle = _thin(microphone.pcm[begin : begin + MATCH_S * VOICE_RATE])
+    hay = _thin(sound)
     size = 1 << int(np.ceil(np.log2(len(hay) + len(needle))))
     products = np.fft.irfft(np.fft.rfft(hay, size) * np.conj(np.fft.rfft(needle, size)), size)
     lag = int(np.argmax(products[: max(len(hay) - len(needle) // 2, 1)]))
@@ -119,7 +123,7 @@ def find_speech(recording: Recording, microphone: Microphone) -> tuple[int, floa
             f"The voice that came back was expected to be the speech, but they match only {100 * match:.0f} %: "
             "the connection may be too poor."
         )
-    return origin + RATIO * lag, match
+    return origin + RATIO * lag - begin, match
 
 
 def write_film(recording: Recording, start: int, samples: int, out: Path) -> tuple[int, int]:
@@ -151,5 +155,9 @@ def write_film(recording: Recording, start: int, samples: int, out: Path) -> tup
 
 
 def _thin(pcm: PcmArray) -> FloatArray:
-    """16 kHz is plenty to find speech."""
-    return Decimator().push(pcm)
+    """The telephone's band of a sound at 16 kHz: where Opus, which filters the lows, keeps the waveform."""
+    sound = Decimator().push(pcm)
+    spectrum = np.fft.rfft(sound)
+    hertz = np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
+    spectrum[(hertz < BAND_HZ[0]) | (hertz > BAND_HZ[1])] = 0
+    return np.fft.irfft(spectrum, len(sound)).astype(np.float32)

@@ -27,7 +27,7 @@ from engine.types import DEFAULT_LOOK_AHEAD_MS
 from webrtc.voice import VOICE_RATE
 
 LONGEST_SPEECH_S = 300  # pictures wait on disk until the end: 10 MB a second
-LEAD_IN_S = 1.0  # silence before the speech: connection and encoder settle
+LEAD_IN_S = 1.5  # silence before the speech: connection, encoder and the server's margin settle
 TAIL_S = 1.2  # silence after it, more than any delay the server plays at
 FIRST_PICTURE_S = 15.0
 STALL_S = 5.0  # without sound and pictures for so long, the connection counts as lost

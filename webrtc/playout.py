@@ -21,7 +21,7 @@ PIECE_S = PIECE / VOICE_RATE  # 0.020
 OPUS_DELAY = 312  # samples by which an Opus encoder delays its sound: it leaves that much earlier
 MARGIN_S = 0.040  # at the start; then as the pictures' measured lateness asks
 MIN_MARGIN_S, MAX_MARGIN_S = 0.030, 0.200
-SLACK_S = 0.006  # what 95 in 100 pictures should have to spare
+SLACK_S = 0.006  # what a picture should have to spare
 MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sender's: inaudible...
 QUICK_SLEW = 0.02  # ...in silence, or when the face suffers: a receiver still follows without a crack
 SUFFERING_S = 0.020  # more delay than this is owed to the pictures
@@ -49,8 +49,11 @@ class PaceClock:
         self._origin += min(max(error, -limit), limit)
 
 
-class Headroom:
-    """How far ahead of its leaving the voice arrives: the best of the last packets, so that jitter does not count."""
+class Lead:
+    """How early the voice comes on the timeline: index minus time of the best of the last packets, in seconds.
+
+    The best, so that jitter does not count. It knows nothing of the pace: steering does not disturb it.
+    """
 
     WINDOW = 100  # packets, 2 s
     ENOUGH = 25  # packets before it is believed
@@ -59,14 +62,15 @@ class Headroom:
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=self.WINDOW)
 
-    def add(self, value: float) -> None:
-        self._values.append(value)
+    def add(self, index: int, now: float) -> None:
+        self._values.append(index / VOICE_RATE - now)
 
-    def move(self, seconds: float) -> None:
-        """Everything leaves later by ``seconds`` from now on; after a jump the past tells nothing."""
+    def move(self, samples: int) -> None:
+        """The timeline moved against the sender's time stamps; after a jump the past tells nothing."""
+        seconds = samples / VOICE_RATE
         if abs(seconds) > self.LONGEST_MOVE_S:
             self._values.clear()
-        elif seconds:
+        elif samples:
             self._values = deque((value + seconds for value in self._values), self.WINDOW)
 
     @property
@@ -75,26 +79,33 @@ class Headroom:
 
 
 class Margin:
-    """Time beyond the structural delay, grown when pictures come late and shrunk again when they do not."""
+    """Time beyond the structural delay, grown when pictures keep coming late and shrunk again when they do not.
 
-    GROW_AFTER, SHRINK_AFTER = 25, 100  # pictures looked at: 1 s, 4 s
+    One hiccup is not worth a longer delay: a picture held for once is. So a fifth of the last second, or a
+    twentieth of the last four, must be late.
+    """
+
+    SECOND, WINDOW = 25, 100  # pictures
     LARGEST_STEP_S = 0.060
 
     def __init__(self) -> None:
         self.seconds = MARGIN_S
-        self._slack: deque[float] = deque(maxlen=self.SHRINK_AFTER)
+        self._slack: deque[float] = deque(maxlen=self.WINDOW)
 
     def note(self, slack: float) -> None:
         """``slack``: seconds a picture was early (late if negative)."""
         self._slack.append(slack)
-        if len(self._slack) < self.GROW_AFTER:
+        if len(self._slack) % self.SECOND:
             return
-        spare = float(np.percentile(np.fromiter(self._slack, float), 5)) - SLACK_S
+        values = np.fromiter(self._slack, float)
+        spare = float(np.percentile(values[-self.SECOND :], 20)) - SLACK_S
+        if spare > 0 and len(values) == self.WINDOW:
+            spare = float(np.percentile(values, 5)) - SLACK_S
         if spare < 0:
             self.seconds = min(self.seconds + min(-spare, self.LARGEST_STEP_S), MAX_MARGIN_S)
-            self._slack.clear()
-        elif spare > 0.010 and len(self._slack) == self.SHRINK_AFTER:
+        elif len(values) == self.WINDOW and spare > 0.010:
             self.seconds = max(self.seconds - spare / 4, MIN_MARGIN_S)
+        if spare < 0 or len(values) == self.WINDOW:
             self._slack.clear()
 
 
@@ -116,7 +127,7 @@ class Playout:
         self.dropped = 0  # pictures that came and never left
         self.first_picture: int | None = None  # index of the first and the last picture that left
         self.last_picture = -1
-        self._headroom = Headroom()
+        self._lead = Lead()
         self._pictures: deque[Frame] = deque()
         self._last_voice = -np.inf
         self._last_shown = now
@@ -134,14 +145,14 @@ class Playout:
     @property
     def measured_delay(self) -> float | None:
         """The same as it was over the last packets; None while there are too few."""
-        return self._headroom.best
+        return None if self._lead.best is None else self.clock.time_of(0) + self._lead.best
 
     def voice(self, pts: int, pcm: PcmArray, now: float) -> None:
         """A packet came: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
-        best = self._headroom.best
-        error = 0.0 if best is None else self.delay - best
-        self._headroom.move(self.line.accept(pts, pcm, round(error * VOICE_RATE)) / VOICE_RATE)
-        self._headroom.add(self.clock.time_of(self.line.written) - now)
+        measured = self.measured_delay
+        error = 0.0 if measured is None else self.delay - measured
+        self._lead.move(self.line.accept(pts, pcm, round(error * VOICE_RATE)))
+        self._lead.add(self.line.written, now)
         self.clock.steer(error, now, QUICK_SLEW if self.line.in_silence or error > SUFFERING_S else MAX_SLEW)
         self._last_voice = now
 
@@ -168,8 +179,8 @@ class Playout:
         if frame.epoch != self.epoch:
             self.dropped += 1
             return
-        best = self._headroom.best
-        owed = 0.0 if best is None else max(self.delay - best, 0.0)  # asked for already, not reached yet
+        measured = self.measured_delay
+        owed = 0.0 if measured is None else max(self.delay - measured, 0.0)  # asked for already, not reached yet
         self.margin.note(self._release(frame) + owed - now)
         if len(self._pictures) == PICTURE_QUEUE:
             self._pictures.popleft()

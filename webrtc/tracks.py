@@ -14,12 +14,24 @@ from av import AudioFrame, VideoFrame
 from engine.metrics import LatencyWindow
 from engine.types import SAMPLE_RATE, Frame
 from webrtc.playout import PIECE_S, Playout
-from webrtc.voice import RATIO, VOICE_RATE
+from webrtc.voice import RATIO, VOICE_RATE, PcmArray
 
 VIDEO_RATE = 90_000  # Hz, RTP's clock for pictures
 ENCODE_WEIGHT = 0.1  # of a new measurement in the running mean
 LONGEST_ENCODE_S = 0.040  # a stall is not an encoder's time: what is longer counts as this
 VOICE_TIME_BASE = Fraction(1, VOICE_RATE)
+
+
+def sound_frame(pcm: PcmArray, index: int) -> AudioFrame:
+    """``pcm`` [n] as a stereo frame at ``index`` of a 48 kHz timeline.
+
+    Opus is negotiated as stereo: a mono frame would be spread over both channels at half its power.
+    """
+    frame = AudioFrame.from_ndarray(np.repeat(pcm, 2)[np.newaxis], format="s16", layout="stereo")
+    frame.sample_rate = VOICE_RATE
+    frame.pts = index
+    frame.time_base = VOICE_TIME_BASE
+    return frame
 
 
 class SoundTrack(MediaStreamTrack):
@@ -43,11 +55,7 @@ class SoundTrack(MediaStreamTrack):
         index, pcm = self._playout.next_sound(now)
         self.first = index if self.first is None else self.first
         self._on_sound()
-        frame = AudioFrame.from_ndarray(pcm[np.newaxis], format="s16", layout="mono")
-        frame.sample_rate = VOICE_RATE
-        frame.pts = index
-        frame.time_base = VOICE_TIME_BASE
-        return frame
+        return sound_frame(pcm, index)
 
     async def _due(self) -> float:
         """Wait for the next piece's time and return it; until then the clock runs on, with voice or without."""

@@ -7,6 +7,7 @@ export class Receiver {
   constructor(peer) {
     this.peer = peer;
     this.last = null;
+    this.pace = []; // {timestamp, framesDecoded} of the last two seconds
   }
 
   /** {fps, buffer_ms, decode_ms, rtt_ms, sync_ms, width}; a figure that is not known is null. */
@@ -22,9 +23,11 @@ export class Receiver {
     this.last = video;
     const since = (name) => (video[name] ?? 0) - (before[name] ?? 0);
     const each = (name, count) => (since(count) > 0 ? (1000 * since(name)) / since(count) : null);
-    const seconds = (video.timestamp - (before.timestamp ?? video.timestamp)) / 1000;
+    this.pace.push({ at: video.timestamp, frames: video.framesDecoded ?? 0 });
+    this.pace = this.pace.filter(({ at }) => at > video.timestamp - 2200);
+    const [first, newest] = [this.pace[0], this.pace.at(-1)];
     return {
-      fps: seconds > 0 ? since("framesDecoded") / seconds : null,
+      fps: newest.at > first.at ? (1000 * (newest.frames - first.frames)) / (newest.at - first.at) : null,
       buffer_ms: each("jitterBufferDelay", "jitterBufferEmittedCount"),
       decode_ms: each("totalDecodeTime", "framesDecoded"),
       rtt_ms: pair?.currentRoundTripTime != null ? 1000 * pair.currentRoundTripTime : null,
@@ -44,9 +47,9 @@ function syncOf(audio, video) {
 export function partsOf(stats, receiver) {
   const delay = stats.delay_ms.voice ?? stats.delay_ms.structural + stats.delay_ms.margin;
   const parts = [
-    { name: "packet and network", ms: PACKET_MS + (receiver?.rtt_ms ?? 0), kind: "network" },
-    { name: "look-ahead and frame", ms: stats.delay_ms.structural, kind: "structure" },
-    { name: "compute and reserve", ms: Math.max(0, delay - stats.delay_ms.structural), kind: "reserve" },
+    { name: "packet, network", ms: PACKET_MS + (receiver?.rtt_ms ?? 0), kind: "network" },
+    { name: "look-ahead, frame", ms: stats.delay_ms.structural, kind: "structure" },
+    { name: "compute, reserve", ms: Math.max(0, delay - stats.delay_ms.structural), kind: "reserve" },
   ];
   if (receiver?.buffer_ms != null) {
     parts.push({ name: "this browser", ms: receiver.buffer_ms + (receiver.decode_ms ?? 0), kind: "browser" });

@@ -173,6 +173,19 @@ def test_a_drifting_sender_is_followed_by_the_pace_and_not_by_the_samples(drift:
     np.testing.assert_array_equal(voiced(sim.heard()), pcm)
 
 
+def test_the_delay_reaches_its_aim_without_passing_it() -> None:
+    sim, measured = Simulation(), []
+    sim.until(START + 1.0)
+    pcm, arrivals = noise(900), steady(900, START + 1.009)  # in the middle of a silent piece: too long a delay at first
+    for first in range(0, 900, 50):
+        sim.packets(pcm[first * PIECE : (first + 50) * PIECE], arrivals[first : first + 50], pts=first * PIECE)
+        measured.append(sim.playout.measured_delay)
+    off = [abs(value - sim.playout.delay) for value in measured if value is not None]
+    assert off[0] > 0.008
+    assert np.all(np.diff(off) <= 1e-9)
+    assert off[-1] < 0.001
+
+
 def test_a_sender_that_restarts_its_time_stamps_goes_on_seamlessly() -> None:
     sim, pcm = Simulation(), noise(20)
     sim.packets(pcm, steady(20))

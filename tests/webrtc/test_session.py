@@ -72,7 +72,7 @@ async def test_a_voice_comes_back_with_a_face(server: Running, speech: Path, tmp
     report = await talk(server.url, speech, out, codec=codec)
     assert report.codec == codec
     assert report.structural_delay_ms == 120
-    assert report.voice_match > 0.5
+    assert report.voice_match > 0.8
     assert abs(report.av_offset_ms["received"]) <= 40
     assert set(report.stages_ms) >= {"features", "motion", "render", "encode"}
     assert report.mic_to_picture_ms["p50"] > report.structural_delay_ms
@@ -82,6 +82,8 @@ async def test_a_voice_comes_back_with_a_face(server: Running, speech: Path, tmp
         assert (video.width, video.height, video.average_rate) == (512, 512, 25)
         lengths = [float(s.duration * s.time_base) for s in (video, audio)]
     assert lengths == pytest.approx([SECONDS, SECONDS], abs=0.08)
+    sent, came = read_speech(speech), read_speech(out)
+    assert came.std() == pytest.approx(sent.std(), rel=0.15), "the voice must come back as loud as it went"
     shown = pictures(out).astype(float)
     mouth, corner = shown[:, 330:420, 210:310], shown[:, :60, :60]
     assert np.abs(np.diff(mouth, axis=0)).mean() > 3 * np.abs(np.diff(corner, axis=0)).mean()
@@ -164,7 +166,7 @@ def test_a_client_that_vanishes_gives_its_place_back(speech: Path, monkeypatch: 
 async def test_many_sessions_come_and_go_without_a_trace(server: Running, speech: Path, tmp_path: Path) -> None:
     films = [tmp_path / f"{i}.mp4" for i in range(2)]
     reports = await asyncio.gather(*(talk(server.url, speech, film) for film in films))
-    assert all(report.voice_match > 0.5 for report in reports)
+    assert all(report.voice_match > 0.8 for report in reports)
     assert emptied(server)
 
 
@@ -183,7 +185,7 @@ async def test_a_full_server_is_told_to_the_client(speech: Path, tmp_path: Path)
         await opened(server)
         with pytest.raises(TalkError, match="full"):
             await talk(server.url, speech, tmp_path / "2.mp4")
-        assert (await first).voice_match > 0.5, "the first client must not notice"
+        assert (await first).voice_match > 0.8, "the first client must not notice"
 
 
 async def test_a_speech_that_is_none_is_refused_before_anything_is_sent(server: Running, tmp_path: Path) -> None:
