@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine.errors import VivifyError
+from engine.face.panels import panel_shape
 from engine.face.pictures import read_png, write_png
 from engine.types import ByteArray, FloatArray
 
@@ -184,6 +185,8 @@ def _check(folder: Path, arrays: dict[str, np.ndarray], size: int) -> None:
             raise _broken(folder, f"{name} has shape {array.shape} and type {array.dtype}")
         if kind == "f" and not (np.isfinite(array).all() and (np.abs(array) < 1e5).all()):
             raise _broken(folder, f"{name} holds impossible numbers")
+    if arrays["panels"].shape[:2] != panel_shape(size):
+        raise _broken(folder, f"panels has shape {arrays['panels'].shape}")
     points = 468 + len(arrays["around"])
     for name, limit in (("around_triangles", points), ("around_near", 468)):
         if arrays[name].size and not (arrays[name].min() >= 0 and arrays[name].max() < limit):

@@ -116,5 +116,11 @@ def close_lips(vertices: FloatArray) -> FloatArray:
     above[UPPER], above[LOWER[1:-1]] = True, False
     move = np.where(above[:, None], spread(goal - vertices[UPPER]), spread(goal - vertices[LOWER]))
     out = vertices + move * fade
+    # The lips' own rows move column by column: near the corners a neighbour's larger step would fold them.
+    for inner, rows in ((UPPER, top.LIP_ROWS_UPPER), (LOWER, top.LIP_ROWS_LOWER)):
+        for row in rows:
+            reach = np.linalg.norm(model[list(row)] - model[inner], axis=1)
+            share = np.exp(-((reach / 1.3) ** 2))[:, None]
+            out[list(row[1:-1])] = (vertices[list(row)] + share * (goal - vertices[inner]))[1:-1]
     out[UPPER], out[LOWER] = goal, goal
     return out.astype(np.float32)

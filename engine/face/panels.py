@@ -56,6 +56,11 @@ def place(name: str, size: int) -> Place:
     return Place(*(v * size // 512 for v in PLACES[name]))
 
 
+def panel_shape(size: int) -> tuple[int, int]:
+    """Height and width of the panels' picture under a portrait ``size`` pixels wide."""
+    return PANEL_HEIGHT * size // 512, size + 2 * (size // MARGIN)
+
+
 def window(points: FloatArray, spot: Place) -> tuple[int, int]:
     """Upper left portrait pixel of a window panel that is centred on ``points`` [N, >= 2]."""
     low, high = points[:, :2].min(0), points[:, :2].max(0)
@@ -150,8 +155,7 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> SeenTeet
     x = np.arange(spot.width)
     beyond = np.maximum(np.maximum(columns.min() - x, x - columns.max()), 0) / 6.0
     side = np.clip(beyond, 0, 1)[None, :, None]
-    panel = panel * (1 - side) + side * 0.78 * tone
-    panel = np.where(known[..., None], pixels, panel)
+    panel = panel * (1 - side) + side * tone * np.array([0.42, 0.33, 0.28])
     edge = np.c_[columns + corner[0], lowest + corner[1]]
     return SeenTeeth(panel, edge.astype(np.float32), tone.astype(np.float32))
 
@@ -229,7 +233,7 @@ def paint_panels(
 ) -> tuple[ByteArray, FloatArray, FloatArray]:
     """All panels [h, w, 3], the own teeth's lower edge [n, 2], and the tones, with the teeth's own when seen."""
     size = image.shape[0]
-    panels = np.zeros((PANEL_HEIGHT * size // 512, size + 2 * (size // MARGIN), 3), np.float32)
+    panels = np.zeros((*panel_shape(size), 3), np.float32)
     seen_teeth = own_teeth(image, face, tones) if smiling else None
     edge = np.zeros((0, 2), np.float32)
     if seen_teeth:

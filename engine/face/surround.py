@@ -116,4 +116,8 @@ def _head_weight(grid: np.ndarray, below: np.ndarray, height: float, width: floa
     outside = cv2.distanceTransform((matte < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     at = np.clip(grid, 0, size - 1).astype(int)
     beyond = outside[at[:, 1], at[:, 0]]
-    return np.asarray(neck * np.exp(-((beyond / (0.35 * width)) ** 2)), np.float32)
+    follow = np.exp(-((beyond / (0.32 * width)) ** 2))
+    # Background at the picture's border stands still, while a person who is cut by it still moves.
+    inward = np.minimum(grid, size - 1 - grid).min(1) / (0.09 * size)
+    follow *= 1 - (1 - smoothstep(inward)) * smoothstep(beyond / (0.15 * width))
+    return np.asarray(neck * follow, np.float32)

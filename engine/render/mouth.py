@@ -53,13 +53,15 @@ class Mouth:
         self.points = np.vstack([p.points for p in self.parts]).astype(np.float32)
         self._follow = np.repeat(np.array([0, 1, 0.9, 0], np.float32), sizes)[:, None]
         depth = (self.points - self._anchor) @ avatar.rotation[:, 2] / avatar.scale  # centimetres behind the lips
-        glow = np.repeat(np.array([0.08 if own else 0.22, 0.30, 0.20, 0.0], np.float32), sizes)
+        glow = np.repeat(np.array([0.0 if own else 0.22, 0.30, 0.20, 0.0], np.float32), sizes)
         dim = np.repeat(np.array([1.0, 0.88, 1.0, 1.0], np.float32), sizes)
         self._light = dim * np.exp(-glow * np.maximum(depth - TEETH_BACK, 0))
+        # The portrait's own teeth carry its light already.
+        self._corner = np.repeat(np.array([0.10 if own else 0.45, 0.45, 0.45, 0.45], np.float32), sizes)
         count = sizes[0]
         sunk = np.repeat(np.linspace(0, 1, ROWS), COLUMNS)
         self._light[count : count + sizes[1]] *= 1 - 0.5 * smoothstep(sunk * REACH / 0.8)  # in the lower lip's shade
-        self._shadow = np.repeat(np.array([0.18 if own else 0.40, 0.35, 0.5, 0.6], np.float32), sizes)
+        self._shadow = np.repeat(np.array([0.10 if own else 0.40, 0.35, 0.5, 0.6], np.float32), sizes)
 
         self._fall = np.repeat(np.array([0.45, 0.45, 1.1, 1.6], np.float32), sizes)  # reach of the upper lip's shadow
 
@@ -123,7 +125,7 @@ class Mouth:
         under = points[:, 1] - np.interp(points[:, 0], upper[order, 0], upper[order, 1])
         shade = self._light * (1 - self._shadow * (1 - smoothstep(under / (self._fall * self._scale))))
         inward = np.minimum(points[:, 0] - upper[order[0], 0], upper[order[-1], 0] - points[:, 0])
-        shade *= 0.55 + 0.45 * smoothstep(inward / (0.7 * self._scale))
+        shade *= 1 - self._corner * (1 - smoothstep(inward / (0.7 * self._scale)))
         shade *= 0.18 + 0.82 * smoothstep(opening / 0.55)
         return points, shade
 

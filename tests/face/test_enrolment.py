@@ -1,0 +1,97 @@
+"""Enrolment for real: the detector runs on real pictures. Skipped where the enroll extra is not installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import VivifyError
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.enrolment import enroll, enroll_picture
+from engine.face.portrait import choose
+
+# mediapipe and its protobuf warn about their own use of deprecated names.
+pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    pytest.importorskip("mediapipe", reason="needs the enroll extra")
+    data = pytest.importorskip("skimage.data", reason="needs the enroll extra")
+    return np.asarray(data.astronaut())
+
+
+def test_the_bundled_avatar_is_what_enrolment_makes(photo: np.ndarray, astronaut: Avatar, tmp_path: Path) -> None:
+    made, warnings = enroll_picture(photo, 512, {"name": "again"})
+    assert any("soft" in w for w in warnings)
+    assert np.abs(made.reference - astronaut.reference).mean() < 0.5
+    assert np.abs(made.portrait.astype(int) - astronaut.portrait.astype(int)).mean() < 2
+    assert made.smile > 0.45, "she smiles with an open mouth"
+    assert len(made.teeth) > 10, "and shows her teeth"
+    made.save(tmp_path / "a")
+    assert Avatar.load(tmp_path / "a").name == "again"
+
+
+@pytest.mark.parametrize("size", [256, 768])
+def test_other_sizes(photo: np.ndarray, size: int) -> None:
+    made, _ = enroll_picture(photo, size, {})
+    assert made.portrait.shape == (size, size, 3)
+    inner = made.neutral[list(top.LIP_INNER_UPPER)] - made.neutral[list(top.LIP_INNER_LOWER)]
+    assert np.abs(inner).max() < 1e-3, "the neutral mouth is closed"
+
+
+def test_a_small_face_off_centre(photo: np.ndarray) -> None:
+    wide = np.full((900, 1400, 3), 127, np.uint8)
+    wide[300:812, 40:552] = photo
+    made, _ = enroll_picture(wide, 256, {})
+    assert 80 < made.reference[top.CHIN, 1] - made.reference[top.FOREHEAD, 1] < 140
+
+
+def test_no_face(photo: np.ndarray) -> None:
+    with pytest.raises(VivifyError, match="No face was found"):
+        enroll_picture(np.zeros((300, 300, 3), np.uint8), 512, {})
+
+
+def test_several_faces(photo: np.ndarray) -> None:
+    face = photo[0:260, 100:360]
+    with pytest.raises(VivifyError, match="faces of similar size"):
+        enroll_picture(np.hstack([face, face]), 512, {})
+
+
+def test_a_tiny_face(photo: np.ndarray) -> None:
+    with pytest.raises(VivifyError, match="pixels high, at least 60"):
+        enroll_picture(np.ascontiguousarray(photo[::3, ::3]), 512, {})
+
+
+def test_an_odd_size(photo: np.ndarray) -> None:
+    with pytest.raises(VivifyError, match="256, 512, 768"):
+        enroll_picture(photo, 300, {})
+
+
+def test_a_file_on_disk(photo: np.ndarray, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(photo).save(tmp_path / "eileen.jpg", quality=95)
+    made, _ = enroll(tmp_path / "eileen.jpg", 256)
+    assert made.name == "eileen"
+
+
+def test_without_the_extra_the_sentence_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(VivifyError, match=r"vivify\[enroll\]"):
+        enroll_picture(np.zeros((64, 64, 3), np.uint8), 512, {})
+
+
+def test_a_second_smaller_face_is_told(photo: np.ndarray) -> None:
+    def face(height: float) -> np.ndarray:
+        out = np.zeros((top.LANDMARKS, 3), np.float32)
+        out[top.CHIN, 1] = height
+        return out
+
+    chosen, told = choose([face(300), face(100)])
+    assert chosen[top.CHIN, 1] == 300
+    assert told == ["2 faces were found; the largest was taken."]

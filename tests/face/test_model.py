@@ -1,0 +1,93 @@
+"""Eq. 1 and what the bundled bases promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.errors import VivifyError
+from engine.face import model as module
+from engine.face import topology as top
+from engine.face.blendshapes import INDEX, NAMES
+from engine.face.model import face_model, similarity
+
+pytestmark = pytest.mark.cpu
+DOWN = 1
+
+
+def test_equation_one_is_linear_around_the_mean() -> None:
+    model = face_model()
+    none_id, none = np.zeros(len(model.identity), np.float32), np.zeros(len(NAMES), np.float32)
+    assert np.array_equal(model.shape(none_id, none), model.neutral)
+    one = none.copy()
+    one[INDEX["jawOpen"]] = 0.5
+    moved = model.shape(none_id, one) - model.neutral
+    assert np.allclose(moved, 0.5 * model.expressions[INDEX["jawOpen"]], atol=1e-5)
+
+
+def test_the_identity_basis_is_orthonormal_and_explains_its_own_faces() -> None:
+    model = face_model()
+    flat = model.identity.reshape(len(model.identity), -1)
+    assert np.allclose(flat @ flat.T, np.eye(len(flat)), atol=5e-3)
+    wanted = np.zeros(len(flat), np.float32)
+    wanted[:5] = [3, -2, 1, 0.5, -1]
+    face = model.shape(wanted, np.zeros(len(NAMES), np.float32))
+    alpha, rest = model.fit_identity(face)
+    assert np.allclose(alpha[:5], wanted[:5], rtol=0.25, atol=0.1)
+    rebuilt = model.shape(alpha, np.zeros(len(NAMES), np.float32)) + rest
+    assert np.allclose(rebuilt, face, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "vertex", "axis", "sign"),
+    [
+        ("jawOpen", 14, 1, 1),
+        ("jawOpen", top.CHIN, 1, 1),
+        ("jawLeft", top.CHIN, 0, 1),
+        ("mouthSmileLeft", 291, 1, -1),
+        ("mouthSmileRight", 61, 1, -1),
+        ("mouthPucker", 61, 0, 1),
+        ("mouthPucker", 291, 0, -1),
+        ("eyeBlinkLeft", 386, 1, 1),
+        ("eyeBlinkRight", 159, 1, 1),
+        ("browInnerUp", 107, 1, -1),
+        ("mouthUpperUpLeft", 312, 1, -1),
+        ("mouthLowerDownRight", 87, 1, 1),
+        ("noseSneerRight", 98, 1, -1),
+    ],
+)
+def test_expressions_move_what_their_names_say(name: str, vertex: int, axis: int, sign: int) -> None:
+    assert face_model().expressions[INDEX[name], vertex, axis] * sign > 0.1
+
+
+def test_sides_mirror_each_other() -> None:
+    model = face_model()
+    for name in NAMES:
+        if name.endswith("Left") and name not in ("jawLeft", "mouthLeft"):
+            left = np.linalg.norm(model.expressions[INDEX[name]], axis=1)
+            right = np.linalg.norm(model.expressions[INDEX[name[:-4] + "Right"]], axis=1)
+            x = model.neutral[:, 0]
+            assert (left @ x) > 0, name
+            assert (right @ x) < 0, name
+
+
+def test_the_model_is_read_only() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        face_model().neutral[0] = 0
+
+
+def test_similarity_recovers_a_known_transform() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(40, 3))
+    angle = 0.4
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    scale, rotation, shift = similarity(points, 2.5 * points @ turn.T + [1, 2, 3])
+    assert scale == pytest.approx(2.5)
+    assert np.allclose(rotation, turn)
+    assert np.allclose(shift, [1, 2, 3])
+
+
+def test_a_missing_model_is_told_in_a_sentence(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "assets", lambda: tmp_path)
+    with pytest.raises(VivifyError, match="face model was expected"):
+        face_model.__wrapped__()
