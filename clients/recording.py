@@ -21,6 +21,7 @@ from webrtc.tracks import VIDEO_RATE
 from webrtc.voice import RATIO, VOICE_RATE, Decimator, PcmArray
 
 MATCH_S = 3  # of the speech, from its first loud sample on, are searched for in the sound
+LONGEST_DELAY_S = 1.5  # the voice is looked for within so much of its being spoken
 QUIET = 30  # of 32768: a speech that is never louder cannot be found
 BAND_HZ = (400, 3400)
 LEAST_MATCH = 0.3  # correlation below which the voice that came back is not the speech
@@ -94,15 +95,18 @@ class Recording:
     def av_offset_ms(self) -> float:
         """Median lateness of pictures minus that of the sound of the same instant, as they came."""
         pictures = [p.arrival - p.index / VOICE_RATE for p in self.pictures]
-        sounds = [arrival - (pts + self._sound_origin) / VOICE_RATE for pts, arrival, _ in self._sounds]
-        return 1000 * float(np.median(pictures) - np.median(sounds))
+        return 1000 * (float(np.median(pictures)) - self.sound_origin())
+
+    def sound_origin(self) -> float:
+        """The monotonic time at which the timeline's first sample came, or would have come."""
+        return float(np.median([came - (pts + self._sound_origin) / VOICE_RATE for pts, came, _ in self._sounds]))
 
 
 def find_speech(recording: Recording, microphone: Microphone) -> tuple[int, float]:
     """The timeline index at which the speech's first sample plays, and how well it matches (0..1).
 
-    Raises VivifyError when the voice that came back is not the one that was sent. A silent file cannot be found: its
-    place is taken from the delay.
+    Raises VivifyError when the voice that came back is not the one that was sent. A silent file cannot be found and
+    is taken to come back at once.
     """
     origin, sound = recording.sound()
     loud = np.abs(microphone.pcm.astype(int))
@@ -114,7 +118,9 @@ def find_speech(recording: Recording, microphone: Microphone) -> tuple[int, floa
     hay = _thin(sound)
     size = 1 << int(np.ceil(np.log2(len(hay) + len(needle))))
     products = np.fft.irfft(np.fft.rfft(hay, size) * np.conj(np.fft.rfft(needle, size)), size)
-    lag = int(np.argmax(products[: max(len(hay) - len(needle) // 2, 1)]))
+    spoken = (microphone.captured(begin) - recording.sound_origin()) * VOICE_RATE - origin  # it cannot come earlier
+    earliest = min(max(int(spoken / RATIO), 0), max(len(hay) - len(needle) // 2, 1) - 1)
+    lag = earliest + int(np.argmax(products[earliest : earliest + int(LONGEST_DELAY_S * SAMPLE_RATE)]))
     found = hay[lag : lag + len(needle)]
     scale = float(np.linalg.norm(found) * np.linalg.norm(needle[: len(found)]))
     match = float(found @ needle[: len(found)]) / scale if scale else 0.0

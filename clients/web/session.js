@@ -5,7 +5,7 @@ import { Told } from "./voice.js";
 
 const PING_EVERY_MS = 2000;
 const CONNECT_LIMIT_MS = 15000;
-const GATHER_LIMIT_MS = 2000;
+const GATHER_LIMIT_MS = 1000;
 const PATIENCE_MS = 5000; // a connection that is interrupted for longer counts as lost
 
 const token = new URLSearchParams(location.search).get("token");
