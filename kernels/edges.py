@@ -140,18 +140,31 @@ def _fetch(texture, u, v):
     return r, g, t
 
 
+@nb.njit(cache=True, nogil=True, inline="always")
+def _mirror(texture, offset, place, gain, r, g, t):
+    """A colour mixed with the one of its mirrored place: ``place`` = (x, y, shade, mirrored x, mirrored y, share)."""
+    share = place[5]
+    mr, mg, mt = _fetch(texture, place[3] + offset[0], place[4] + offset[1])
+    r += share * (mr * gain[0] - r)
+    g += share * (mg * gain[1] - g)
+    t += share * (mt * gain[2] - t)
+    return r, g, t
+
+
 @nb.njit(cache=True, nogil=True)
-def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, spread, warmth, out):
+def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, gain, spread, warmth, out):
     """Colour every pixel: texture at (x, y) + its layer's offset, times the third map, averaged on edges.
 
-    texture [h, w, 3] uint8 or float32, offsets [L, 2] float32, layer [F] int32, maps [H, W, 3] = texture x, y, shade;
-    fine_* as `supersample` wrote them; an edge pixel whose points agree within ``spread`` texture pixels stays one
-    sharp tap. What is shaded turns redder by ``warmth``, as light in flesh does. Uncovered pixels become black.
-    out [H, W, 3] uint8.
+    texture [h, w, 3] uint8 or float32, offsets [L, 2] float32, layer [F] int32, maps [H, W, 3] = texture x, y, shade,
+    or [H, W, 6] with a second place x, y and its share, whose colour is multiplied by ``gain`` [3]; fine_* as
+    `supersample` wrote them; an edge pixel whose points agree within ``spread`` texture pixels stays one sharp tap.
+    What is shaded turns redder by ``warmth``, as light in flesh does. Uncovered pixels become black. out [H, W, 3]
+    uint8.
     """
     height, width = which.shape
     half = np.float32(0.5)
     top = np.float32(255.0)
+    mirrors = maps.shape[2] == 6
     for y in range(height):
         for x in range(width):
             slot = slots[y, x]
@@ -174,6 +187,8 @@ def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, sp
                 if f >= 0:
                     at = layer[f]
                     r, g, t = _fetch(texture, maps[y, x, 0] + offsets[at, 0], maps[y, x, 1] + offsets[at, 1])
+                    if mirrors and maps[y, x, 5] > np.float32(0.004):
+                        r, g, t = _mirror(texture, offsets[at], maps[y, x], gain, r, g, t)
                     shade = maps[y, x, 2]
                     dark = np.float32(1.0) - shade
                     r, g, t = r * shade, g * shade * (1 - warmth * dark), t * shade * (1 - warmth * 1.5 * dark)
@@ -188,6 +203,8 @@ def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, sp
                     sr, sg, st = _fetch(
                         texture, fine_maps[slot, s, 0] + offsets[at, 0], fine_maps[slot, s, 1] + offsets[at, 1]
                     )
+                    if mirrors and fine_maps[slot, s, 5] > np.float32(0.004):
+                        sr, sg, st = _mirror(texture, offsets[at], fine_maps[slot, s], gain, sr, sg, st)
                     shade = fine_maps[slot, s, 2]
                     dark = np.float32(1.0) - shade
                     r += sr * shade

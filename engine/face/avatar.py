@@ -46,6 +46,9 @@ class Avatar:
     around_skin: FloatArray  # [G] how much each follows the face's expression
     around_near: np.ndarray  # [G, 6] int32, the oval vertices it hangs on
     around_share: FloatArray  # [G, 6] and how much on each
+    mirror_share: FloatArray  # [468] how much of its mirror twin's texture a vertex takes once it turns into view
+    mirror_gain: FloatArray  # [3] RGB factors from the twin's light to this side's
+    rim_beyond: FloatArray  # [36, 2] texture places of the oval for the sheet, where a hidden rim turns into view
     panels: ByteArray  # [h, S + 2 * margin, 3] painted textures: mouth and eyes, see engine.face.panels
     irises: FloatArray  # [2, 3] x, y, radius of each iris, the person's right first
     tones: FloatArray  # [4, 3] RGB of skin, lips, teeth, cavity
@@ -132,6 +135,9 @@ LAYOUT: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "around_skin": ("f", ("G",)),
     "around_near": ("i", ("G", 6)),
     "around_share": ("f", ("G", 6)),
+    "mirror_share": ("f", (468,)),
+    "mirror_gain": ("f", (3,)),
+    "rim_beyond": ("f", (36, 2)),
     "panels": ("u", ("h", "w", 3)),
     "irises": ("f", (2, 3)),
     "tones": ("f", (4, 3)),

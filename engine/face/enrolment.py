@@ -9,6 +9,7 @@ import numpy as np
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import SIZES, Avatar
+from engine.face.hidden import find_hidden
 from engine.face.model import FaceModel, face_model, similarity
 from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, relax_smile, snap_to_seam, widen_eyes
 from engine.face.panels import measure_tones, paint_panels
@@ -83,7 +84,9 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
     alpha, residual = model.fit_identity(((neutral - shift) @ rotation / scale).astype(np.float32))
     irises = _irises(portrait.landmarks)
     panels, edge, tones = paint_panels(portrait.image, face, irises, measure_tones(portrait.image, face), smiling)
-    sheet = build_surround(face, face_mask(face, model.triangles, size), portrait.matte)
+    area = face_mask(face, model.triangles, size)
+    sheet = build_surround(face, area, portrait.matte)
+    hidden = find_hidden(face, model.triangles, model.neutral, portrait.image, area)
     return Avatar(
         portrait=portrait.image,
         matte=np.round(portrait.matte * 255).astype(np.uint8),
@@ -102,6 +105,9 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
         around_skin=sheet.skin,
         around_near=sheet.near,
         around_share=sheet.share,
+        mirror_share=hidden.share,
+        mirror_gain=hidden.gain,
+        rim_beyond=hidden.beyond,
         panels=panels,
         irises=irises,
         tones=tones,

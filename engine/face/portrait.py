@@ -152,7 +152,7 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> ByteArray:
     return np.asarray(out, np.uint8)
 
 
-def person_matte(rgb: ByteArray, landmarks: FloatArray, triangles: np.ndarray) -> FloatArray:
+def person_silhouette(rgb: ByteArray) -> FloatArray:
     """How much of each pixel is the person [S, S], sharpened along the picture's own edges."""
     import cv2
 
@@ -161,9 +161,7 @@ def person_matte(rgb: ByteArray, landmarks: FloatArray, triangles: np.ndarray) -
         mask = np.asarray(segmentation.process(np.ascontiguousarray(rgb)).segmentation_mask, np.float32)
     if hasattr(cv2, "ximgproc"):
         mask = np.asarray(cv2.ximgproc.guidedFilter(rgb.astype(np.float32) / 255, mask, 6, 1e-4), np.float32)
-    face = np.asarray(cv2.erode(face_mask(landmarks, triangles, rgb.shape[0]), np.ones((3, 3))))
-    mask = np.maximum(mask, face)
-    return np.clip((mask - 0.15) / 0.7, 0, 1).astype(np.float32)
+    return mask
 
 
 def face_mask(vertices: FloatArray, triangles: np.ndarray, size: int) -> FloatArray:
@@ -186,5 +184,9 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
         raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
     middle = np.array([size / 2, size / 2], np.float32)
     landmarks = min(seen, key=lambda f: float(np.linalg.norm(f[: top.VERTICES, :2].mean(0) - middle)))
-    matte = person_matte(image, landmarks[: top.VERTICES], triangles)
+    import cv2
+
+    silhouette = person_silhouette(image)
+    face = np.asarray(cv2.erode(face_mask(landmarks[: top.VERTICES], triangles, size), np.ones((3, 3))))
+    matte = np.clip((np.maximum(silhouette, face) - 0.15) / 0.7, 0, 1).astype(np.float32)
     return Portrait(image, landmarks, matte, tuple(told))

@@ -23,14 +23,16 @@ class Compositor:
         shape = (size, size)
         self.depth = np.empty(shape, np.float32)
         self.which = np.empty(shape, np.int32)
-        self.maps = np.empty((*shape, 3), np.float32)
+        channels = scene.maps.shape[1]
+        self.maps = np.empty((*shape, channels), np.float32)
         self._slots = np.empty(shape, np.int32)
         tiles = (size + edges.TILE - 1) // edges.TILE
         self._tiles = np.empty((tiles, tiles), np.uint8)
         most = int(EDGE_SHARE * size * size)
         self._fine_depth = np.empty((most, edges.SAMPLES), np.float32)
         self._fine_which = np.empty((most, edges.SAMPLES), np.int32)
-        self._fine_maps = np.empty((most, edges.SAMPLES, 3), np.float32)
+        self._gain = scene.mirror_gain
+        self._fine_maps = np.empty((most, edges.SAMPLES, channels), np.float32)
 
     def paint(self, vertices: FloatArray, maps: FloatArray, triangles: int, out: ByteArray) -> None:
         """``vertices`` [V, 3] in pixels of ``out`` [size, size, 3]; the first ``triangles`` of the scene are drawn."""
@@ -42,16 +44,5 @@ class Compositor:
         fine = self._fine_depth[:count], self._fine_which[:count], self._fine_maps[:count]
         if count:
             edges.supersample(vertices, faces, maps, self._slots, self._tiles, *fine)
-        edges.paint(
-            scene.atlas,
-            scene.offsets,
-            layers,
-            self.which,
-            self.maps,
-            self._slots,
-            fine[1],
-            fine[2],
-            SPREAD,
-            WARMTH,
-            out,
-        )
+        painted = self.which, self.maps, self._slots, fine[1], fine[2]
+        edges.paint(scene.atlas, scene.offsets, layers, *painted, self._gain, SPREAD, WARMTH, out)

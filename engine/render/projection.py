@@ -1,7 +1,7 @@
 """The scene as one mesh, and its projection: reference coordinates and NCC through the rasterizer (VividTalk 3.3).
 
-Order of the vertices: face (468), surroundings, then the parts behind the skin (eyes, mouth). Every triangle belongs
-to a layer; a layer says where in the texture its coordinates count from.
+Order of the vertices: face (468), surroundings, copies of the oval (36), then the parts behind the skin (eyes, mouth).
+Every triangle belongs to a layer; a layer says where in the texture its coordinates count from.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import numpy as np
 
 from engine.face import topology as top
 from engine.face.avatar import Avatar
+from engine.face.hidden import mirror_twins
 from engine.face.model import face_model
 from engine.face.panels import MARGIN, place, window
 from engine.render.parts import Part
 from engine.types import FloatArray
 
+TUCK = 0.07  # share of the way to the nose
 PORTRAIT = 0  # the layer of skin and surroundings
 
 
@@ -38,13 +40,18 @@ class Scene:
     def __init__(self, avatar: Avatar, parts: list[Part]) -> None:
         size = avatar.size
         margin = size // MARGIN
-        front = np.vstack([avatar.reference[:, :2], avatar.around[:, :2]])
+        oval = list(top.OVAL)
+        # The sheet hangs on copies of the oval, which may sample the portrait elsewhere than the skin does.
+        front = np.vstack([avatar.reference[:, :2], avatar.around[:, :2], avatar.reference[oval, :2]])
+        self.rim = np.arange(len(front) - len(oval), len(front))  # the copies' vertices
+        hang = np.arange(len(front))
+        hang[oval] = self.rim
         limit = size - 1 + margin
         texture = [np.clip(front, -margin, limit)]
-        triangles = [skin_triangles(), avatar.around_triangles]
+        triangles = [skin_triangles(), hang[avatar.around_triangles]]
         layers = [np.full(len(triangles[0]) + len(triangles[1]), PORTRAIT)]
         offsets: list[tuple[float, float]] = [(margin, margin)]
-        backs = [np.zeros(len(front))]
+        backs = [np.r_[np.zeros(len(front) - len(oval)), np.full(len(oval), 0.5)]]
         count = len(front)
         for number, part in enumerate(parts, start=1):
             triangles.append(part.triangles + count)
@@ -53,12 +60,21 @@ class Scene:
             offsets.append((part.offset_x, part.offset_y + size + 2 * margin))
             backs.append(np.full(len(part.points), part.back))
             count += len(part.points)
+        self.mirror_gain = np.ascontiguousarray(avatar.mirror_gain)
         self.triangles = np.ascontiguousarray(np.vstack(triangles), np.int32)  # [F, 3]
         self.layers = np.concatenate(layers).astype(np.int32)  # [F]
         self.offsets = np.array(offsets, np.float32)  # [L, 2]
         self.back = np.concatenate(backs).astype(np.float32)  # [V]
-        self.maps = np.ones((count, 3), np.float32)  # [V, 3] texture x, y, brightness
+        mirrors = bool(avatar.mirror_share.max() > 0.05)
+        # [V, 3 or 6]: texture x, y, brightness; and where something is mirrored the twin's x, y and its share
+        self.maps = np.ones((count, 6 if mirrors else 3), np.float32)
         self.maps[:, :2] = np.vstack(texture)
+        if mirrors:
+            self.maps[:, 3:5] = self.maps[:, :2]
+            twins = avatar.reference[mirror_twins(face_model().neutral), :2]
+            # Pulled towards the nose: the well-seen side ends in an ear or hair that has no place on a cheek.
+            self.maps[: top.VERTICES, 3:5] = twins + TUCK * (avatar.reference[5, :2] - twins)
+            self.maps[:, 5] = 0
         padded = np.pad(_skin(avatar), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
         self.atlas = np.ascontiguousarray(np.vstack([padded, avatar.panels]))  # [h, w, 3] uint8
 

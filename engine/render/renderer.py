@@ -8,11 +8,13 @@ from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
+from engine.face.hidden import facing
+from engine.face.model import face_model
 from engine.render.compositor import Compositor
 from engine.render.dense_motion import HeadTurn, OuterField
 from engine.render.driven import DrivenFace
 from engine.render.eyes import Eye
-from engine.render.mouth import Mouth
+from engine.render.mouth import Mouth, smoothstep
 from engine.render.projection import Scene, projection_texture
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
@@ -37,7 +39,10 @@ class Renderer:
         self._eyes = [Eye(avatar, "right"), Eye(avatar, "left")]
         self._mouth = Mouth(avatar)
         parts = [part for eye in self._eyes for part in (eye.white, eye.iris, eye.lashes)]
-        counts = np.cumsum([top.VERTICES + len(avatar.around), *[len(p.points) for p in parts]])
+        self._oval = list(top.OVAL)
+        self._normals = facing(avatar.reference, face_model().triangles)
+        front = top.VERTICES + len(avatar.around) + len(self._oval)
+        counts = np.cumsum([front, *[len(p.points) for p in parts]])
         self._iris_at = [int(counts[1]), int(counts[4])]  # where the irises' vertices begin
         scene = Scene(avatar, parts + self._mouth.parts)
         self._scene = scene
@@ -66,11 +71,12 @@ class Renderer:
         eyes = [x for eye in self._eyes for x in (eye.white.points, eye.look(beta), eye.fringe(beta, face))]
         around = self._field(face, turn)
         head = turn(np.concatenate([face, *eyes, inside]))
-        vertices = np.concatenate([head[: top.VERTICES], around, head[top.VERTICES :]])
+        vertices = np.concatenate([head[: top.VERTICES], around, head[self._oval], head[top.VERTICES :]])
         vertices[:, 2] += self._scene.back
         maps = self._scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
+        self._turn_into_view(maps, turn)
         for eye, gaze, at in zip(self._eyes, eyes[1::3], self._iris_at, strict=True):
             maps[at : at + len(gaze), :2] = eye.look_texture(gaze)
         self._darken_seam(maps, face)
@@ -96,6 +102,20 @@ class Renderer:
             amount = min(float(beta[index]), 1.0)
             if amount > 0:
                 maps[row, :2] += amount * LID_SLIDE * (reference[ring] - reference[row])[:, :2]
+
+    def _turn_into_view(self, maps: FloatArray, turn: HeadTurn) -> None:
+        """Skin that the portrait hides takes its mirror twin's texture, and its rim lets go of the sheet.
+
+        Gated by how far each vertex has turned towards the viewer, so the portrait's own pose stays exact.
+        """
+        if turn.still:
+            return
+        toward = -(self._normals @ turn.rotation[2])
+        gate = smoothstep((toward + self._normals[:, 2] - 0.02) / 0.10)
+        if maps.shape[1] == 6:
+            maps[: top.VERTICES, 5] = self.avatar.mirror_share * gate
+        share, rim = gate[self._oval, None], self._scene.rim
+        maps[rim, :2] += share * (self.avatar.rim_beyond - maps[rim, :2])
 
     def _darken_seam(self, maps: FloatArray, face: FloatArray) -> None:
         """Lips closed over an open smile have no dark line of their own: their rims darken as they meet."""

@@ -27,7 +27,20 @@ def draw(vertices: np.ndarray, triangles: np.ndarray, maps: np.ndarray, layer: n
     edges.supersample(vertices, triangles, maps, slots, tiles, *fine)
     picture = np.empty((SIZE, SIZE, 3), np.uint8)
     offsets = np.zeros((2, 2), np.float32)
-    edges.paint(texture, offsets, layer, which, out, slots, fine[1], fine[2], 2.0, np.float32(0.2), picture)
+    edges.paint(
+        texture,
+        offsets,
+        layer,
+        which,
+        out,
+        slots,
+        fine[1],
+        fine[2],
+        np.ones(3, np.float32),
+        2.0,
+        np.float32(0.2),
+        picture,
+    )
     return picture, count
 
 
