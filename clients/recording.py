@@ -20,8 +20,9 @@ from webrtc.playout import FRAME
 from webrtc.tracks import VIDEO_RATE
 from webrtc.voice import RATIO, VOICE_RATE, Decimator, PcmArray
 
-MATCH_S = 3  # of the speech, from its first loud sample on, are searched for in the sound
-LONGEST_DELAY_S = 1.5  # the voice is looked for within so much of its being spoken
+WINDOW = SAMPLE_RATE  # the speech is searched for second by second
+LONGEST_DELAY_S = 1.5  # the voice is looked for within so much of its being spoken...
+LONGEST_STRETCH_S = 0.5  # ...and later parts of it within so much of where the first part lets them be expected
 QUIET = 30  # of 32768: a speech that is never louder cannot be found
 BAND_HZ = (400, 3400)
 LEAST_MATCH = 0.3  # correlation below which the voice that came back is not the speech
@@ -105,31 +106,44 @@ class Recording:
 def find_speech(recording: Recording, microphone: Microphone) -> tuple[int, float]:
     """The timeline index at which the speech's first sample plays, and how well it matches (0..1).
 
-    Raises VivifyError when the voice that came back is not the one that was sent. A silent file cannot be found and
-    is taken to come back at once.
+    The match is the median correlation of the speech's loud seconds, each found where the server may have put it: it
+    lengthens pauses when it needs more time. Raises VivifyError when the voice that came back is not the one that was
+    sent. A silent file cannot be found and is taken to come back at once.
     """
-    origin, sound = recording.sound()
+    origin, pcm = recording.sound()
     loud = np.abs(microphone.pcm.astype(int))
     if loud.max() < QUIET:
-        first = recording.pictures[0]
-        return int(first.index + (microphone.captured(0) - first.arrival) * VOICE_RATE), 1.0
-    begin = max(int(np.argmax(loud > 0.1 * loud.max())) - VOICE_RATE // 10, 0)
-    needle = _thin(microphone.pcm[begin : begin + MATCH_S * VOICE_RATE])
-    hay = _thin(sound)
-    size = 1 << int(np.ceil(np.log2(len(hay) + len(needle))))
-    products = np.fft.irfft(np.fft.rfft(hay, size) * np.conj(np.fft.rfft(needle, size)), size)
-    spoken = (microphone.captured(begin) - recording.sound_origin()) * VOICE_RATE - origin  # it cannot come earlier
-    earliest = min(max(int(spoken / RATIO), 0), max(len(hay) - len(needle) // 2, 1) - 1)
-    lag = earliest + int(np.argmax(products[earliest : earliest + int(LONGEST_DELAY_S * SAMPLE_RATE)]))
-    found = hay[lag : lag + len(needle)]
-    scale = float(np.linalg.norm(found) * np.linalg.norm(needle[: len(found)]))
-    match = float(found @ needle[: len(found)]) / scale if scale else 0.0
+        return int((microphone.captured(0) - recording.sound_origin()) * VOICE_RATE), 1.0
+    sound, speech = _thin(pcm), _thin(microphone.pcm)
+    begin = max(int(np.argmax(loud > 0.1 * loud.max())) // RATIO - SAMPLE_RATE // 10, 0)
+    spoken = (microphone.captured(0) - recording.sound_origin()) * SAMPLE_RATE - origin / RATIO  # it comes later
+    delay, _ = _locate(sound, speech[begin : begin + WINDOW], int(spoken) + begin, LONGEST_DELAY_S)
+    start = int(spoken) + delay
+    matches = []
+    for at in range(begin, max(len(speech) - WINDOW, begin + 1), WINDOW):
+        piece = speech[at : at + WINDOW]
+        if piece.std() > 0.3 * speech.std():
+            matches.append(_locate(sound, piece, start + at, LONGEST_STRETCH_S)[1])
+    match = float(np.median(matches)) if matches else 0.0
     if match < LEAST_MATCH:
         raise VivifyError(
             f"The voice that came back was expected to be the speech, but they match only {100 * match:.0f} %: "
             "the connection may be too poor."
         )
-    return origin + RATIO * lag - begin, match
+    return origin + RATIO * start, match
+
+
+def _locate(sound: FloatArray, piece: FloatArray, earliest: int, within_s: float) -> tuple[int, float]:
+    """Samples after ``earliest`` at which ``piece`` is found best in ``sound``, and its correlation there."""
+    span = sound[max(earliest, 0) : max(earliest, 0) + int(within_s * SAMPLE_RATE) + len(piece)]
+    if len(span) < len(piece):
+        return 0, 0.0
+    size = 1 << int(np.ceil(np.log2(len(span) + len(piece))))
+    products = np.fft.irfft(np.fft.rfft(span, size) * np.conj(np.fft.rfft(piece, size)), size)
+    lag = int(np.argmax(products[: len(span) - len(piece) + 1]))
+    found = span[lag : lag + len(piece)]
+    scale = float(np.linalg.norm(found) * np.linalg.norm(piece))
+    return lag + max(-earliest, 0), float(found @ piece) / scale if scale else 0.0
 
 
 def write_film(recording: Recording, start: int, samples: int, out: Path) -> tuple[int, int]:

@@ -1,0 +1,78 @@
+"""Our buffers in place of aiortc's, packet by packet."""
+
+from __future__ import annotations
+
+import pytest
+from aiortc.codecs import h264, vpx
+from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rtcrtpreceiver import RTCRtpReceiver
+from aiortc.rtp import RtpPacket
+
+from webrtc.transport import LEAST_BITRATE, MOST_BITRATE, PictureBuffer, VoiceBuffer, tune_aiortc
+
+pytestmark = pytest.mark.cpu
+
+
+def packet(number: int, picture: int | None = None, last: bool = True) -> RtpPacket:
+    made = RtpPacket(sequence_number=number & 0xFFFF, timestamp=1000 * (number if picture is None else picture))
+    made.marker = int(last)
+    made._data = bytes([number & 0xFF])  # type: ignore[attr-defined]
+    return made
+
+
+def taken(buffer: JitterBuffer, packets: list[RtpPacket]) -> list[bytes]:
+    return [frame.data for _, frame in map(buffer.add, packets) if frame is not None]
+
+
+def test_a_voice_packet_does_not_wait() -> None:
+    buffer = VoiceBuffer()
+    for number in range(65_530, 65_545):  # past the wrap-around
+        pli, frame = buffer.add(packet(number))
+        assert not pli
+        assert frame is not None
+        assert frame.data == bytes([number & 0xFF])
+
+
+def test_voice_goes_on_after_a_loss_and_never_backwards() -> None:
+    order = [0, 1, 4, 3, 4, 5]
+    assert taken(VoiceBuffer(), [packet(n) for n in order]) == [bytes([n]) for n in (0, 1, 4, 5)]
+
+
+def test_a_picture_is_whole_with_its_last_packet() -> None:
+    buffer = PictureBuffer()
+    assert buffer.add(packet(65_535, 1, last=False)) == (False, None)
+    assert buffer.add(packet(65_536, 1, last=False)) == (False, None)
+    _, frame = buffer.add(packet(65_537, 1))
+    assert frame is not None
+    assert (frame.data, frame.timestamp) == (b"\xff\x00\x01", 1000)
+
+
+def test_a_picture_waits_for_a_packet_sent_again() -> None:
+    packets = [packet(n, n // 2, last=n % 2 == 1) for n in range(8)]
+    order = [0, 1, 3, 4, 5, 2, 6, 7]
+    assert taken(PictureBuffer(), [packets[n] for n in order]) == [b"\x00\x01", b"\x02\x03", b"\x04\x05", b"\x06\x07"]
+
+
+def test_a_picture_lost_for_good_is_passed_over_and_a_whole_one_asked_for() -> None:
+    buffer = PictureBuffer()
+    asked = [buffer.add(packet(n))[0] for n in range(400) if n != 5]
+    assert asked.count(True) == 1
+    assert taken(buffer, [packet(n) for n in range(400, 410)]) == [bytes([n & 0xFF]) for n in range(400, 410)]
+
+
+def test_aiortc_is_tuned_for_every_new_receiver() -> None:
+    tune_aiortc()
+    tune_aiortc()
+    for codec, encoder in ((vpx, vpx.Vp8Encoder()), (h264, h264.H264Encoder())):
+        assert encoder.target_bitrate == codec.DEFAULT_BITRATE
+        encoder.target_bitrate = 1
+        assert encoder.target_bitrate == LEAST_BITRATE
+        encoder.target_bitrate = 10**9
+        assert encoder.target_bitrate == MOST_BITRATE
+
+    class Transport:
+        state = "new"
+
+    for kind, buffer in (("audio", VoiceBuffer), ("video", PictureBuffer)):
+        receiver = RTCRtpReceiver(kind, Transport())
+        assert isinstance(receiver._RTCRtpReceiver__jitter_buffer, buffer)
