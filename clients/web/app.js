@@ -32,6 +32,7 @@ function setState(state) {
 function tell(sentence) {
   at("message").textContent = sentence ?? "";
   at("message").hidden = !sentence;
+  if (sentence) at("message").scrollIntoView({ block: "nearest" });
 }
 
 const chosenVoice = () => at("controls").elements.voice.value;
@@ -77,8 +78,9 @@ function stop() {
 }
 
 function fail(sentence) {
+  const wasLive = document.body.dataset.state === "live";
   stop();
-  setState("lost");
+  setState(wasLive ? "lost" : "idle");
   tell(sentence);
 }
 
