@@ -31,8 +31,11 @@ PLACES = {
     "iris_right": (160, 96, 80, 64),
     "iris_left": (240, 96, 80, 64),
     "lips": (320, 96, 208, 96),
+    "lid_right": (0, 192, 80, 64),
+    "lid_left": (80, 192, 80, 64),
 }
-PANEL_HEIGHT = 192
+PANEL_HEIGHT = 256
+LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 DISC = 1.40  # the resting iris is cut out with a ring of white around it, in radii
 RIM = 1.22  # where the white certainly begins, in radii
 
@@ -214,6 +217,24 @@ def eye_panels(
     return sclera, filled
 
 
+def lid_panel(
+    image: ByteArray, face: FloatArray, loop: tuple[int, ...], row: list[int], crease: list[int], name: str
+) -> np.ndarray:
+    """The skin of an upper lid [h, w, 3], smoothed along the eye: a closing lid stretches it downwards."""
+    import cv2
+
+    spot = place(name, image.shape[0])
+    corner = window(face[list(loop)], spot)
+    pixels = take_window(image, corner, spot)
+    rim, fold = face[row, :2], face[crease, :2]
+    strip = polygon(np.vstack([rim + LASHES * (fold - rim), fold[::-1]]), corner, spot, 1).astype(np.float32)
+    along = (4.0 * image.shape[0] / 512, 0.8)
+    weight = np.asarray(cv2.GaussianBlur(strip, (0, 0), sigmaX=along[0], sigmaY=along[1]))
+    colour = np.asarray(cv2.GaussianBlur(pixels * strip[..., None], (0, 0), sigmaX=along[0], sigmaY=along[1]))
+    smooth = colour / np.maximum(weight, 1e-4)[..., None]
+    return fill(smooth, weight > 0.05)
+
+
 def _round_fill(pixels: np.ndarray, seen: np.ndarray, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Hidden parts of an iris from seen ones at the same radius, the nearest angle first."""
     from scipy.spatial import cKDTree
@@ -254,5 +275,9 @@ def paint_panels(
     for side, loop, iris in (("right", top.EYE_RIGHT, irises[0]), ("left", top.EYE_LEFT, irises[1])):
         white, seen = eye_panels(image, face[list(loop)], iris, size, side)
         spots[f"white_{side}"].cut(panels)[:] = white
+        row = list(top.EYE_RIGHT_UPPER if side == "right" else top.EYE_LEFT_UPPER)
+        ring = list(top.EYE_RIGHT_RING if side == "right" else top.EYE_LEFT_RING)
+        name = f"lid_{side}"
+        spots[name].cut(panels)[:] = lid_panel(image, face, loop, row, [row[0], *ring, row[-1]], name)
         spots[f"iris_{side}"].cut(panels)[:] = seen
     return np.clip(panels + 0.5, 0, 255).astype(np.uint8), edge, tones

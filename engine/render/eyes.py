@@ -11,19 +11,20 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
-from engine.face.panels import DISC, MARGIN, place, window
+from engine.face.panels import DISC, LASHES, MARGIN, place, window
 from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 
 BEHIND = 0.35  # outer-eye-corner distances behind the lids, in depth only: lids slide over it, nothing shifts
+OVERLAP = np.array([1.04, 1.35])  # how much larger than the opening the white is: the far eye may touch the outline
+UNFOLDS = 0.15  # blink from which the smoothed skin of the lid is seen
 SPOKES = 28
 SIDEWAYS, VERTICAL = 0.42, 0.28  # centimetres the iris moves for a coefficient of 1
 BARE, FREED = 1.10, 1.5  # radii of the moving iris; pixels of movement until it is cut out that closely
-LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 
 
 class Eye:
-    """One eye as three parts of the scene: white, iris and lashes."""
+    """One eye as four parts of the scene: white, iris, lashes and the skin of the closing lid."""
 
     def __init__(self, avatar: Avatar, side: str) -> None:
         right = side == "right"
@@ -39,19 +40,22 @@ class Eye:
         self._plane = np.linalg.lstsq(np.c_[loop[:, :2], np.ones(len(loop))], loop[:, 2], rcond=None)[0]
         back = BEHIND * avatar.unit
 
-        low, high = loop[:, :2].min(0) - 6, loop[:, :2].max(0) + 6
-        xy = np.stack(np.meshgrid(np.linspace(low[0], high[0], 5), np.linspace(low[1], high[1], 4)), -1).reshape(-1, 2)
-        cells = grid_triangles(4, 5)
-        self.white = Part(self._on_plane(xy), xy, cells, white.x - corner[0], white.y - corner[1], back)
+        xy = loop[:, :2].mean(0) + OVERLAP * (loop[:, :2] - loop[:, :2].mean(0))
+        fan = _fan(len(loop))
+        xy = np.vstack([xy.mean(0), xy])
+        self.white = Part(self._on_plane(xy), xy, fan, white.x - corner[0], white.y - corner[1], back)
         angle = np.linspace(0, 2 * np.pi, SPOKES, endpoint=False)
         ring = iris[:2] + DISC * iris[2] * np.stack([np.cos(angle), np.sin(angle)], 1)
         xy = np.vstack([iris[:2], ring])
-        spoke = np.arange(SPOKES)
-        fan = np.stack([np.zeros(SPOKES, int), 1 + spoke, 1 + (spoke + 1) % SPOKES], 1)
+        fan = _fan(SPOKES)
         self.iris = Part(self._on_plane(xy), xy, fan, seen.x - corner[0], seen.y - corner[1], back * 0.95)
         self._row = list(top.EYE_RIGHT_UPPER if right else top.EYE_LEFT_UPPER)
         self._crease = [self._row[0], *(top.EYE_RIGHT_RING if right else top.EYE_LEFT_RING), self._row[-1]]
         self.lashes = self._lash_part(avatar)
+        skin = place(f"lid_{side}", avatar.size)
+        ends = np.vstack([self.lashes.points[len(self._row) :], avatar.reference[self._crease]])
+        cells = grid_triangles(2, len(self._row))
+        self.lid = Part(ends, ends[:, :2], cells, skin.x - corner[0], skin.y - corner[1], -0.25)
 
     def _on_plane(self, xy: np.ndarray) -> FloatArray:
         return np.c_[xy, xy @ self._plane[:2] + self._plane[2]].astype(np.float32)
@@ -83,6 +87,19 @@ class Eye:
         shift = points[0, :2] - self.iris.points[0, :2]
         return points[:, :2] - shift
 
+    @property
+    def parts(self) -> list[Part]:
+        """In the order in which `pose` returns their vertices."""
+        return [self.white, self.iris, self.lashes, self.lid]
+
+    def pose(self, beta: FloatArray, face: FloatArray) -> list[FloatArray]:
+        """Vertices of each part, before the head turns, on the driven ``face`` [468, 3]."""
+        lashes = self.fringe(beta, face)
+        lid = np.concatenate([lashes[len(self._row) :], face[self._crease]])
+        if beta[self._blink] < UNFOLDS:
+            lid[:] = lid[0]  # folded away: nothing is drawn
+        return [self.white.points, self.look(beta), lashes, lid]
+
     def fringe(self, beta: FloatArray, face: FloatArray) -> FloatArray:
         """Where the lashes go [n, 3] on the driven ``face`` [468, 3]: on the lid's rim, as tall as in the portrait."""
         if beta[self._blink] <= 0 and np.array_equal(face[self._row], self.lashes.points[: len(self._row)]):
@@ -91,3 +108,9 @@ class Eye:
         reach = np.maximum(np.linalg.norm((crease - rim)[:, :2], axis=1), 1e-3)
         share = np.minimum(self._tall / reach, 1.0)[:, None]
         return np.concatenate([rim, rim + share * (crease - rim)])
+
+
+def _fan(count: int) -> np.ndarray:
+    """Triangles between a first vertex in the middle and a closed ring of ``count`` around it."""
+    spoke = np.arange(count)
+    return np.stack([np.zeros(count, int), 1 + spoke, 1 + (spoke + 1) % count], 1)

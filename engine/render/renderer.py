@@ -38,12 +38,12 @@ class Renderer:
         self._field = OuterField(avatar)
         self._eyes = [Eye(avatar, "right"), Eye(avatar, "left")]
         self._mouth = Mouth(avatar)
-        parts = [part for eye in self._eyes for part in (eye.white, eye.iris, eye.lashes)]
+        parts = [part for eye in self._eyes for part in eye.parts]
         self._oval = list(top.OVAL)
         self._normals = facing(avatar.reference, face_model().triangles)
         front = top.VERTICES + len(avatar.around) + len(self._oval)
         counts = np.cumsum([front, *[len(p.points) for p in parts]])
-        self._iris_at = [int(counts[1]), int(counts[4])]  # where the irises' vertices begin
+        self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         scene = Scene(avatar, parts + self._mouth.parts)
         self._scene = scene
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
@@ -68,7 +68,7 @@ class Renderer:
         face = self._drive(beta)
         turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
         inside, shade = self._mouth.pose(beta, face)
-        eyes = [x for eye in self._eyes for x in (eye.white.points, eye.look(beta), eye.fringe(beta, face))]
+        eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         around = self._field(face, turn)
         head = turn(np.concatenate([face, *eyes, inside]))
         vertices = np.concatenate([head[: top.VERTICES], around, head[self._oval], head[top.VERTICES :]])
@@ -77,7 +77,7 @@ class Renderer:
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
         self._turn_into_view(maps, turn)
-        for eye, gaze, at in zip(self._eyes, eyes[1::3], self._iris_at, strict=True):
+        for eye, gaze, at in zip(self._eyes, eyes[1::4], self._iris_at, strict=True):
             maps[at : at + len(gaze), :2] = eye.look_texture(gaze)
         self._darken_seam(maps, face)
         factor = self.size / self.avatar.size
