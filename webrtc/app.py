@@ -25,11 +25,12 @@ from webrtc.service import EngineDown, Service
 
 PAGE = Path(__file__).resolve().parent.parent / "clients" / "web"
 MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
+BODY_LIMIT_S = 10
 RETRY_AFTER_S = 10
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
@@ -143,10 +144,14 @@ async def _body(request: Request) -> bytes:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadRequest("The body was expected to be application/json.", 415)
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise BadRequest(f"The body was expected to hold at most {MAX_BODY} bytes, but more came.", 413)
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY:
+                    raise BadRequest(f"The body was expected to hold at most {MAX_BODY} bytes, but more came.", 413)
+    except TimeoutError:
+        raise BadRequest(f"The body was expected within {BODY_LIMIT_S} s, but did not come.", 408) from None
     return bytes(body)
 
 

@@ -61,6 +61,7 @@ class Peer:
         self._closing = False
         self._heard = self._opened = time.monotonic()  # the last sign of life; the start
         self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
+        self._talks = False  # the client has sent sound, or opened the control channel
         self._mapping_told = False
         self._speaking = False
         self._sound = SoundTrack(self._playout, self._started, self._feed)
@@ -84,6 +85,9 @@ class Peer:
             await self._pc.setLocalDescription(await self._pc.createAnswer())
         except Exception as error:
             raise BadOffer(f"The offer could not be answered ({_short(error)}): send a browser's own.") from error
+        for transceiver in self._pc.getTransceivers():
+            if transceiver.currentDirection not in ("sendrecv", "sendonly"):
+                raise BadOffer(f"The offer was expected to receive {transceiver.kind}, but it does not: ask for it.")
         self.codec = _first_codec(self._pc.localDescription.sdp)
         self._spawn(self._watch())
         return self._pc.localDescription.sdp
@@ -165,6 +169,7 @@ class Peer:
             channel.close()
             return
         self._channel = channel
+        self._talks = True
         channel.on("message", self._on_message)
         self._tell(
             {
@@ -221,7 +226,7 @@ class Peer:
                 assert isinstance(frame, AudioFrame)
                 pts = (frame.pts or 0) * VOICE_RATE // frame.sample_rate
                 pcm = [f.to_ndarray().reshape(-1) for f in mono.resample(frame)]
-                self._heard = time.monotonic()
+                self._heard, self._talks = time.monotonic(), True
                 if self._started.is_set() and pcm:
                     self._playout.voice(pts, np.concatenate(pcm), self._heard)
                     self._feed()
@@ -269,8 +274,8 @@ class Peer:
             now = time.monotonic()
             if self._pc.connectionState != "connected" and now - self._opened > CONNECT_LIMIT_S:
                 break
-            if self._started.is_set() and now - self._heard > SILENT_LIMIT_S:
-                break
+            if self._started.is_set() and self._talks and now - self._heard > SILENT_LIMIT_S:
+                break  # a mere watcher, who never says anything, is ICE's to miss
             self._tell(self.stats())
         await self.close("Nothing was heard from the client any more.")
 

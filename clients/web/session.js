@@ -6,7 +6,7 @@ import { Told } from "./voice.js";
 const PING_EVERY_MS = 2000;
 const CONNECT_LIMIT_MS = 15000;
 const GATHER_LIMIT_MS = 1000;
-const PATIENCE_MS = 5000; // a connection that is interrupted for longer counts as lost
+const PATIENCE_MS = 5000; // a connection that is interrupted, or a server that is silent, for longer counts as lost
 
 const token = new URLSearchParams(location.search).get("token");
 
@@ -64,7 +64,8 @@ export class Session extends EventTarget {
     if (this.ended) return this.#leave();
     await this.peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
     await this.#connected();
-    this.pinging = setInterval(() => this.send({ type: "ping", t: performance.now() }), PING_EVERY_MS);
+    this.heard = performance.now();
+    this.pinging = setInterval(() => this.#ping(), PING_EVERY_MS);
   }
 
   send(message) {
@@ -80,12 +81,22 @@ export class Session extends EventTarget {
     this.peer.close();
   }
 
+  #ping() {
+    const now = performance.now();
+    const asleep = now - (this.pinged ?? now) > 2 * PING_EVERY_MS; // a laptop was shut: hear it out first
+    this.pinged = now;
+    if (asleep) this.heard = now;
+    if (now - this.heard > PATIENCE_MS) this.#lost("The server fell silent: it may have stopped; try again.");
+    else this.send({ type: "ping", t: now });
+  }
+
   #leave() {
     if (this.name) request(`/api/session/${this.name}`, { method: "DELETE", keepalive: true }).catch(() => {});
     this.name = null;
   }
 
   #message(message) {
+    this.heard = performance.now();
     if (message.type === "hello") this.hello = message;
     if (message.type === "bye") this.#lost(message.reason);
     if (message.type === "stats") {

@@ -118,6 +118,16 @@ def test_an_offer_needs_one_voice_and_one_face(server: Running, audio: int, vide
     assert server.sessions == 0
 
 
+@pytest.mark.parametrize("line", ["audio", "video"])
+def test_an_offer_that_does_not_want_the_answer_is_refused(server: Running, line: str) -> None:
+    head, *media = re.split(r"(?m)^(?=m=)", offer_sdp())
+    turned = [re.sub("a=(sendrecv|recvonly)", "a=sendonly", m) if m.startswith(f"m={line}") else m for m in media]
+    status, _, body = post(server, offer(head + "".join(turned)))
+    assert status == 400
+    assert f"to receive {line}" in told(body)
+    assert server.sessions == 0
+
+
 @pytest.mark.parametrize("name", ["nobody", "../astronaut", "/etc/passwd", "a" * 1000, "\u0000"])
 def test_an_unknown_avatar_is_not_found(server: Running, name: str) -> None:
     status, _, body = post(server, offer(offer_sdp(), avatar=name))
