@@ -21,6 +21,7 @@ from engine import avatars
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
 from engine.paths import assets
 from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
+from webrtc.config import is_loopback
 from webrtc.service import EngineDown, Service
 
 PAGE = Path(__file__).resolve().parent.parent / "clients" / "web"
@@ -126,8 +127,8 @@ def _guard(service: Service) -> Callable[[Request, Next], Awaitable[Response]]:
 
 def _local_name(host: str) -> bool:
     """Held against DNS rebinding: a foreign page's name for 127.0.0.1 is not ours."""
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name in ("127.0.0.1", "localhost", "[::1]") or name.startswith("127.")
+    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+    return is_loopback(name.strip("[]"))
 
 
 def _admitted(request: Request, token: str | None) -> bool:

@@ -202,8 +202,15 @@ def test_a_port_in_use_is_told() -> None:
 
 
 def test_a_foreign_name_for_this_machine_is_refused(server: Running) -> None:
-    assert ask(f"{server.url}/api/avatars", headers={"Host": "evil.example"})[0] == 421
-    assert ask(f"{server.url}/api/avatars", headers={"Host": "localhost:1"})[0] == 200
+    for name, status in (
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:80", 421),
+        ("", 421),
+        ("localhost:1", 200),
+        ("[::1]:8080", 200),
+        ("127.0.0.1", 200),
+    ):
+        assert ask(f"{server.url}/api/avatars", headers={"Host": name})[0] == status, name
 
 
 def test_the_page_is_strict_about_what_it_runs(server: Running) -> None:
