@@ -12,11 +12,13 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
 from engine.face.panels import DISC, LASHES, MARGIN, place, window
+from engine.render.mouth import smoothstep
 from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 
 BEHIND = 0.35  # outer-eye-corner distances behind the lids, in depth only: lids slide over it, nothing shifts
-OVERLAP = np.array([1.04, 1.35])  # how much larger than the opening the white is: the far eye may touch the outline
+OVERLAP = np.array([1.35, 2.0])  # how much larger than the opening the white is: lids wander with the whole face
+BARELY = 1.06  # the same towards the outline of a turned face, which the far eye may touch
 UNFOLDS = 0.15  # blink from which the smoothed skin of the lid is seen
 SPOKES = 28
 SIDEWAYS, VERTICAL = 0.42, 0.28  # centimetres the iris moves for a coefficient of 1
@@ -40,7 +42,10 @@ class Eye:
         self._plane = np.linalg.lstsq(np.c_[loop[:, :2], np.ones(len(loop))], loop[:, 2], rcond=None)[0]
         back = BEHIND * avatar.unit
 
-        xy = loop[:, :2].mean(0) + OVERLAP * (loop[:, :2] - loop[:, :2].mean(0))
+        reach = loop[:, :2] - loop[:, :2].mean(0)
+        turned = smoothstep((self._outward * float(avatar.rotation[2, 0]) - 0.2) / 0.2)  # 1 for the far eye
+        wide = np.where(reach[:, 0] * self._outward > 0, OVERLAP[0] + turned * (BARELY - OVERLAP[0]), OVERLAP[0])
+        xy = loop[:, :2].mean(0) + reach * np.stack([wide, np.full(len(reach), OVERLAP[1])], 1)
         fan = _fan(len(loop))
         xy = np.vstack([xy.mean(0), xy])
         self.white = Part(self._on_plane(xy), xy, fan, white.x - corner[0], white.y - corner[1], back)
