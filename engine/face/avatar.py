@@ -48,6 +48,7 @@ class Avatar:
     around_share: FloatArray  # [G, 6] and how much on each
     mirror_share: FloatArray  # [468] how much of its mirror twin's texture a vertex takes once it turns into view
     mirror_gain: FloatArray  # [3] RGB factors from the twin's light to this side's
+    tucked: FloatArray  # [468, 2] texture places off the outline's soft pixels, for vertices that turn into view
     rim_beyond: FloatArray  # [36, 2] texture places of the oval for the sheet, where a hidden rim turns into view
     panels: ByteArray  # [h, S + 2 * margin, 3] painted textures: mouth and eyes, see engine.face.panels
     irises: FloatArray  # [2, 3] x, y, radius of each iris, the person's right first
@@ -137,6 +138,7 @@ LAYOUT: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "around_share": ("f", ("G", 6)),
     "mirror_share": ("f", (468,)),
     "mirror_gain": ("f", (3,)),
+    "tucked": ("f", (468, 2)),
     "rim_beyond": ("f", (36, 2)),
     "panels": ("u", ("h", "w", 3)),
     "irises": ("f", (2, 3)),

@@ -86,7 +86,7 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
     panels, edge, tones = paint_panels(portrait.image, face, irises, measure_tones(portrait.image, face), smiling)
     area = face_mask(face, model.triangles, size)
     sheet = build_surround(face, area, portrait.matte)
-    hidden = find_hidden(face, model.triangles, model.neutral, portrait.image, area)
+    hidden = find_hidden(face, model.triangles, model.neutral, portrait.image, area, portrait.silhouette)
     return Avatar(
         portrait=portrait.image,
         matte=np.round(portrait.matte * 255).astype(np.uint8),
@@ -107,6 +107,7 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
         around_share=sheet.share,
         mirror_share=hidden.share,
         mirror_gain=hidden.gain,
+        tucked=hidden.tucked,
         rim_beyond=hidden.beyond,
         panels=panels,
         irises=irises,

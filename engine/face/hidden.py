@@ -2,7 +2,8 @@
 
 Where a vertex faces away while its mirror twin is well seen, the twin's texture will take over. Where the face's rim
 lies hidden inside the outline, the sheet behind it gets a second texture place beyond the outline, so that it drags no
-smear of the cheek along when the rim turns into view.
+smear of the cheek along when the rim turns into view. And where a vertex lies on the outline's soft pixels, its texture
+place moves into the skin, or the background in those pixels would be stretched over the jaw.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from engine.types import ByteArray, FloatArray
 
 OVAL = list(top.OVAL)
 BEYOND = 0.022  # of the face's width: how far past the outline the sheet takes its texture
+TUCK = 0.024  # of the face's width: how far texture places move off a soft outline at most
 NOSE_SHADOW = 2.2  # centimetres from the midline within which nothing is mirrored
 
 
@@ -27,6 +29,7 @@ class Hidden:
     share: FloatArray  # [468] how much of the twin's texture a vertex takes once it turns into view
     gain: FloatArray  # [3] RGB factors from the twin's light to this side's
     beyond: FloatArray  # [36, 2]
+    tucked: FloatArray  # [468, 2]
 
 
 def mirror_twins(model: FloatArray) -> np.ndarray:
@@ -47,7 +50,12 @@ def facing(vertices: FloatArray, triangles: np.ndarray) -> FloatArray:
 
 
 def find_hidden(
-    face: FloatArray, triangles: np.ndarray, model: FloatArray, image: ByteArray, face_area: FloatArray
+    face: FloatArray,
+    triangles: np.ndarray,
+    model: FloatArray,
+    image: ByteArray,
+    face_area: FloatArray,
+    silhouette: FloatArray,
 ) -> Hidden:
     """What ``face`` [468, 3] hides in ``image`` [S, S, 3], where its mesh covers ``face_area`` [S, S]."""
     toward = -facing(face, triangles)[:, 2]
@@ -56,7 +64,9 @@ def find_hidden(
     share = smoothstep((0.30 - toward) / 0.25) * smoothstep((better - 0.15) / 0.25)
     share *= smoothstep((np.abs(model[:, 0]) - NOSE_SHADOW) / 1.0)
     both = (toward > 0.25) & (toward < 0.6) & (better > 0.05)
-    return Hidden(share.astype(np.float32), _gain(face, twins, both, image), _beyond(face, face_area))
+    return Hidden(
+        share.astype(np.float32), _gain(face, twins, both, image), _beyond(face, face_area), _tuck(face, silhouette)
+    )
 
 
 def _gain(face: FloatArray, twins: np.ndarray, both: np.ndarray, image: ByteArray) -> FloatArray:
@@ -69,6 +79,19 @@ def _gain(face: FloatArray, twins: np.ndarray, both: np.ndarray, image: ByteArra
     colour = soft[at[:, 1], at[:, 0]]
     ratio = colour[both].mean(0) / np.maximum(colour[twins[both]].mean(0), 8)
     return np.clip(ratio, 0.4, 2.5).astype(np.float32)
+
+
+def _tuck(face: FloatArray, silhouette: FloatArray) -> FloatArray:
+    """Texture places of all vertices [468, 2]; those on soft pixels walk inwards until they are on skin."""
+    places = face[:, :2].copy()
+    inward = face[5, :2] - places
+    inward /= np.maximum(np.linalg.norm(inward, axis=1, keepdims=True), 1e-6)
+    reach = TUCK * float(np.linalg.norm(face[top.EAR_RIGHT] - face[top.EAR_LEFT]))
+    for step in np.linspace(0, reach, 10):
+        at = np.clip(np.round(places).astype(int), 0, len(silhouette) - 1)
+        soft = silhouette[at[:, 1], at[:, 0]] < 0.93
+        places[soft] = (face[:, :2] + step * inward)[soft]
+    return places.astype(np.float32)
 
 
 def _beyond(face: FloatArray, face_area: FloatArray) -> FloatArray:

@@ -114,6 +114,7 @@ class Renderer:
         gate = smoothstep((toward + self._normals[:, 2] - 0.02) / 0.10)
         if maps.shape[1] == 6:
             maps[: top.VERTICES, 5] = self.avatar.mirror_share * gate
+        maps[: top.VERTICES, :2] += gate[:, None] * (self.avatar.tucked - self.avatar.reference[:, :2])
         share, rim = gate[self._oval, None], self._scene.rim
         maps[rim, :2] += share * (self.avatar.rim_beyond - maps[rim, :2])
 
