@@ -28,7 +28,7 @@ SUFFERING_S = 0.020  # more delay than this is owed to the pictures
 GUARD_S = 0.030  # with less than this ahead of the reader, missing voice is replaced by silence
 ABSENT_S = 0.300  # without voice for so long, the clock runs on silence as if it came in time
 LATE_LIMIT_S = 0.080  # a picture later than this is dropped...
-HOLD_LIMIT_S = 0.200  # ...unless none left for so long
+HOLD_LIMIT_S = 0.060  # ...unless none left for so long: a face that is late is better than one that freezes
 PICTURE_QUEUE = 64  # pictures waiting for their time (a held-up voice brings them early); the oldest are dropped
 
 

@@ -233,13 +233,16 @@ def test_the_newest_due_picture_wins_and_the_others_are_counted() -> None:
 
 def test_a_late_picture_is_dropped_unless_the_face_would_freeze() -> None:
     playout = Playout(0, START)
-    late = START + playout.delay + LATE_LIMIT_S + 0.010
+    late = LATE_LIMIT_S + 0.010
+    due = START + playout.delay - playout.encode_s  # of picture 0
     playout.picture(frame(0), START)
-    assert playout.next_picture(START + playout.delay)[0] is not None
-    playout.picture(frame(1), late + 0.040)
-    assert playout.next_picture(late + 0.040) == (None, 0.0)
-    playout.picture(frame(2), START + playout.delay + 0.250)
-    assert playout.next_picture(START + playout.delay + 0.250)[0] is not None
+    assert playout.next_picture(due)[0] is not None
+    playout.picture(frame(3), due + 3 * 0.040)
+    assert playout.next_picture(due + 3 * 0.040)[0] is not None, "in time"
+    playout.picture(frame(2), due + 2 * 0.040 + late)
+    assert playout.next_picture(due + 2 * 0.040 + late) == (None, 0.0)
+    playout.picture(frame(4), due + 4 * 0.040 + late)
+    assert playout.next_picture(due + 4 * 0.040 + late)[0] is not None, "too late, but nothing else came for long"
 
 
 def test_pictures_waiting_are_bounded() -> None:
