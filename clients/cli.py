@@ -85,12 +85,29 @@ def talk(
     out: OutOption,
     look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
     avatar: Annotated[str | None, typer.Option(help="One of the server's avatars.")] = None,
+    codec: Annotated[str | None, typer.Option(help="VP8 or H264; left out, the server chooses.")] = None,
     token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
 ) -> None:
     """Send a sound file as a microphone to a server; record the avatar that comes back."""
     from clients import talk as talking
 
-    report = asyncio.run(talking.talk(url, speech, out, look_ahead_ms=look_ahead, avatar=avatar, token=token))
+    with say.status("connecting...") as status:
+
+        def show(text: str) -> None:
+            status.update(f"{text}...")
+
+        report = asyncio.run(
+            talking.talk(
+                url,
+                speech,
+                out,
+                look_ahead_ms=look_ahead,
+                avatar=avatar,
+                codec=codec,
+                token=token,
+                on_progress=show,
+            )
+        )
     talking.print_card(report, say)
 
 

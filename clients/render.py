@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from engine.audio.files import read_speech
-from engine.face.avatar import Avatar
 
 from clients.mp4 import AUDIO_RATE, Mp4Writer
 from engine import avatars
+from engine.audio.files import read_speech
 from engine.clock import frame_count, look_ahead_frames
 from engine.config import EngineConfig
+from engine.face.avatar import Avatar
 from engine.metrics import LatencyWindow
 from engine.pipeline import Pipeline
 from engine.scheduler import Scheduler
