@@ -32,9 +32,10 @@ class Surround:
     pivot: FloatArray  # [3]
 
 
-def smoothstep(x: np.ndarray) -> np.ndarray:
+def smoothstep(x: np.ndarray | float) -> np.ndarray:
+    """0 below 0, 1 above 1, smooth between."""
     x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+    return np.asarray(x * x * (3 - 2 * x))
 
 
 def build_surround(face: FloatArray, face_area: FloatArray, matte: FloatArray) -> Surround:

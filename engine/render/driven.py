@@ -31,8 +31,11 @@ class DrivenFace:
         basis = avatar.scale * model.expressions @ avatar.rotation.T  # [52, 468, 3] pixels
         for side in ("Left", "Right"):
             basis[INDEX["eyeBlink" + side]] = 0  # lids follow their own rule
+        lips = model.neutral[list(top.LIP_INNER)]
+        away = np.linalg.norm(model.neutral[:, None] - lips[None], axis=2).min(1)
+        near = np.exp(-((away / 2.0) ** 2))  # the lips alone: cheeks and jaw would swell with them
         for name, gain in GAIN.items():
-            basis[INDEX[name]] *= gain
+            basis[INDEX[name]] *= 1 + (gain - 1) * near[:, None]
         basis = _taper_corners(basis)
         self._basis = np.ascontiguousarray(basis.reshape(len(NAMES), -1), np.float32)
         self._neutral = avatar.neutral

@@ -12,7 +12,7 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
 from engine.face.panels import DISC, LASHES, MARGIN, place, window
-from engine.render.mouth import smoothstep
+from engine.face.surround import smoothstep
 from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 

@@ -13,22 +13,18 @@ from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
 from engine.face.model import face_model
 from engine.face.panels import place, window
+from engine.face.surround import smoothstep
 from engine.face.teeth import COLUMNS, REACH, arch, cutting_edge
 from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 
 ROWS = 5
-UPPER_EDGE_AT, LOWER_EDGE_AT = 0.16, 0.45  # centimetres below the closed lips' seam
+UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.45  # centimetres below the closed lips' seam
 TEETH_BACK = 0.55  # centimetres behind the lips
 BACK = 0.20  # outer-eye-corner distances: the whole inside lies behind every lip
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW = np.array(top.LIP_INNER_UPPER), np.array(top.LIP_INNER_LOWER)
-
-
-def smoothstep(x: np.ndarray | float) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
 class Mouth:
@@ -44,7 +40,9 @@ class Mouth:
         self._wide = float(np.clip(width / usual, 0.85, 1.15))
         jaw = model.expressions[[INDEX[name] for name in JAW_SHAPES]][:, list(JAW_BONE)].mean(1)  # [4, 3] cm
         jaw[:, 2] *= 0.3
-        self._jaw_index = [INDEX[name] for name in JAW_SHAPES]
+        # Rounded lips reach further down than the bone: the lower teeth stay behind them.
+        jaw = np.vstack([jaw, model.expressions[INDEX["mouthFunnel"], 14] * np.array([0, 1, 0])])
+        self._jaw_index = [INDEX[name] for name in (*JAW_SHAPES, "mouthFunnel")]
         self._jaw = (jaw @ self._axes).astype(np.float32)
         own = len(avatar.teeth) > 0
         upper, lower = self._teeth(avatar, own), self._lower_teeth(avatar)
@@ -54,7 +52,7 @@ class Mouth:
         self._follow = np.repeat(np.array([0, 1, 0.9, 0], np.float32), sizes)[:, None]
         depth = (self.points - self._anchor) @ avatar.rotation[:, 2] / avatar.scale  # centimetres behind the lips
         glow = np.repeat(np.array([0.0 if own else 0.22, 0.30, 0.20, 0.0], np.float32), sizes)
-        dim = np.repeat(np.array([1.0, 0.88, 1.0, 1.0], np.float32), sizes)
+        dim = np.repeat(np.array([1.0, 0.80, 1.0, 1.0], np.float32), sizes)
         self._light = dim * np.exp(-glow * np.maximum(depth - TEETH_BACK, 0))
         # The portrait's own teeth carry its light already.
         self._corner = np.repeat(np.array([0.10 if own else 0.45, 0.45, 0.45, 0.45], np.float32), sizes)

@@ -10,11 +10,12 @@ from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.hidden import facing
 from engine.face.model import face_model
+from engine.face.surround import smoothstep
 from engine.render.compositor import Compositor
 from engine.render.dense_motion import HeadTurn, OuterField
 from engine.render.driven import DrivenFace
 from engine.render.eyes import Eye
-from engine.render.mouth import Mouth, smoothstep
+from engine.render.mouth import Mouth
 from engine.render.projection import Scene, projection_texture
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
@@ -40,6 +41,7 @@ class Renderer:
         self._mouth = Mouth(avatar)
         parts = [part for eye in self._eyes for part in eye.parts]
         self._oval = list(top.OVAL)
+        self._soft = np.flatnonzero(np.abs(avatar.tucked - avatar.reference[:, :2]).max(1) > 0.05)
         self._normals = facing(avatar.reference, face_model().triangles)
         front = top.VERTICES + len(avatar.around) + len(self._oval)
         counts = np.cumsum([front, *[len(p.points) for p in parts]])
@@ -76,6 +78,7 @@ class Renderer:
         maps = self._scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
+        self._tuck_outline(maps, face, turn)
         self._turn_into_view(maps, turn)
         for eye, gaze, at in zip(self._eyes, eyes[1::4], self._iris_at, strict=True):
             maps[at : at + len(gaze), :2] = eye.look_texture(gaze)
@@ -103,6 +106,20 @@ class Renderer:
             if amount > 0:
                 maps[row, :2] += amount * LID_SLIDE * (reference[ring] - reference[row])[:, :2]
 
+    def _towards_viewer(self, turn: HeadTurn) -> FloatArray:
+        """How far each vertex has turned towards the viewer since the portrait, 0 to 1 [468]."""
+        toward = -(self._normals @ turn.rotation[2])
+        return np.asarray(smoothstep((toward + self._normals[:, 2] - 0.02) / 0.10), np.float32)
+
+    def _tuck_outline(self, maps: FloatArray, face: FloatArray, turn: HeadTurn) -> None:
+        """Vertices on the outline's soft pixels sample the skin beside them once they turn or move."""
+        rows = self._soft
+        if not len(rows):
+            return
+        moved = np.abs(face[rows] - self.avatar.reference[rows]).max(1) / self.avatar.scale
+        gate = np.maximum(self._towards_viewer(turn)[rows], smoothstep((moved - 0.02) / 0.12))
+        maps[rows, :2] += gate[:, None] * (self.avatar.tucked[rows] - self.avatar.reference[rows, :2])
+
     def _turn_into_view(self, maps: FloatArray, turn: HeadTurn) -> None:
         """Skin that the portrait hides takes its mirror twin's texture, and its rim lets go of the sheet.
 
@@ -110,11 +127,9 @@ class Renderer:
         """
         if turn.still:
             return
-        toward = -(self._normals @ turn.rotation[2])
-        gate = smoothstep((toward + self._normals[:, 2] - 0.02) / 0.10)
+        gate = self._towards_viewer(turn)
         if maps.shape[1] == 6:
             maps[: top.VERTICES, 5] = self.avatar.mirror_share * gate
-        maps[: top.VERTICES, :2] += gate[:, None] * (self.avatar.tucked - self.avatar.reference[:, :2])
         share, rim = gate[self._oval, None], self._scene.rim
         maps[rim, :2] += share * (self.avatar.rim_beyond - maps[rim, :2])
 
