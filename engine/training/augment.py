@@ -121,7 +121,10 @@ def not_speech(rng: Generator, seconds: float) -> FloatArray:
     elif kind == 6:  # mains, fans, engines
         base = rng.uniform(45, 130)
         slope = rng.uniform(0.3, 2)
-        x = sum(rng.uniform(0, 1) / k**slope * np.sin(2 * np.pi * (k * base * t + rng.random())) for k in range(1, 30))
+        partials = int(rng.choice([2, 4, 10, 30]))
+        x = np.zeros(n)
+        for k in range(1, partials):
+            x += rng.uniform(0, 1) / k**slope * np.sin(2 * np.pi * (k * base * t + rng.random()))
         x = x * np.interp(t, np.linspace(0, seconds, 8), rng.uniform(0.4, 1, 8))
     elif kind == 4:
         x = np.zeros(n)
