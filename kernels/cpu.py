@@ -61,46 +61,40 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
                         out[y, x, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _tap(image, u, v, k):
-    """One bilinear sample of channel ``k`` at (u, v), edges repeated."""
-    height, width = image.shape[0], image.shape[1]
-    u = min(max(u, 0.0), width - 1.0)
-    v = min(max(v, 0.0), height - 1.0)
-    i, j = int(u), int(v)
-    i1, j1 = min(i + 1, width - 1), min(j + 1, height - 1)
-    a, b = u - i, v - j
-    top = image[j, i, k] * (1.0 - a) + image[j, i1, k] * a
-    low = image[j1, i, k] * (1.0 - a) + image[j1, i1, k] * a
-    return top * (1.0 - b) + low * b
-
-
 @nb.njit(cache=True, nogil=True)
 def warp_grid(image, grid, occlusion, background, out):
     """Backward warp: out = image at the (upsampled) grid, times occlusion, over the background.
 
     image [H, W, C], grid [h, w, 2] in pixels of the image, occlusion [h, w], background and out [oh, ow, C], all
-    float32. The grid is upsampled bilinearly with corners aligned to corners.
+    float32. The grid is upsampled bilinearly with corners aligned to corners; the image's edge is repeated.
     """
     height, width, channels = out.shape
     gh, gw = grid.shape[0], grid.shape[1]
-    sy = (gh - 1.0) / (height - 1.0) if height > 1 else 0.0
-    sx = (gw - 1.0) / (width - 1.0) if width > 1 else 0.0
+    last_x, last_y = np.float32(image.shape[1] - 1), np.float32(image.shape[0] - 1)
+    one, zero = np.float32(1.0), np.float32(0.0)
+    sy = np.float32((gh - 1.0) / (height - 1.0) if height > 1 else 0.0)
+    sx = np.float32((gw - 1.0) / (width - 1.0) if width > 1 else 0.0)
     for y in range(height):
-        gy = y * sy
+        gy = np.float32(y) * sy
         j = min(int(gy), gh - 1)
-        j1, b = min(j + 1, gh - 1), gy - j
+        j1, b = min(j + 1, gh - 1), gy - np.float32(j)
         for x in range(width):
-            gx = x * sx
+            gx = np.float32(x) * sx
             i = min(int(gx), gw - 1)
-            i1, a = min(i + 1, gw - 1), gx - i
-            p00, p01 = (1.0 - a) * (1.0 - b), a * (1.0 - b)
-            p10, p11 = (1.0 - a) * b, a * b
+            i1, a = min(i + 1, gw - 1), gx - np.float32(i)
+            p00, p01, p10, p11 = (one - a) * (one - b), a * (one - b), (one - a) * b, a * b
             u = grid[j, i, 0] * p00 + grid[j, i1, 0] * p01 + grid[j1, i, 0] * p10 + grid[j1, i1, 0] * p11
             v = grid[j, i, 1] * p00 + grid[j, i1, 1] * p01 + grid[j1, i, 1] * p10 + grid[j1, i1, 1] * p11
             o = occlusion[j, i] * p00 + occlusion[j, i1] * p01 + occlusion[j1, i] * p10 + occlusion[j1, i1] * p11
+            u = min(max(u, zero), last_x)
+            v = min(max(v, zero), last_y)
+            m, n = int(u), int(v)
+            m1, n1 = min(m + 1, image.shape[1] - 1), min(n + 1, image.shape[0] - 1)
+            c, d = u - np.float32(m), v - np.float32(n)
+            q00, q01, q10, q11 = (one - c) * (one - d) * o, c * (one - d) * o, (one - c) * d * o, c * d * o
             for k in range(channels):
-                out[y, x, k] = _tap(image, u, v, k) * o + background[y, x, k] * (1.0 - o)
+                value = image[n, m, k] * q00 + image[n, m1, k] * q01 + image[n1, m, k] * q10 + image[n1, m1, k] * q11
+                out[y, x, k] = value + background[y, x, k] * (one - o)
 
 
 @nb.njit(cache=True, nogil=True)

@@ -15,9 +15,10 @@ EDGE_SHARE = 0.06  # of all pixels that may be refined; a talking head needs a t
 
 
 class Compositor:
-    """Paints one scene, frame after frame, into a square of ``size`` pixels."""
+    """Paints one scene, frame after frame, into a square of ``size`` pixels, ``step`` texture pixels for each."""
 
-    def __init__(self, scene: Scene, size: int) -> None:
+    def __init__(self, scene: Scene, size: int, step: float = 1.0) -> None:
+        self._jump, self._spread = JUMP * max(step, 1.0), SPREAD * max(step, 1.0)
         self._scene = scene
         self.size = size
         shape = (size, size)
@@ -40,9 +41,9 @@ class Compositor:
         faces, layers = scene.triangles[:triangles], scene.layers[:triangles]
         cpu.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
         most = len(self._fine_depth)
-        count = edges.find_edges(self.which, self.maps, layers, JUMP, self._slots, self._tiles, most)
+        count = edges.find_edges(self.which, self.maps, layers, self._jump, self._slots, self._tiles, most)
         fine = self._fine_depth[:count], self._fine_which[:count], self._fine_maps[:count]
         if count:
             edges.supersample(vertices, faces, maps, self._slots, self._tiles, *fine)
         painted = self.which, self.maps, self._slots, fine[1], fine[2]
-        edges.paint(scene.atlas, scene.offsets, layers, *painted, self._gain, SPREAD, WARMTH, out)
+        edges.paint(scene.atlas, scene.offsets, layers, *painted, self._gain, self._spread, WARMTH, out)

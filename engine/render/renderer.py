@@ -49,7 +49,7 @@ class Renderer:
         scene = Scene(avatar, parts + self._mouth.parts)
         self._scene = scene
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
-        self._compositor = Compositor(scene, size)
+        self._compositor = Compositor(scene, size, avatar.size / size)
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
         self._rings = [
             (INDEX["eyeBlinkRight"], list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
