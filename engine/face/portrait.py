@@ -14,6 +14,8 @@ from engine.types import ByteArray, FloatArray
 
 FACE_SHARE = 0.45  # forehead to chin, as a share of the crop's side
 SMALLEST_FACE = 60  # pixels from forehead to chin
+TIGHT_SHARE = 0.64  # the same at most, where the photo is narrow
+TILTED = 30.0  # degrees of roll from which a head is turned upright
 SHARPEN = 0.38
 RIVAL = 0.8  # a second face this large beside the first makes the choice ambiguous
 
@@ -138,23 +140,63 @@ def choose(faces: list[FloatArray]) -> tuple[FloatArray, list[str]]:
     return face, told
 
 
-def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> ByteArray:
-    """Head and shoulders around the face, ``size`` pixels square; mirrored where the photo ends."""
+def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, list[str]]:
+    """Head and shoulders around the face, ``size`` pixels square, and what to tell about it.
+
+    A head that lies on its side is turned upright. Where the photo is too narrow the face fills more of the square, and
+    what is still missing continues the photo's edge, blurred.
+    """
     import cv2
 
-    ends = landmarks[[top.FOREHEAD, top.CHIN], :2]
-    side = float(np.linalg.norm(ends[0] - ends[1])) / FACE_SHARE
-    factor = size / side
-    centre = ends.mean(0) + np.array([0.0, 0.02 * side], np.float32)
-    middle = (size - 1) / 2
-    matrix = np.array([[factor, 0, middle - factor * centre[0]], [0, factor, middle - factor * centre[1]]])
+    told = []
+    up = landmarks[top.FOREHEAD, :2] - landmarks[top.CHIN, :2]
+    tall = float(np.linalg.norm(up))
+    roll = float(np.arctan2(up[0], -up[1]))
+    upright = abs(np.degrees(roll)) <= TILTED
+    if not upright:
+        told.append(f"The head is tilted by {abs(np.degrees(roll)):.0f} degrees and was turned upright.")
+    side = tall / FACE_SHARE
+    if upright:
+        side = float(np.clip(min(rgb.shape[:2]), tall / TIGHT_SHARE, side))
+    centre = landmarks[[top.FOREHEAD, top.CHIN], :2].mean(0) - 0.02 * side * up / tall
+    if upright:  # a photo large enough is never left
+        for axis, extent in enumerate(rgb.shape[1::-1]):
+            low = min(side / 2, extent / 2)
+            centre[axis] = np.clip(centre[axis], low - 0.5, extent - low - 0.5)
+    factor, middle = size / side, (size - 1) / 2
+    turn = 0.0 if upright else roll
+    cos, sin = factor * np.cos(turn), factor * np.sin(turn)
+    matrix = np.array([[cos, sin, 0.0], [-sin, cos, 0.0]])
+    matrix[:, 2] = middle - matrix[:, :2] @ centre
     if factor < 1 / 1.3:  # shrinking: blur first, or fine patterns alias
         rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.5 / factor), np.uint8)
-    out = cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
+    out = np.asarray(
+        cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
     if factor > 1.3:  # enlarging: what looks soft is given back some of its edges
-        soft = np.asarray(cv2.GaussianBlur(out, (0, 0), 0.55 * factor), np.float32)
-        out = np.clip(out + SHARPEN * (out - soft) + 0.5, 0, 255)
-    return np.asarray(out, np.uint8)
+        out = out + SHARPEN * (out - np.asarray(cv2.GaussianBlur(out, (0, 0), 0.55 * factor)))
+    there = np.asarray(cv2.warpAffine(np.ones(rgb.shape[:2], np.float32), matrix, (size, size)))
+    if there.min() < 0.5:
+        told.append(
+            "The photo ends close to the face, so its surroundings are invented: a wider one would look better."
+        )
+        out = _melt(out, np.asarray(there, np.float32))
+    return np.clip(out + 0.5, 0, 255).astype(np.uint8), told
+
+
+def _melt(picture: FloatArray, there: FloatArray) -> FloatArray:
+    """Missing surroundings get blurrier with distance from the photo's edge."""
+    import cv2
+
+    missing = (there < 0.5).astype(np.uint8)
+    distance = np.asarray(cv2.distanceTransform(missing, cv2.DIST_L2, 5))
+    size = len(picture)
+    out: np.ndarray = picture
+    for reach, sigma in ((0.0, 0.006), (0.02, 0.02), (0.06, 0.05)):
+        soft = np.asarray(cv2.GaussianBlur(out, (0, 0), sigma * size))
+        share = np.clip((distance / size - reach) / (reach + 0.01), 0, 1)[..., None]
+        out = out * (1 - share) + soft * share
+    return out.astype(np.float32)
 
 
 def person_silhouette(rgb: ByteArray) -> FloatArray:
@@ -183,7 +225,7 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
     """Find the face, crop around it, and measure the crop. Raises `VivifyError` with one sentence."""
     with FaceMesh() as net:
         face, told = choose(find_faces(net, rgb))
-        image = crop(rgb, face, size)
+        image, more = crop(rgb, face, size)
         seen = net.find(image)
     if not seen:
         raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
@@ -194,4 +236,4 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
     silhouette = person_silhouette(image)
     face = np.asarray(cv2.erode(face_mask(landmarks[: top.VERTICES], triangles, size), np.ones((3, 3))))
     matte = np.clip((np.maximum(silhouette, face) - 0.15) / 0.7, 0, 1).astype(np.float32)
-    return Portrait(image, landmarks, matte, silhouette, tuple(told))
+    return Portrait(image, landmarks, matte, silhouette, (*told, *more))

@@ -51,6 +51,21 @@ def test_a_small_face_off_centre(photo: np.ndarray) -> None:
     assert 80 < made.reference[top.CHIN, 1] - made.reference[top.FOREHEAD, 1] < 140
 
 
+def test_a_head_on_its_side_is_turned_upright(photo: np.ndarray) -> None:
+    made, warnings = enroll_picture(np.ascontiguousarray(np.rot90(photo)), 256, {})
+    assert any("turned upright" in w for w in warnings)
+    up = made.reference[top.FOREHEAD] - made.reference[top.CHIN]
+    assert up[1] < -80
+    assert abs(up[0]) < 15
+
+
+def test_a_photo_that_ends_close_to_the_face(photo: np.ndarray) -> None:
+    made, warnings = enroll_picture(np.ascontiguousarray(photo[40:190, 150:290]), 256, {})
+    assert any("surroundings are invented" in w for w in warnings)
+    height = made.reference[top.CHIN, 1] - made.reference[top.FOREHEAD, 1]
+    assert 0.5 * 256 < height < 0.7 * 256, "the face fills more of the square"
+
+
 def test_no_face(photo: np.ndarray) -> None:
     with pytest.raises(VivifyError, match="No face was found"):
         enroll_picture(np.zeros((300, 300, 3), np.uint8), 512, {})
