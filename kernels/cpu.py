@@ -7,14 +7,15 @@ Arrays go in and out; `kernels.__init__` wraps them for tensors, the renderer ca
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
+
+from kernels.compiled import compiled
 
 INSIDE = 1e-5  # how far below zero a barycentric may fall and still count: shared edges leave no gap
 FAR = np.float32(3.0e38)
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled
 def rasterize(vertices, triangles, attributes, depth, which, out):
     """Z-buffer one mesh: the nearest triangle at each pixel centre and its interpolated attributes.
 
@@ -61,7 +62,7 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
                         out[y, x, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled
 def warp_grid(image, grid, occlusion, background, out):
     """Backward warp: out = image at the (upsampled) grid, times occlusion, over the background.
 
@@ -97,7 +98,7 @@ def warp_grid(image, grid, occlusion, background, out):
                 out[y, x, k] = value + background[y, x, k] * (one - o)
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled
 def rgb_to_i420(rgb, out):
     """BT.601 limited range: rgb [H, W, 3] uint8 or float in [0, 255] -> out [H * 3 // 2, W] uint8 (Y, then U, then V).
 

@@ -8,9 +8,9 @@ the texture, the pixel is rasterized again at eight points and averaged: full su
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
+from kernels.compiled import compiled
 from kernels.cpu import FAR, INSIDE
 
 SAMPLES = 8
@@ -20,7 +20,7 @@ SAMPLE_X = (np.array([-7, -5, -3, -1, 1, 3, 5, 7]) / 16).astype(np.float64)
 SAMPLE_Y = (np.array([1, -5, 5, -1, -7, 7, -3, 3]) / 16).astype(np.float64)
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled
 def find_edges(which, maps, layer, jump, slots, tiles, limit):
     """Number the pixels where surfaces end. Returns how many (at most ``limit``).
 
@@ -58,7 +58,7 @@ def find_edges(which, maps, layer, jump, slots, tiles, limit):
     return count
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled
 def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out):
     """Rasterize the numbered pixels at `SAMPLES` points each.
 
@@ -109,7 +109,7 @@ def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out
                             out[slot, s, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _fetch(texture, u, v):
     """The bilinear colour of an RGB texture at (u, v), edges repeated."""
     height, width = texture.shape[0], texture.shape[1]
@@ -140,7 +140,7 @@ def _fetch(texture, u, v):
     return r, g, t
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _mirror(texture, offset, place, gain, r, g, t):
     """A colour mixed with the one of its mirrored place: ``place`` = (x, y, shade, mirrored x, mirrored y, share)."""
     share = place[5]
@@ -151,7 +151,7 @@ def _mirror(texture, offset, place, gain, r, g, t):
     return r, g, t
 
 
-@nb.njit(cache=True, nogil=True)
+@compiled
 def paint(texture, offsets, layer, which, maps, slots, fine_which, fine_maps, gain, spread, warmth, out):
     """Colour every pixel: texture at (x, y) + its layer's offset, times the third map, averaged on edges.
 

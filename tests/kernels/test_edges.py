@@ -85,3 +85,19 @@ def test_shade_darkens_and_warms() -> None:
     red, green, blue = picture[10, 10]
     assert red == 100
     assert blue < green < red
+
+
+def test_a_read_only_machine_compiles_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    from kernels.compiled import compiled
+
+    original = numba.njit
+
+    def refuse(*given: object, **options: object):  # what numba does where no cache folder can be written
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return original(*given, **options)
+
+    monkeypatch.setattr(numba, "njit", refuse)
+    assert compiled(lambda x: x + 1)(2) == 3
