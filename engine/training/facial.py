@@ -18,6 +18,8 @@ from engine.motion.facial_motion import FacialMotion
 from engine.motion.phones import BILABIAL, INDEX
 from engine.training.dataset import Batch, Streams, draw
 
+NO_PAST = 0.2  # of the rows are trained without any past
+
 # jaw, pucker, funnel, stretch, lower_down, upper_up, roll, tongue: weight of the squared distance, 0 for the absolute
 _SELDOM = torch.tensor([0.0, 4.0, 3.0, 0.0, 0.0, 0.0, 4.0, 2.0])
 
@@ -31,6 +33,7 @@ class Plan:
     frames: int = 150  # 6 s: more than both layers look back over
     peak_rate: float = 2e-3
     seed: int = 0
+    own_past: float = 0.0  # share of rows that see the model's own past from the first step on; it grows to .85
 
 
 def _distance(said: Tensor, want: Tensor) -> Tensor:
@@ -84,8 +87,8 @@ def _shift(motion: Tensor) -> Tensor:
 def own_past(model: FacialMotion, features: Tensor, batch: Batch, share: float, rng: np.random.Generator) -> Tensor:
     """The past to train a step on: noisy truth in some rows, in a ``share`` of them what the model itself says.
 
-    Running freely step by step is slow to train. Two parallel passes come close to it: say everything from the noisy
-    truth, then say everything again from that. Some rows have no past at all, so that the sound alone must do.
+    Running freely step by step is slow to train. A few parallel passes come close to it: say everything, mostly from no
+    past at all, then say everything again from that. Some rows have no past, so that the sound alone must do.
     """
     rows = len(features)
     truth = batch.motion[:, :-1]
@@ -93,15 +96,15 @@ def own_past(model: FacialMotion, features: Tensor, batch: Batch, share: float, 
     delay = torch.from_numpy(rng.integers(0, 2, rows) * (rng.random(rows) < 0.3))  # a past that lags, at times
     noisy = torch.where(delay.view(-1, 1, 1).bool(), _shift(noisy), noisy)
     kind = torch.from_numpy(rng.random(rows)).view(-1, 1, 1)
-    past = fed_back(_shift(noisy)) * (kind > 0.1)
+    past = fed_back(_shift(noisy)) * (kind > NO_PAST)
     if share > 0:
         style = features.new_zeros(rows, features.shape[2])
         with torch.no_grad():
-            said = past * (torch.rand(rows, 1, 1) > 0.5)
-            for _ in range(1 + int(rng.random() < 0.5)):
+            said = past * (torch.rand(rows, 1, 1) > 0.8)
+            for _ in range(2 + int(rng.random() < 0.3)):
                 lips = read_lips(model.generator.lips(features, said, batch.look_ahead, style)).articulators
                 said = fed_back(_shift(lips))
-        past = torch.where((kind > 0.1) & (kind < 0.1 + 0.9 * share), said, past)
+        past = torch.where((kind > NO_PAST) & (kind < NO_PAST + (1 - NO_PAST) * share), said, past)
     return past
 
 
@@ -168,7 +171,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         model.train()
-        share = min(0.85, 1.5 * self.step / plan.steps)
+        share = max(plan.own_past, min(0.85, 1.5 * self.step / plan.steps))
         with torch.autocast("cpu", torch.bfloat16):  # twice as fast on one core; the losses stay in full precision
             features = model.encoder.from_mel(mask_features(batch.mel, rng))
             past = own_past(model, features.detach(), batch, share, rng)
