@@ -214,7 +214,9 @@ def eye_panels(
     seen = opening & (radius <= DISC * iris[2])
     filled = _round_fill(pixels, seen, dx, dy, radius)
     filled = np.where(exact[..., None], pixels, filled)
-    return sclera, filled
+    # What only a wider eye would show above lies in the lid's shadow.
+    above = (~exact & (y + corner[1] < loop[:, 1].mean()))[..., None]
+    return np.where(above, 0.5 * sclera, sclera), np.where(above, 0.5 * filled, filled)
 
 
 def lid_panel(
