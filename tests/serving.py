@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from engine.config import EngineConfig
 from engine.worker import EngineProcess
@@ -35,10 +36,13 @@ class Running:
 
 
 @contextmanager
-def running(max_sessions: int = 4, token: str | None = None) -> Iterator[Running]:
-    """Serve from a thread of its own, as a server does; it stops at the end of the block."""
+def running(max_sessions: int = 4, **settings: Any) -> Iterator[Running]:
+    """Serve from a thread of its own, as a server does; it stops at the end of the block.
+
+    ``settings`` are ServerConfig's.
+    """
     process = engine()
-    config = ServerConfig(port=0, token=token, engine=EngineConfig(max_sessions=max_sessions))
+    config = ServerConfig(port=0, **settings, engine=EngineConfig(max_sessions=max_sessions))
     service = Service(process, config)
     ready, stop = threading.Event(), threading.Event()
 

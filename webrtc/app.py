@@ -1,4 +1,4 @@
-"""The HTTP side: signalling, the page and its pictures. Every refusal is JSON ``{"error": one sentence}``."""
+"""The HTTP side: the page, its session and its pictures; `webrtc.whip` adds the standard ways in and out."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from engine import avatars
-from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.errors import UnknownAvatar, VivifyError
 from engine.paths import assets
 from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from webrtc.config import is_loopback
-from webrtc.service import EngineDown, Service
+from webrtc.http import BadRequest, error, read_body, refuse, refuse_http
+from webrtc.service import Service
+from webrtc.whip import routes, trickle
 
 PAGE = Path(__file__).resolve().parent.parent / "clients" / "web"
-MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
-BODY_LIMIT_S = 10
-RETRY_AFTER_S = 10
+PROTECTED = ("/api/", "/whip/", "/whep/")  # want the token, where there is one
+OPEN = ("/whip/", "/whep/")  # answer OPTIONS without one: a browser's preflight carries none
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -44,37 +45,34 @@ HEADERS = {
 }
 
 
-class BadRequest(VivifyError):
-    """A request that is not what the protocol says; ``status`` is its HTTP code."""
-
-    def __init__(self, sentence: str, status: int = 400) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
 def create_app(service: Service) -> FastAPI:
     """The application over a running service; it owns nothing and can be mounted anywhere."""
     app = FastAPI(title="Vivify", docs_url=None, redoc_url=None)
     app.middleware("http")(_guard(service))
-    app.add_exception_handler(VivifyError, _refuse)
-    app.add_exception_handler(HTTPException, _refuse_http)
+    app.add_exception_handler(VivifyError, refuse)
+    app.add_exception_handler(HTTPException, refuse_http)
+    app.include_router(routes(service))
 
     @app.post("/api/session", status_code=201)
     async def open_session(request: Request) -> JSONResponse:
         """Answer an offer: ``{sdp, type, avatar?, look_ahead_ms?}`` -> ``{sdp, type, session, ...}``."""
-        offer, avatar, look_ahead_ms = _read_offer(await _body(request))
+        offer, avatar, look_ahead_ms = _read_offer(await read_body(request, "application/json", "Accept-Post"))
         peer, answer = await service.open(offer, avatar, look_ahead_ms)
         return JSONResponse(
-            {"sdp": answer, "type": "answer", "session": peer.name, "avatar": peer.avatar, "codec": peer.codec},
+            {"sdp": answer, "type": "answer", "session": peer.name, "avatar": peer.avatar, "codec": peer.link.codec},
             201,
-            {"Location": f"/api/session/{peer.name}"},
+            {"Location": f"/api/session/{peer.name}", "ETag": peer.link.etag},
         )
 
     @app.delete("/api/session/{name}", status_code=204)
     async def close_session(name: str) -> Response:
-        if not await service.close(name):
-            raise BadRequest("There is no session of that name: it may have ended already.", 404)
+        await service.peer(name).close("The session was ended.")
         return Response(status_code=204)
+
+    @app.patch("/api/session/{name}", status_code=204)
+    async def trickle_session(request: Request, name: str) -> Response:
+        """Late candidates, as WHIP takes them."""
+        return await trickle(request, service.peer(name).link)
 
     @app.get("/api/avatars")
     async def list_avatars() -> dict[str, Any]:
@@ -103,6 +101,14 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
+CORS = {
+    "Access-Control-Allow-Methods": "DELETE, GET, OPTIONS, PATCH, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Expose-Headers": "ETag, Link, Location, Retry-After",
+    "Vary": "Origin",
+}
+
+
 Next = Callable[[Request], Awaitable[Response]]
 
 
@@ -112,17 +118,24 @@ def _guard(service: Service) -> Callable[[Request, Next], Awaitable[Response]]:
 
     async def guard(request: Request, call_next: Next) -> Response:
         if config.loopback and not _local_name(request.headers.get("host", "")):
-            response: Response = _error("This server answers only to localhost: open http://127.0.0.1.", 421)
-        elif request.url.path.startswith("/api/") and not _admitted(request, config.token):
-            response = _error("A valid token was expected: add ?token=... to the page's address.", 401)
+            response: Response = error("This server answers only to localhost: open http://127.0.0.1.", 421)
+        elif _protected(request) and not _admitted(request, config.token):
+            response = error("A valid token was expected: add ?token=... to the page's address.", 401)
             response.headers["WWW-Authenticate"] = "Bearer"
         else:
             response = await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.headers.get("origin") in config.origins:
+            response.headers.update({**CORS, "Access-Control-Allow-Origin": request.headers["origin"]})
         return response
 
     return guard
+
+
+def _protected(request: Request) -> bool:
+    path = request.url.path
+    return path.startswith(PROTECTED) and not (request.method == "OPTIONS" and path.startswith(OPEN))
 
 
 def _local_name(host: str) -> bool:
@@ -138,22 +151,6 @@ def _admitted(request: Request, token: str | None) -> bool:
     if scheme.lower() != "bearer":
         shown = request.query_params.get("token", "")
     return hmac.compare_digest(shown.encode(), token.encode())
-
-
-async def _body(request: Request) -> bytes:
-    """The request's body, refused as soon as it is too long."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("The body was expected to be application/json.", 415)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_LIMIT_S):
-            async for part in request.stream():
-                body += part
-                if len(body) > MAX_BODY:
-                    raise BadRequest(f"The body was expected to hold at most {MAX_BODY} bytes, but more came.", 413)
-    except TimeoutError:
-        raise BadRequest(f"The body was expected within {BODY_LIMIT_S} s, but did not come.", 408) from None
-    return bytes(body)
 
 
 def _read_offer(body: bytes) -> tuple[str, str | None, int]:
@@ -195,22 +192,3 @@ def _opaque(path: Path) -> bytes:
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
     encoder.time_base = Fraction(1, 1)
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
-
-
-def _error(sentence: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status)
-
-
-async def _refuse(_: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, EngineFull | EngineDown):
-        response = _error(str(error), 503)
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-        return response
-    if isinstance(error, UnknownAvatar):
-        return _error(str(error), 404)
-    return _error(str(error), getattr(error, "status", 400))
-
-
-async def _refuse_http(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": f"{error.detail}."}, error.status_code, error.headers)

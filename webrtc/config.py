@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 
 from engine.config import EngineConfig
@@ -21,6 +22,28 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server, for this server and for its clients. Raises VivifyError for what is no address of one."""
+
+    url: str  # stun:host:port, turn:host:port?transport=udp
+    username: str | None = None
+    credential: str | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"(stuns?|turns?):[\w.\-\[\]:?=]+", self.url, re.ASCII):
+            raise VivifyError(f"An ICE server such as stun:host:3478 was expected, but '{self.url}' was given.")
+        for value in (self.username, self.credential):
+            if value is not None and not re.fullmatch(r"[ !#-\[\]-~]+", value):
+                raise VivifyError("An ICE server's user name and credential were expected to be plain text, no quotes.")
+
+    @property
+    def link(self) -> str:
+        """As a ``Link`` header's value (RFC 9725, section 4.6)."""
+        login = f'; username="{self.username}"; credential="{self.credential}"; credential-type="password"'
+        return f'<{self.url}>; rel="ice-server"' + (login if self.username is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Where to listen, who may come in, and the engine behind. Raises VivifyError for what cannot be.
 
@@ -32,6 +55,9 @@ class ServerConfig:
     port: int = 8080  # 0: any free one
     token: str | None = None
     codec: str | None = "VP8"
+    ice_servers: tuple[IceServer, ...] = ()  # none: only addresses of this machine are tried
+    origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
+    max_viewers: int = 4  # of one session; each has an encoder of its own
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:

@@ -1,30 +1,30 @@
-"""One person's connection: a peer connection, an engine session, and the playout clock between them."""
+"""One voice and its face: the speaker's connection, an engine session, and the playout clock between them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import RTCDataChannel
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 
 from engine.clock import structural_delay_ms
-from engine.errors import VivifyError
 from engine.metrics import LatencyWindow
 from engine.types import FRAMES_PER_SECOND, Frame
 from engine.worker import EngineProcess, EngineSession
+from webrtc.config import ServerConfig
+from webrtc.link import BadOffer, Link, Offer, UnfitOffer, UnknownSession
 from webrtc.playout import OPUS_DELAY, Playout
 from webrtc.tracks import PictureTrack, SoundTrack
-from webrtc.transport import no_servers
-from webrtc.voice import RATIO, VOICE_RATE
+from webrtc.viewer import Viewer
+from webrtc.voice import RATIO, VOICE_RATE, PcmArray
 
 log = logging.getLogger("vivify")
 
@@ -32,65 +32,87 @@ PROTOCOL = 1  # of the control channel, see protocol.md
 STATS_EVERY_S = 0.5
 CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place back
 SILENT_LIMIT_S = 10.0  # a client that sends neither sound nor a message for so long has vanished
-CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection without one
+CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 LONGEST_MESSAGE = 4096  # characters of a control message
-ENGINE_STAGES = ("features", "motion", "render", "queue")
-
-
-class BadOffer(VivifyError):
-    """The session description is not one a browser would send."""
+ENGINE_STAGES = ("features", "motion", "render", "compute", "queue")
 
 
 class Peer:
-    """Answers one offer and keeps the stream going until either side ends it. ``on_closed`` is called once."""
+    """Answers one offer and keeps the stream going until either side ends it. ``on_closed`` is called once.
 
-    def __init__(self, name: str, look_ahead_ms: int, codec: str | None, on_closed: Callable[[Peer], None]) -> None:
+    ``two_way``: sound and pictures go back to the speaker. Otherwise (WHIP) they only go to the viewers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        offer: Offer,
+        look_ahead_ms: int,
+        two_way: bool,
+        config: ServerConfig,
+        on_closed: Callable[[Peer], None],
+    ) -> None:
+        _check(offer, two_way)
         self.name = name
-        self.codec = ""
         self.look_ahead_ms = look_ahead_ms
         self.latency = LatencyWindow()
+        self.viewers: dict[str, Viewer] = {}
+        self.link = Link(name, offer, config)
+        self._two_way = two_way
         self._on_closed = on_closed
-        self._preferred = codec
         self._loop = asyncio.get_running_loop()
-        self._pc = RTCPeerConnection(no_servers())
         self._started = asyncio.Event()
         self._playout = Playout(look_ahead_ms, time.monotonic())
         self._session: EngineSession | None = None
         self._channel: RTCDataChannel | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._heard = self._opened = time.monotonic()  # the last sign of life; the start
         self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
         self._talks = False  # the client has sent sound, or opened the control channel
         self._mapping_told = False
         self._speaking = False
-        self._sound = SoundTrack(self._playout, self._started, self._feed)
+        self._sound = SoundTrack(self._playout, self._started, self._feed, self._on_piece)
         self._picture = PictureTrack(self._playout, self._started, self._sound, self.latency, self._on_shown)
-        self._pc.on("track", self._on_track)
-        self._pc.on("datachannel", self._on_channel)
-        self._pc.on("connectionstatechange", self._on_state)
+        self.link.pc.on("track", self._on_track)
+        self.link.pc.on("datachannel", self._on_channel)
+        self.link.pc.on("connectionstatechange", self._on_state)
 
-    async def answer(self, engine: EngineProcess, offer: str, avatar: str | None, seed: int) -> str:
+    async def answer(self, engine: EngineProcess, avatar: str | None, seed: int) -> str:
         """Take the offer, open an engine session, and return the answer's SDP.
 
         Raises BadOffer, EngineFull, UnknownAvatar, or VivifyError of the engine.
         """
-        await self._take(offer)
+        if self._two_way:
+            self.link.send(self._sound, self._picture, direction="sendrecv")
+        await self.link.take()
         self._session = await asyncio.to_thread(
             engine.open, avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost
         )
         self.avatar = avatar or engine.default_avatar
         self.size = engine.config.size
+        sdp = await self.link.answer()
+        if not self._two_way:
+            self.link.spawn(self._pump(self._sound))
+            self.link.spawn(self._pump(self._picture))
+        self.link.spawn(self._watch())
+        return sdp
+
+    async def watch(self, viewer: Viewer) -> str:
+        """Let a viewer see and hear what leaves this session; the SDP of its answer.
+
+        Raises BadOffer, and UnknownSession when this one is ending.
+        """
+        if self._closing:
+            raise UnknownSession
+        self.viewers[viewer.name] = viewer
         try:
-            await self._pc.setLocalDescription(await self._pc.createAnswer())
-        except Exception as error:
-            raise BadOffer(f"The offer could not be answered ({_short(error)}): send a browser's own.") from error
-        for transceiver in self._pc.getTransceivers():
-            if transceiver.currentDirection not in ("sendrecv", "sendonly"):
-                raise BadOffer(f"The offer was expected to receive {transceiver.kind}, but it does not: ask for it.")
-        self.codec = _first_codec(self._pc.localDescription.sdp)
-        self._spawn(self._watch())
-        return self._pc.localDescription.sdp
+            return await viewer.answer(None if self._two_way else self._picture.note_sent)
+        except BaseException:
+            await viewer.close()
+            raise
+
+    def forget(self, viewer: Viewer) -> None:
+        self.viewers.pop(viewer.name, None)
 
     async def close(self, reason: str = "") -> None:
         """End the connection and give the engine's place back. Calling it again does nothing."""
@@ -103,13 +125,8 @@ class Peer:
         self._picture.arrived()
         if self._session is not None:
             self._session.close()
-        for task in self._tasks - {asyncio.current_task()}:
-            task.cancel()
-        try:
-            async with asyncio.timeout(5):
-                await self._pc.close()
-        except Exception as error:
-            log.warning("session %s: closing its connection failed: %s", self.name, _short(error))
+        await asyncio.gather(*(viewer.close() for viewer in list(self.viewers.values())))
+        await self.link.close()
         self._on_closed(self)
 
     def stats(self) -> dict[str, Any]:
@@ -142,27 +159,9 @@ class Peer:
             "speaking": self._speaking,
         }
 
-    async def _take(self, offer: str) -> None:
-        self._pc.addTrack(self._sound)
-        self._pc.addTrack(self._picture)
-        if self._preferred:
-            _prefer(self._pc, self._preferred)
-        try:
-            await self._pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        except Exception as error:  # aiortc's parser raises whatever its lines of code happen to
-            raise BadOffer(
-                f"The SDP was expected to be a WebRTC offer, but it cannot be read ({_short(error)})."
-            ) from error
-        kinds = [t.kind for t in self._pc.getTransceivers() if t.mid is not None]
-        if sorted(kinds) != ["audio", "video"]:
-            raise BadOffer(
-                f"The offer was expected to hold one audio and one video line, but it holds {kinds or 'neither'}: "
-                "send the microphone and ask to receive video."
-            )
-
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
-            self._spawn(self._listen(track))
+            self.link.spawn(self._listen(track))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != "control" or self._channel is not None:
@@ -179,7 +178,7 @@ class Peer:
                 "avatar": self.avatar,
                 "size": self.size,
                 "fps": FRAMES_PER_SECOND,
-                "codec": self.codec,
+                "codec": self.link.codec,
                 "look_ahead_ms": self.look_ahead_ms,
                 "structural_delay_ms": structural_delay_ms(self.look_ahead_ms),
             }
@@ -204,11 +203,11 @@ class Peer:
             self._tell({"type": "error", "error": f"A control message was expected to be {expected}."})
 
     def _on_state(self) -> None:
-        state = self._pc.connectionState
+        state = self.link.state
         if state in ("failed", "closed"):
-            self._spawn(self.close("The connection was lost."))
+            self.link.spawn(self.close("The connection was lost."))
         elif state == "connected":
-            self._loop.call_later(CHANNEL_WAIT_S, self._start)
+            self._loop.call_later(CHANNEL_WAIT_S if self.link.offer.has_channel else 0, self._start)
 
     def _start(self) -> None:
         """Media starts now: both tracks' first pieces belong to this instant."""
@@ -242,7 +241,7 @@ class Peer:
         self._loop.call_soon_threadsafe(self._on_frame, frame)
 
     def _engine_lost(self, reason: str) -> None:  # on the engine's reader thread
-        self._loop.call_soon_threadsafe(lambda: self._spawn(self.close(reason)))
+        self._loop.call_soon_threadsafe(lambda: self.link.spawn(self.close(reason)))
 
     def _on_frame(self, frame: Frame) -> None:
         if self._closing:
@@ -250,11 +249,26 @@ class Peer:
         ledger = frame.ledger
         total = 1000 * (ledger.done - ledger.audio_in)
         stages = {"features": ledger.features_ms, "motion": ledger.motion_ms, "render": ledger.render_ms}
-        self.latency.add(**stages, queue=max(0.0, total - sum(stages.values())), total=total)
+        compute = sum(stages.values())
+        self.latency.add(**stages, compute=compute, queue=max(0.0, total - compute), total=total)
         self._playout.picture(frame, time.monotonic())
         self._picture.arrived()
 
+    async def _pump(self, track: SoundTrack | PictureTrack) -> None:
+        """Make a track go on its clock where no connection of the speaker's does."""
+        try:
+            while True:
+                await track.next()
+        except MediaStreamError:
+            pass  # the session ended
+
+    def _on_piece(self, index: int, pcm: PcmArray) -> None:
+        for viewer in self.viewers.values():
+            viewer.sound.offer((index, pcm))
+
     def _on_shown(self, frame: Frame) -> None:
+        for viewer in self.viewers.values():
+            viewer.picture.offer(frame)
         self._shown.append(time.monotonic())
         self._speaking = frame.speaking
         if not self._mapping_told and self._sound.first is not None:
@@ -272,7 +286,7 @@ class Peer:
         while True:
             await asyncio.sleep(STATS_EVERY_S)
             now = time.monotonic()
-            if self._pc.connectionState != "connected" and now - self._opened > CONNECT_LIMIT_S:
+            if self.link.state != "connected" and now - self._opened > CONNECT_LIMIT_S:
                 break
             if self._started.is_set() and self._talks and now - self._heard > SILENT_LIMIT_S:
                 break  # a mere watcher, who never says anything, is ICE's to miss
@@ -284,28 +298,25 @@ class Peer:
         if channel is not None and channel.readyState == "open" and channel.bufferedAmount < 1 << 16:
             channel.send(json.dumps(message, separators=(",", ":")))
 
-    def _spawn(self, work: Any) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+def _check(offer: Offer, two_way: bool) -> None:
+    """Raises BadOffer unless the lines of an offer are the ones its use needs."""
+    if two_way and sorted(offer.kinds) != ["audio", "video"]:
+        raise BadOffer(
+            f"The offer was expected to hold one audio and one video line, but it holds {_listed(offer)}: "
+            "send the microphone and ask to receive video."
+        )
+    if not two_way and offer.kinds != ("audio",):
+        raise UnfitOffer(
+            f"The offer was expected to hold one audio line and no other, but it holds {_listed(offer)}: "
+            "publish the microphone alone."
+        )
+    for kind, direction in zip(offer.kinds, offer.directions, strict=True):
+        if two_way and direction not in ("sendrecv", "recvonly"):
+            raise BadOffer(f"The offer was expected to receive {kind}, but it does not: ask for it.")
+        if not two_way and direction not in ("sendrecv", "sendonly"):
+            raise UnfitOffer("The offer was expected to send audio, but it does not: publish the microphone.")
 
 
-def _prefer(pc: RTCPeerConnection, codec: str) -> None:
-    """Put ``codec`` before the others, where the offer holds it."""
-    offered = RTCRtpSender.getCapabilities("video").codecs
-    ordered = sorted(offered, key=lambda c: c.mimeType.lower() != f"video/{codec}".lower())
-    for transceiver in pc.getTransceivers():
-        if transceiver.kind == "video":
-            transceiver.setCodecPreferences(ordered)
-
-
-def _first_codec(sdp: str) -> str:
-    """Name of the video codec an answer settled on."""
-    video = sdp[sdp.index("m=video") :]
-    first = video.split(None, 4)[3]
-    found = re.search(rf"a=rtpmap:{first} ([\w-]+)/", video)
-    return found.group(1) if found else ""
-
-
-def _short(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:120].splitlines()[0]
+def _listed(offer: Offer) -> str:
+    return ", ".join(offer.kinds) or "neither"

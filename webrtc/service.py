@@ -10,7 +10,9 @@ import secrets
 from engine.errors import EngineFull, VivifyError
 from engine.worker import EngineProcess
 from webrtc.config import ServerConfig
+from webrtc.link import UnknownSession, read_offer
 from webrtc.peer import Peer
+from webrtc.viewer import Viewer
 
 log = logging.getLogger("vivify")
 
@@ -20,7 +22,7 @@ class EngineDown(VivifyError):
 
 
 class Service:
-    """The open sessions, by name. Names are unguessable: knowing one is the right to end it."""
+    """The open sessions, by name. Names are unguessable: knowing one is the right to watch it and to end it."""
 
     def __init__(self, engine: EngineProcess, config: ServerConfig) -> None:
         self.engine = engine
@@ -29,35 +31,56 @@ class Service:
         self._opening = 0
         self._seeds = itertools.count()
 
-    async def open(self, offer: str, avatar: str | None, look_ahead_ms: int) -> tuple[Peer, str]:
+    async def open(self, sdp: str, avatar: str | None, look_ahead_ms: int, two_way: bool = True) -> tuple[Peer, str]:
         """A new peer and the SDP of its answer.
 
-        Raises BadOffer, EngineFull, UnknownAvatar, EngineDown, or VivifyError for a look-ahead that is not offered.
+        Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineDown, or VivifyError for a look-ahead that is
+        not offered.
         """
         if not self.engine.alive:
             raise EngineDown("The engine is not running: restart the server.")
         self._refuse_when_full()
         self._opening += 1
         try:
-            peer = Peer(secrets.token_urlsafe(12), look_ahead_ms, self.config.codec, self._forget)
+            name = secrets.token_urlsafe(12)
+            peer = Peer(name, read_offer(sdp), look_ahead_ms, two_way, self.config, self._forget)
             try:
-                answer = await peer.answer(self.engine, offer, avatar, next(self._seeds))
+                answer = await peer.answer(self.engine, avatar, next(self._seeds))
             except BaseException:
                 await peer.close()
                 raise
             self.peers[peer.name] = peer
         finally:
             self._opening -= 1
-        log.info("session %s: opened with avatar '%s', %s", peer.name, peer.avatar, peer.codec)
+        log.info("session %s: opened with avatar '%s', %s", peer.name, peer.avatar, peer.link.codec or "no video")
         return peer, answer
 
-    async def close(self, name: str) -> bool:
-        """End a session; False if there is none of that name."""
-        peer = self.peers.get(name)
-        if peer is None:
-            return False
-        await peer.close("The session was ended.")
-        return True
+    async def watch(self, name: str, sdp: str) -> tuple[Viewer, str]:
+        """A new viewer of a session and the SDP of its answer.
+
+        Raises UnknownSession, EngineFull when too many watch already, BadOffer, UnfitOffer.
+        """
+        peer = self.peer(name)
+        limit = self.config.max_viewers
+        if len(peer.viewers) >= limit:
+            raise EngineFull(f"All {limit} places to watch this session are taken; please try again in a little while.")
+        viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, peer.forget)
+        answer = await peer.watch(viewer)
+        log.info("session %s: watched by %s, %s", name, viewer.name, viewer.link.codec or "sound only")
+        return viewer, answer
+
+    def peer(self, name: str) -> Peer:
+        """Raises UnknownSession."""
+        if name not in self.peers:
+            raise UnknownSession
+        return self.peers[name]
+
+    def viewer(self, session: str, name: str) -> Viewer:
+        """Raises UnknownSession."""
+        viewers = self.peer(session).viewers
+        if name not in viewers:
+            raise UnknownSession
+        return viewers[name]
 
     async def close_all(self) -> None:
         await asyncio.gather(*(peer.close("The server is stopping.") for peer in list(self.peers.values())))

@@ -34,20 +34,43 @@ def sound_frame(pcm: PcmArray, index: int) -> AudioFrame:
     return frame
 
 
+def picture_frame(frame: Frame) -> VideoFrame:
+    """An engine's I420 picture at its place on RTP's clock. The pixels are copied: encoders mark what they get."""
+    picture = VideoFrame.from_ndarray(frame.picture, format="yuv420p")
+    picture.pts = frame.position * VIDEO_RATE // SAMPLE_RATE
+    picture.time_base = VIDEO_TIME_BASE
+    return picture
+
+
 class SoundTrack(MediaStreamTrack):
-    """The voice, 20 ms at a time, when the playout says so. ``on_sound`` is called when there may be sound to feed."""
+    """The voice, 20 ms at a time, when the playout says so.
+
+    ``on_sound`` is called when there may be sound to feed, ``on_piece`` with every piece that leaves and its index.
+    """
 
     kind = "audio"
 
-    def __init__(self, playout: Playout, started: asyncio.Event, on_sound: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        playout: Playout,
+        started: asyncio.Event,
+        on_sound: Callable[[], None],
+        on_piece: Callable[[int, PcmArray], None],
+    ) -> None:
         super().__init__()
         self._playout = playout
         self._started = started
         self._on_sound = on_sound
+        self._on_piece = on_piece
         self.first: int | None = None  # index of the first piece that left
         self.late_s = 0.0  # how much later than due the last piece left
 
     async def recv(self) -> AudioFrame:
+        index, pcm = await self.next()
+        return sound_frame(pcm, index)
+
+    async def next(self) -> tuple[int, PcmArray]:
+        """The next piece and its index, when it is due. Raises MediaStreamError at the end."""
         await self._started.wait()
         due = await self._due()
         now = time.monotonic()
@@ -55,7 +78,8 @@ class SoundTrack(MediaStreamTrack):
         index, pcm = self._playout.next_sound(now)
         self.first = index if self.first is None else self.first
         self._on_sound()
-        return sound_frame(pcm, index)
+        self._on_piece(index, pcm)
+        return index, pcm
 
     async def _due(self) -> float:
         """Wait for the next piece's time and return it; until then the clock runs on, with voice or without."""
@@ -102,15 +126,20 @@ class PictureTrack(MediaStreamTrack):
         self._arrived.set()
 
     async def recv(self) -> VideoFrame:
-        self._note_sent(time.monotonic())
-        await self._started.wait()
-        frame = await self._next()
-        picture = VideoFrame.from_ndarray(frame.picture, format="yuv420p")
-        picture.pts = frame.position * VIDEO_RATE // SAMPLE_RATE
-        picture.time_base = VIDEO_TIME_BASE
-        self._on_shown(frame)
+        if self._encoding is not None:
+            self.note_sent(*self._encoding)
+            self._encoding = None
+        frame = await self.next()
+        picture = picture_frame(frame)
         self._encoding = frame, time.monotonic()
         return picture
+
+    async def next(self) -> Frame:
+        """The newest picture, when it is due. Raises MediaStreamError at the end."""
+        await self._started.wait()
+        frame = await self._next()
+        self._on_shown(frame)
+        return frame
 
     async def _next(self) -> Frame:
         while True:
@@ -126,10 +155,9 @@ class PictureTrack(MediaStreamTrack):
             except TimeoutError:
                 pass
 
-    def _note_sent(self, now: float) -> None:
-        if self._encoding is None:
-            return
-        (frame, handed_out), self._encoding = self._encoding, None
+    def note_sent(self, frame: Frame, handed_out: float) -> None:
+        """A picture that an encoder got at ``handed_out`` is encoded and sent just now."""
+        now = time.monotonic()
         spent = now - handed_out
         self._playout.encode_s += ENCODE_WEIGHT * (min(spent, LONGEST_ENCODE_S) - self._playout.encode_s)
         late = now - self._playout.clock.time_of(RATIO * frame.position)

@@ -6,13 +6,14 @@ are set here, once, through public names.
 
 from __future__ import annotations
 
-from aiortc import RTCConfiguration, rtcrtpreceiver
+from aiortc import RTCConfiguration, RTCIceServer, rtcrtpreceiver
 from aiortc.codecs import h264, vpx
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
 from aiortc.utils import uint16_add, uint16_gt
 
 from engine.types import FRAMES_PER_SECOND
+from webrtc.config import IceServer
 
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)
 LEAST_BITRATE = 800_000  # a receiver that asks for less gets this
@@ -91,6 +92,11 @@ def tune_aiortc() -> None:
     rtcrtpreceiver.JitterBuffer = _buffer  # type: ignore[assignment,misc]
 
 
+def configuration(servers: tuple[IceServer, ...]) -> RTCConfiguration:
+    """Of a connection that asks these STUN and TURN servers, and, unlike aiortc's default, no public one."""
+    return RTCConfiguration(iceServers=[RTCIceServer(s.url, s.username, s.credential) for s in servers])
+
+
 def no_servers() -> RTCConfiguration:
-    """Host candidates only: aiortc's default asks a public STUN server, and waits for it when there is none."""
-    return RTCConfiguration(iceServers=[])
+    """Host candidates only."""
+    return configuration(())

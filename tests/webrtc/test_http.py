@@ -16,8 +16,9 @@ from serving import Running, running
 
 from engine.errors import VivifyError
 from engine.types import LOOK_AHEADS_MS
-from webrtc.app import MAX_BODY, PAGE
+from webrtc.app import PAGE
 from webrtc.config import ServerConfig
+from webrtc.http import MAX_BODY
 from webrtc.server import listen
 from webrtc.transport import no_servers
 

@@ -1,0 +1,76 @@
+"""What all routes share: bounded bodies, and refusals as JSON ``{"error": one sentence}``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from webrtc.link import NoRestart, UnfitOffer, UnknownSession
+from webrtc.service import EngineDown
+
+MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
+BODY_LIMIT_S = 10
+RETRY_AFTER_S = 10
+STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
+    UnknownAvatar: 404,
+    UnknownSession: 404,
+    UnfitOffer: 422,
+    NoRestart: 422,
+    EngineFull: 503,
+    EngineDown: 503,
+}
+
+
+class BadRequest(VivifyError):
+    """A request that is not what the protocol says; ``status`` is its HTTP code."""
+
+    def __init__(self, sentence: str, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.headers = headers
+
+
+async def read_body(request: Request, media_type: str, accept: str) -> bytes:
+    """The request's body, refused as soon as it is too long. ``accept`` is the header that tells what is taken."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        raise BadRequest(f"The body was expected to be {media_type}.", 415, {accept: media_type})
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_BODY:
+                    raise BadRequest(f"The body was expected to hold at most {MAX_BODY} bytes, but more came.", 413)
+    except TimeoutError:
+        raise BadRequest(f"The body was expected within {BODY_LIMIT_S} s, but did not come.", 408) from None
+    return bytes(body)
+
+
+async def read_text(request: Request, media_type: str, accept: str) -> str:
+    """The same as text."""
+    try:
+        return (await read_body(request, media_type, accept)).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The body was expected to be UTF-8 text, but it cannot be read.") from None
+
+
+def error(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": sentence}, status, headers)
+
+
+async def refuse(_: Request, problem: Exception) -> JSONResponse:
+    """Handler of VivifyError."""
+    status = getattr(problem, "status", None) or STATUS.get(type(problem), 400)  # type: ignore[arg-type]
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else getattr(problem, "headers", None)
+    return error(str(problem), status, headers)
+
+
+async def refuse_http(_: Request, problem: Exception) -> JSONResponse:
+    """Handler of Starlette's own refusals."""
+    assert isinstance(problem, HTTPException)
+    return error(f"{problem.detail}.", problem.status_code, problem.headers)

@@ -1,0 +1,230 @@
+"""A peer connection that answers one offer: reading the offer, late candidates, its tasks and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from aiortc import MediaStreamTrack, RTCIceCandidate, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.sdp import SessionDescription, candidate_from_sdp
+
+from engine.errors import VivifyError
+from webrtc.config import ServerConfig
+from webrtc.transport import configuration
+
+log = logging.getLogger("vivify")
+
+MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
+CLOSE_LIMIT_S = 5
+
+
+class BadOffer(VivifyError):
+    """The session description is not one a browser would send."""
+
+
+class UnknownSession(VivifyError):
+    """No session, or no viewer, of that name."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no session of that name: it may have ended already.")
+
+
+class UnfitOffer(VivifyError):
+    """A session description that can be read, but asks for what is not offered here."""
+
+
+class BadFragment(VivifyError):
+    """The SDP fragment cannot be read."""
+
+
+class NoRestart(VivifyError):
+    """An ICE restart was asked for, which this server does not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an SDP offer asks for."""
+
+    sdp: str
+    kinds: tuple[str, ...]  # of its media lines: audio, video
+    directions: tuple[str, ...]  # of the same lines, as the other side sees them
+    has_channel: bool
+    credentials: tuple[str | None, str | None]  # ICE user name fragment and password
+    candidates: int
+
+
+def read_offer(sdp: str) -> Offer:
+    """Raises BadOffer for what is no session description."""
+    try:
+        parsed = SessionDescription.parse(sdp)
+        media = [m for m in parsed.media if m.kind in ("audio", "video")]
+        ice = parsed.media[0].ice
+        assert ice is not None
+        return Offer(
+            sdp,
+            tuple(m.kind for m in media),
+            tuple(m.direction or "sendrecv" for m in media),
+            any(m.kind == "application" for m in parsed.media),
+            (ice.usernameFragment, ice.password),
+            sum(len(m.ice_candidates) for m in parsed.media),
+        )
+    except Exception as error:  # aiortc's parser raises whatever its lines of code happen to
+        raise BadOffer(_unreadable(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What ``application/trickle-ice-sdpfrag`` (RFC 8840, section 9) holds."""
+
+    credentials: tuple[str | None, str | None]
+    candidates: tuple[RTCIceCandidate, ...]
+    complete: bool
+
+
+def read_fragment(text: str) -> Fragment:
+    """Raises BadFragment for what is none."""
+    values: dict[str, str] = {}
+    mid: str | None = None
+    candidates: list[RTCIceCandidate] = []
+    complete = False
+    for line in filter(None, text.splitlines()):
+        if not re.match(r"[a-z]=", line):
+            raise BadFragment("An SDP fragment was expected to consist of lines such as a=candidate:..., others came.")
+        name, _, value = line[2:].partition(":")
+        if line.startswith("m="):
+            mid = None
+        elif name in ("ice-ufrag", "ice-pwd"):
+            values.setdefault(name, value)
+        elif name == "mid":
+            mid = value
+        elif name == "candidate":
+            candidates.append(_candidate(value, mid))
+        elif name == "end-of-candidates":
+            complete = True
+    if not values and not candidates and not complete:
+        raise BadFragment("An SDP fragment was expected to hold candidates, but there is none in it.")
+    return Fragment((values.get("ice-ufrag"), values.get("ice-pwd")), tuple(candidates), complete)
+
+
+def _candidate(value: str, mid: str | None) -> RTCIceCandidate:
+    if mid is None:
+        raise BadFragment("A candidate was expected to follow the a=mid line it belongs to, but there is none.")
+    try:
+        candidate = candidate_from_sdp(value)
+    except (AssertionError, ValueError, IndexError):
+        raise BadFragment("An SDP fragment was expected to hold candidates, but one cannot be read.") from None
+    candidate.sdpMid = mid
+    return candidate
+
+
+class Link:
+    """One connection. Set it up with `tracks` and `take`, end the negotiation with `answer`."""
+
+    def __init__(self, name: str, offer: Offer, config: ServerConfig) -> None:
+        self.name = name
+        self.offer = offer
+        self.codec = ""
+        self.etag = f'"{secrets.token_urlsafe(6)}"'  # of the ICE session, which lasts as long as the connection
+        self.pc = RTCPeerConnection(configuration(config.ice_servers))
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._preferred = config.codec
+        self._candidates = offer.candidates
+        if offer.candidates > MOST_CANDIDATES:
+            raise BadOffer(f"The offer was expected to hold at most {MOST_CANDIDATES} candidates, but more came.")
+
+    @property
+    def state(self) -> str:
+        return self.pc.connectionState
+
+    def send(self, *tracks: MediaStreamTrack, direction: str) -> None:
+        """Add what will be sent; before `take`."""
+        for track in tracks:
+            transceiver = self.pc.addTransceiver(track, direction=direction)
+            if track.kind == "video" and self._preferred:
+                _prefer(transceiver, self._preferred)
+
+    async def take(self) -> None:
+        """Take the offer. Raises BadOffer."""
+        try:
+            await self.pc.setRemoteDescription(RTCSessionDescription(self.offer.sdp, "offer"))
+        except Exception as error:
+            raise BadOffer(_unreadable(error)) from error
+
+    async def answer(self) -> str:
+        """The answer's SDP, with all candidates of this side. Raises BadOffer."""
+        try:
+            await self.pc.setLocalDescription(await self.pc.createAnswer())
+        except Exception as error:
+            raise BadOffer(f"The offer could not be answered ({short(error)}): send a browser's own.") from error
+        self.codec = _first_codec(self.pc.localDescription.sdp)
+        return self.pc.localDescription.sdp
+
+    async def trickle(self, fragment: Fragment) -> None:
+        """Add late candidates; those that cannot be used are passed over.
+
+        Raises NoRestart when the fragment's credentials are not the offer's, BadFragment for too many candidates.
+        """
+        ours = zip(fragment.credentials, self.offer.credentials, strict=True)
+        if any(came is not None and came != known for came, known in ours):
+            raise NoRestart("This server does not restart ICE: open a new session instead; this one goes on.")
+        self._candidates += len(fragment.candidates)
+        if self._candidates > MOST_CANDIDATES:
+            raise BadFragment(f"A session was expected to need at most {MOST_CANDIDATES} candidates, but more came.")
+        for candidate in fragment.candidates:
+            self.spawn(self._add(candidate))
+        if fragment.complete:
+            self.spawn(self._add(None))
+
+    async def _add(self, candidate: RTCIceCandidate | None) -> None:
+        try:
+            await self.pc.addIceCandidate(candidate)
+        except Exception as error:  # RFC 9725, section 4.3.2: what cannot be used is discarded silently
+            log.info("session %s: a candidate was passed over: %s", self.name, short(error))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something as long as the connection lives."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End the connection and all its tasks but the one that asks for it."""
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self.pc.close()
+        except Exception as error:
+            log.warning("session %s: closing its connection failed: %s", self.name, short(error))
+
+
+def _prefer(transceiver: Any, codec: str) -> None:
+    """Put ``codec`` before the others, where the offer holds it."""
+    offered = RTCRtpSender.getCapabilities("video").codecs
+    ordered = sorted(offered, key=lambda c: c.mimeType.lower() != f"video/{codec}".lower())
+    transceiver.setCodecPreferences(ordered)
+
+
+def _first_codec(sdp: str) -> str:
+    """Name of the video codec an answer settled on; empty without video."""
+    _, line, video = sdp.partition("m=video")
+    if not line:
+        return ""
+    first = video.split(None, 3)[2]
+    found = re.search(rf"a=rtpmap:{first} ([\w-]+)/", video)
+    return found.group(1) if found else ""
+
+
+def _unreadable(error: Exception) -> str:
+    return f"The SDP was expected to be a WebRTC offer, but it cannot be read ({short(error)})."
+
+
+def short(error: Exception) -> str:
+    """An exception of somebody else's in a few words."""
+    return f"{type(error).__name__}: {error}"[:120].splitlines()[0]

@@ -1,0 +1,112 @@
+"""Standard ways in and out: WHIP (RFC 9725) publishes a voice, WHEP (draft-ietf-wish-whep) watches its face.
+
+Both end in the same `Link`; the session of the page (`webrtc.app`) takes late candidates through `trickle` as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Request, Response
+
+from engine.types import DEFAULT_LOOK_AHEAD_MS
+from webrtc.http import BadRequest, read_text
+from webrtc.link import Link, read_fragment
+from webrtc.service import Service
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+ENDPOINTS = ("/whip/{avatar}", "/whep/{session}")
+SESSIONS = ("/whip/session/{session}", "/whep/{session}/{viewer}")
+
+
+def routes(service: Service) -> APIRouter:
+    """The endpoints, and the session resources they make."""
+    router = APIRouter()
+
+    @router.post("/whip/{avatar}", status_code=201)
+    async def publish(request: Request, avatar: str, look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS) -> Response:
+        """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
+        offer = await read_text(request, SDP, "Accept-Post")
+        peer, answer = await service.open(offer, avatar, look_ahead_ms, two_way=False)
+        return _created(answer, f"/whip/session/{peer.name}", peer.link, service)
+
+    @router.patch("/whip/session/{session}", status_code=204)
+    async def trickle_in(request: Request, session: str) -> Response:
+        return await trickle(request, service.peer(session).link)
+
+    @router.delete("/whip/session/{session}")
+    async def unpublish(session: str) -> Response:
+        """End the session, for its viewers as well."""
+        await service.peer(session).close("The session was ended.")
+        return Response(status_code=200)
+
+    @router.post("/whep/{session}", status_code=201)
+    async def watch(request: Request, session: str) -> Response:
+        """Watch: an offer that receives audio, video, or both."""
+        service.peer(session)
+        viewer, answer = await service.watch(session, await read_text(request, SDP, "Accept-Post"))
+        return _created(answer, f"/whep/{session}/{viewer.name}", viewer.link, service)
+
+    @router.patch("/whep/{session}/{viewer}", status_code=204)
+    async def trickle_out(request: Request, session: str, viewer: str) -> Response:
+        return await trickle(request, service.viewer(session, viewer).link)
+
+    @router.delete("/whep/{session}/{viewer}")
+    async def unwatch(session: str, viewer: str) -> Response:
+        """Stop watching; the session goes on."""
+        await service.viewer(session, viewer).close()
+        return Response(status_code=200)
+
+    @router.api_route("/whip/{avatar}", methods=["GET", "HEAD"], status_code=204)
+    async def endpoint_in(avatar: str) -> Response:
+        """RFC 9725, section 4.1: these resources have no representation."""
+        return Response(status_code=204)
+
+    @router.api_route("/whep/{session}", methods=["GET", "HEAD"], status_code=204)
+    @router.api_route("/whip/session/{session}", methods=["GET", "HEAD"], status_code=204)
+    async def session_in(session: str) -> Response:
+        """The same; 404 where there is none."""
+        service.peer(session)
+        return Response(status_code=204)
+
+    @router.api_route("/whep/{session}/{viewer}", methods=["GET", "HEAD"], status_code=204)
+    async def session_out(session: str, viewer: str) -> Response:
+        """The same."""
+        service.viewer(session, viewer)
+        return Response(status_code=204)
+
+    for path in ENDPOINTS:
+        router.add_api_route(path, _options("GET, HEAD, OPTIONS, POST", {"Accept-Post": SDP}), methods=["OPTIONS"])
+    for path in SESSIONS:
+        router.add_api_route(
+            path, _options("DELETE, GET, HEAD, OPTIONS, PATCH", {"Accept-Patch": FRAGMENT}), methods=["OPTIONS"]
+        )
+    return router
+
+
+async def trickle(request: Request, link: Link) -> Response:
+    """Take late candidates. Raises BadRequest when the precondition does not hold; NoRestart, BadFragment."""
+    text = await read_text(request, FRAGMENT, "Accept-Patch")
+    wanted = request.headers.get("if-match")
+    if wanted is None:
+        raise BadRequest("An If-Match header was expected, with the ETag that the session was opened with.", 428)
+    if wanted.strip() != "*" and link.etag not in [tag.strip() for tag in wanted.split(",")]:
+        raise BadRequest("The If-Match header was expected to hold this session's ETag, but holds another.", 412)
+    await link.trickle(read_fragment(text))
+    return Response(status_code=204)
+
+
+def _created(answer: str, location: str, link: Link, service: Service) -> Response:
+    response = Response(answer, 201, {"Location": location, "ETag": link.etag}, SDP)
+    for server in service.config.ice_servers:
+        response.headers.append("Link", server.link)
+    return response
+
+
+def _options(methods: str, accept: dict[str, str]) -> Callable[[], Awaitable[Response]]:
+    async def options() -> Response:
+        """What the resource takes; also the answer to a browser's preflight."""
+        return Response(status_code=200, headers={"Allow": methods, **accept})
+
+    return options
