@@ -6,12 +6,13 @@ from collections import deque
 
 import numpy as np
 
-from engine.audio.chunker import FrameCutter
+from engine.audio.chunker import FrameCutter, SpeechChunker
 from engine.audio.vad import TurnDetector, VoiceActivity
 from engine.errors import VivifyError
 from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, SpeechEvent
 
 MAX_PENDING_SECONDS = 30  # audio waiting for the engine; more is refused, never silently dropped
+LONGEST_SPEECH_SECONDS = 10  # a chunk of speech; what goes on longer comes in parts
 MAX_WAITING_FRAMES = 8  # finished frames nobody fetched; in a live session the newest win
 
 
@@ -27,13 +28,13 @@ class Session:
         self.epoch = 0
         self.dropped = 0  # frames never drawn, or overwritten before anyone fetched them
         self._cutter = FrameCutter()
-        self._voice = VoiceActivity()
-        self._turns = TurnDetector()
+        self._listen_from(0)
         self._pending: deque[AudioChunk] = deque()  # whole frames of 640 samples
         self._arrivals: deque[float] = deque()  # monotonic time at which each pending frame was complete
         self._frames: deque[Frame] = deque(maxlen=MAX_WAITING_FRAMES if live else None)
         self._skipped = 0
-        self.events: deque[SpeechEvent] = deque(maxlen=64)
+        self.events: deque[SpeechEvent] = deque(maxlen=64)  # when speech began and ended; the oldest are forgotten
+        self.speech: deque[AudioChunk] = deque(maxlen=4)  # what was said, cut where speech began and ended
 
     @property
     def speaking(self) -> bool:
@@ -87,11 +88,21 @@ class Session:
         if not self._pending:
             return None
         chunk = self._pending.popleft()
-        for decision in self._voice.push(chunk.samples):
-            event = self._turns.push(decision)
-            if event is not None:
-                self.events.append(event)
+        if chunk.position != self._heard:  # a barge-in took away what lay between
+            self._listen_from(chunk.position)
+        self._heard = chunk.end
+        settled = [self._turns.push(decision) for decision in self._voice.push(chunk.samples)]
+        events = [event for event in settled if event is not None]
+        self.events.extend(events)
+        self.speech.extend(self._chunker.push(chunk.samples, events))
         return chunk, loudness(chunk.samples), self._arrivals.popleft()
+
+    def _listen_from(self, position: int) -> None:
+        """Start voice detection anew at ``position``."""
+        self._heard = position
+        self._voice = VoiceActivity(position)
+        self._turns = TurnDetector()
+        self._chunker = SpeechChunker(position, LONGEST_SPEECH_SECONDS * SAMPLE_RATE)
 
     def deliver(self, frame: Frame) -> None:
         """Called by the scheduler with a finished frame; one of an older epoch is dropped."""

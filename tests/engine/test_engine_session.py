@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from engine.audio.files import read_speech
 from engine.errors import VivifyError
+from engine.paths import assets
 from engine.session import MAX_PENDING_SECONDS, MAX_WAITING_FRAMES, Session, loudness
 from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, Frame, Ledger
 
@@ -76,3 +80,34 @@ def test_loudness_is_zero_in_silence_and_one_when_loud() -> None:
     assert loudness(np.zeros(640, np.float32)) == 0.0
     assert loudness(np.full(640, 0.5, np.float32)) == 1.0
     assert 0.2 < loudness(np.full(640, 0.03, np.float32)) < 0.8
+
+
+def test_what_was_said_comes_out_in_chunks_of_speech_at_its_place() -> None:
+    session = Session(0)
+    voice = read_speech(assets() / "speech.wav")
+    session.push_audio(AudioChunk(0, voice))
+    while session.next_audio() is not None:
+        pass
+    kinds = [event.kind for event in session.events]
+    assert kinds == ["start", "end"] * (len(kinds) // 2)
+    assert len(session.speech) == len(kinds) // 2 >= 1
+    for chunk in session.speech:
+        assert np.array_equal(chunk.samples, voice[chunk.position : chunk.end])
+    phones = json.loads((assets() / "speech.json").read_text())["phones"]
+    spoken = [(start, end) for name, start, end in phones if name != "pau"]
+    assert session.speech[0].position / SAMPLE_RATE == pytest.approx(spoken[0][0], abs=0.15)
+    assert session.speech[-1].end / SAMPLE_RATE == pytest.approx(spoken[-1][1], abs=0.35)
+
+
+def test_after_a_barge_in_speech_is_found_at_its_new_place() -> None:
+    session = Session(0)
+    voice = read_speech(assets() / "speech.wav")
+    session.push_audio(AudioChunk(0, voice[: 3 * SAMPLE_RATE]))
+    session.next_audio()
+    session.clear()
+    session.push_audio(AudioChunk(3 * SAMPLE_RATE, voice[3 * SAMPLE_RATE :]))
+    while session.next_audio() is not None:
+        pass
+    chunk = session.speech[-1]
+    assert chunk.position >= 3 * SAMPLE_RATE
+    assert np.array_equal(chunk.samples, voice[chunk.position : chunk.end])
