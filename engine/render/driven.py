@@ -11,6 +11,7 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.model import face_model
+from engine.render.lips import LipArch
 from engine.types import FloatArray
 
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
@@ -20,7 +21,8 @@ LID_FADE = 0.6  # centimetres of skin that follow a lid
 SEAM = 0.022  # centimetres left between lips that the portrait shows apart: their dark line
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
-TAPER = {1: 0.60, 2: 0.85, 3: 0.96}  # of the lips' parting that is kept, by column from the corner
+ROUNDED = {"mouthPucker": 1.3, "mouthFunnel": 0.7}  # how much of a lasting smile rounding the lips takes away
+UNSMILED = 0.7  # the most of it, as a coefficient of the smile
 
 
 class DrivenFace:
@@ -36,11 +38,15 @@ class DrivenFace:
         near = np.exp(-((away / 2.0) ** 2))  # the lips alone: cheeks and jaw would swell with them
         for name, gain in GAIN.items():
             basis[INDEX[name]] *= 1 + (gain - 1) * near[:, None]
-        basis = _taper_corners(basis)
+        smile = basis[[INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]].sum(0) * near[:, None]
+        lasting = _lasting_smile(avatar)
+        for name, share in ROUNDED.items():
+            basis[INDEX[name]] -= share * lasting * smile
         self._basis = np.ascontiguousarray(basis.reshape(len(NAMES), -1), np.float32)
         self._neutral = avatar.neutral
         self._down = np.ascontiguousarray(avatar.rotation[:, 1])  # the head's own downwards, [3]
         taper = np.sin(np.linspace(0, np.pi, len(UPPER) + 2)[1:-1])
+        self._arch = LipArch(avatar.neutral, avatar.scale, self._down)
         self._seam = (SEAM * avatar.scale * taper * (avatar.smile > 0)).astype(np.float32)
         self._lids = [
             Lids(top.EYE_RIGHT_UPPER, top.EYE_RIGHT_LOWER, model.neutral),
@@ -50,6 +56,7 @@ class DrivenFace:
     def __call__(self, beta: FloatArray) -> FloatArray:
         """Vertices [468, 3] for ARKit coefficients ``beta`` [52]."""
         face = self._neutral + (beta @ self._basis).reshape(-1, 3)
+        self._arch.shape(face, beta)
         self._part_lips(face)
         self._lids[0].close(face, float(beta[INDEX["eyeBlinkRight"]]))
         self._lids[1].close(face, float(beta[INDEX["eyeBlinkLeft"]]))
@@ -63,16 +70,17 @@ class DrivenFace:
         face[UPPER] -= lack
 
 
-def _taper_corners(basis: FloatArray) -> FloatArray:
-    """Lips part less towards the corners of the mouth, where they stick together; outer rims are left alone."""
-    out = basis.copy()
-    for k, share in TAPER.items():
-        for i in (k, len(UPPER) + 1 - k):
-            u, low = top.LIP_INNER_UPPER[i], top.LIP_INNER_LOWER[i]
-            middle = 0.5 * (basis[:, u] + basis[:, low])
-            out[:, u] = middle + share * (basis[:, u] - middle)
-            out[:, low] = middle + share * (basis[:, low] - middle)
-    return out
+def _lasting_smile(avatar: Avatar) -> float:
+    """The smile that the neutral face keeps, as a coefficient: how far its mouth's corners are lifted."""
+    model = face_model()
+    corners, middle = [top.LIP_INNER_UPPER[0], top.LIP_INNER_UPPER[-1]], [13, 14]
+
+    def lift(face: np.ndarray) -> float:  # centimetres above the middle of the lips
+        return float((face[middle] - face[corners])[:, 1].mean())
+
+    head = (avatar.neutral - avatar.shift) @ avatar.rotation / avatar.scale
+    smile = model.expressions[[INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]].sum(0)
+    return float(np.clip((lift(head) - lift(model.neutral)) / lift(smile), 0, UNSMILED))
 
 
 class Lids:

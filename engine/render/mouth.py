@@ -15,12 +15,14 @@ from engine.face.model import face_model
 from engine.face.panels import place, window
 from engine.face.surround import smoothstep
 from engine.face.teeth import COLUMNS, REACH, arch, cutting_edge
+from engine.render.lips import rounding
 from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 
 ROWS = 5
 UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.45  # centimetres below the closed lips' seam
 TEETH_BACK = 0.55  # centimetres behind the lips
+HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
 BACK = 0.20  # outer-eye-corner distances: the whole inside lies behind every lip
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
@@ -49,6 +51,7 @@ class Mouth:
         self.parts = [upper, lower, self._tongue(avatar), self._cavity(avatar)]
         sizes = [len(p.points) for p in self.parts]
         self.points = np.vstack([p.points for p in self.parts]).astype(np.float32)
+        self._lower = slice(sizes[0], sizes[0] + sizes[1])
         self._follow = np.repeat(np.array([0, 1, 0.9, 0], np.float32), sizes)[:, None]
         depth = (self.points - self._anchor) @ avatar.rotation[:, 2] / avatar.scale  # centimetres behind the lips
         glow = np.repeat(np.array([0.0 if own else 0.22, 0.30, 0.20, 0.0], np.float32), sizes)
@@ -117,6 +120,7 @@ class Mouth:
     def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Vertices [n, 3] before the head turns, and their brightness [n], behind the driven ``face`` [468, 3]."""
         points = self.points + self._follow * (beta[self._jaw_index] @ self._jaw)
+        self._sink_lower_teeth(points, beta, face)
         upper, lower = face[UPPER_ROW], face[LOWER_ROW]
         opening = float(np.linalg.norm((lower - upper)[2:-2], axis=1).max()) / self._scale
         order = np.argsort(upper[:, 0])
@@ -126,6 +130,15 @@ class Mouth:
         shade *= 1 - self._corner * (1 - smoothstep(inward / (0.7 * self._scale)))
         shade *= 0.18 + 0.82 * smoothstep(opening / 0.55)
         return points, shade
+
+    def _sink_lower_teeth(self, points: FloatArray, beta: FloatArray, face: FloatArray) -> None:
+        """Rounded lips hide the lower teeth: their edge stays below the lip's."""
+        rounded = rounding(beta)
+        if rounded <= 0:
+            return
+        down = self._axes[1] / self._axes[1, 1]  # one pixel downwards in the picture
+        lack = float(face[LOWER_ROW[5], 1] - points[self._lower.start + COLUMNS // 2, 1]) + HIDDEN * self._scale
+        points[self._lower] += min(1.0, 2 * rounded) * max(lack, 0.0) * down
 
 
 def _drawing(width: int, height: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The scene as one mesh, and its projection: reference coordinates and NCC through the rasterizer (VividTalk 3.3).
 
-Order of the vertices: face (468), surroundings, copies of the oval (36), then the parts behind the skin (eyes, mouth).
+Order of the vertices: face (468), surroundings, copies of the oval (36), curve of the lips' rim (60), then the parts
+behind the skin (eyes, mouth).
 Every triangle belongs to a layer; a layer says where in the texture its coordinates count from.
 """
 
@@ -13,6 +14,7 @@ from engine.face.avatar import Avatar
 from engine.face.hidden import mirror_twins
 from engine.face.model import face_model
 from engine.face.panels import MARGIN, place, window
+from engine.render.lips import LipRim
 from engine.render.parts import Part
 from engine.types import FloatArray
 
@@ -42,16 +44,20 @@ class Scene:
         margin = size // MARGIN
         oval = list(top.OVAL)
         # The sheet hangs on copies of the oval, which may sample the portrait elsewhere than the skin does.
-        front = np.vstack([avatar.reference[:, :2], avatar.around[:, :2], avatar.reference[oval, :2]])
-        self.rim = np.arange(len(front) - len(oval), len(front))  # the copies' vertices
+        self.lips = LipRim()
+        curve = self.lips(avatar.reference)[:, :2]
+        front = np.vstack([avatar.reference[:, :2], avatar.around[:, :2], avatar.reference[oval, :2], curve])
+        self.curve = np.arange(len(front) - len(curve), len(front))  # the vertices on the lips' rim
+        self.rim = np.arange(len(oval)) + self.curve[0] - len(oval)  # the copies' vertices
         hang = np.arange(len(front))
         hang[oval] = self.rim
         limit = size - 1 + margin
         texture = [np.clip(front, -margin, limit)]
-        triangles = [skin_triangles(), hang[avatar.around_triangles]]
+        skin = self.lips.cut(skin_triangles(), int(self.curve[0]))
+        triangles = [skin, hang[avatar.around_triangles]]
         layers = [np.full(len(triangles[0]) + len(triangles[1]), PORTRAIT)]
         offsets: list[tuple[float, float]] = [(margin, margin)]
-        backs = [np.r_[np.zeros(len(front) - len(oval)), np.full(len(oval), 0.5)]]
+        backs = [np.where(np.isin(np.arange(len(front)), self.rim), 0.5, 0)]
         count = len(front)
         for number, part in enumerate(parts, start=1):
             triangles.append(part.triangles + count)

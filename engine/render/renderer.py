@@ -43,11 +43,10 @@ class Renderer:
         self._oval = list(top.OVAL)
         self._soft = np.flatnonzero(np.abs(avatar.tucked - avatar.reference[:, :2]).max(1) > 0.05)
         self._normals = facing(avatar.reference, face_model().triangles)
-        front = top.VERTICES + len(avatar.around) + len(self._oval)
-        counts = np.cumsum([front, *[len(p.points) for p in parts]])
-        self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         scene = Scene(avatar, parts + self._mouth.parts)
         self._scene = scene
+        counts = np.cumsum([scene.curve[-1] + 1, *[len(p.points) for p in parts]])
+        self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
         self._compositor = Compositor(scene, size, avatar.size / size)
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
@@ -73,7 +72,8 @@ class Renderer:
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         around = self._field(face, turn)
         head = turn(np.concatenate([face, *eyes, inside]))
-        vertices = np.concatenate([head[: top.VERTICES], around, head[self._oval], head[top.VERTICES :]])
+        rim = self._scene.lips(head)
+        vertices = np.concatenate([head[: top.VERTICES], around, head[self._oval], rim, head[top.VERTICES :]])
         vertices[:, 2] += self._scene.back
         maps = self._scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
@@ -141,6 +141,7 @@ class Renderer:
         gap = np.linalg.norm(face[lower] - face[upper], axis=1) / self.avatar.scale
         shade = 1 - CREASE * self._seam * np.clip(1 - gap / 0.3, 0, 1)
         maps[upper, 2] = maps[lower, 2] = shade
+        maps[self._scene.curve, 2:3] = self._scene.lips(maps[:, 2:3])
 
 
 def _check(motion: Motion) -> FloatArray:

@@ -1,0 +1,93 @@
+"""Open lips make an arch, rounded ones a ring, and their rim is a curve without gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.render.driven import DrivenFace
+from engine.render.lips import LipArch, LipRim
+from engine.render.projection import skin_triangles
+
+pytestmark = pytest.mark.cpu
+UPPER, LOWER = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)
+
+
+@pytest.fixture(scope="module")
+def drive(astronaut: Avatar) -> DrivenFace:
+    return DrivenFace(astronaut)
+
+
+def gaps(drive: DrivenFace, talk, **shapes: float) -> np.ndarray:
+    face = drive(talk(**shapes).blendshapes)
+    return (face[LOWER] - face[UPPER])[:, 1]
+
+
+def test_a_wide_mouth_is_an_arch_not_a_wedge(drive: DrivenFace, talk) -> None:
+    gap = gaps(drive, talk, jawOpen=0.6)
+    assert (gap[[2, 8]] > 0.6 * gap[5]).all(), "a wedge would leave less than half here"
+    assert (np.diff(gap[:6]) > 0).all()
+    assert (np.diff(gap[5:]) < 0).all()
+
+
+def test_rounded_lips_part_in_the_middle_only(drive: DrivenFace, talk) -> None:
+    plain, round_ = gaps(drive, talk, jawOpen=0.3), gaps(drive, talk, jawOpen=0.3, mouthPucker=0.7)
+    assert round_[[1, 9]].max() < 0.15 * round_[5]
+    assert plain[[1, 9]].min() > 0.25 * plain[5]
+    face = drive(talk(jawOpen=0.3, mouthPucker=0.7).blendshapes)
+    rest = drive(talk().blendshapes)
+    width, usual = (np.linalg.norm(f[UPPER[0]] - f[UPPER[-1]]) for f in (face, rest))
+    assert width < 0.75 * usual
+
+
+def test_rounding_takes_a_lasting_smile_away(drive: DrivenFace, astronaut: Avatar, talk) -> None:
+    def lift(face: np.ndarray) -> float:
+        return float(face[[13, 14], 1].mean() - face[[UPPER[0], UPPER[-1]], 1].mean())
+
+    assert lift(astronaut.neutral) > 4, "she smiles with closed lips"
+    rounded = drive(talk(mouthPucker=0.8).blendshapes)
+    assert lift(rounded) < 0.75 * lift(astronaut.neutral)
+    assert (rounded[[UPPER[0], UPPER[-1]], 1] - astronaut.neutral[[UPPER[0], UPPER[-1]], 1] > 4).all(), "corners sink"
+
+
+def test_lips_at_rest_stay_where_they_are(astronaut: Avatar, talk) -> None:
+    arch = LipArch(astronaut.reference, astronaut.scale, astronaut.rotation[:, 1])
+    face = astronaut.reference.copy()
+    arch.shape(face, talk(mouthPucker=0.5).blendshapes)
+    assert np.array_equal(face, astronaut.reference), "an open smile that is the neutral face is not reshaped"
+
+
+def test_the_rim_runs_through_its_vertices_and_closes_with_the_lips(astronaut: Avatar) -> None:
+    rim = LipRim()
+    flat = np.zeros((top.VERTICES, 3), np.float32)
+    flat[:] = (3, 4, 5)
+    assert np.allclose(rim(flat), (3, 4, 5), atol=1e-5), "weights sum to one"
+    curve = rim(astronaut.neutral)
+    half = len(curve) // 2
+    assert np.abs(curve[:half] - curve[half:][::-1]).max() < 1e-3, "closed lips: both sides of the curve coincide"
+
+
+def test_the_cut_skin_has_no_gap(astronaut: Avatar) -> None:
+    rim, whole = LipRim(), skin_triangles()
+    cut = rim.cut(whole, top.VERTICES)
+    count = len(rim(astronaut.neutral))
+    assert len(cut) == len(whole) + count
+    assert set(range(top.VERTICES, top.VERTICES + count)) <= set(cut.reshape(-1).tolist())
+
+    def area(points: np.ndarray, triangles: np.ndarray) -> float:
+        a, b, c = (points[triangles[:, k], :2] for k in range(3))
+        return float(0.5 * ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum())
+
+    points = np.vstack([astronaut.neutral, rim(astronaut.neutral)])
+    assert area(points, cut) == pytest.approx(area(points, whole), rel=1e-3), "same winding, same skin"
+
+
+def test_rounded_lips_hide_the_lower_teeth(renderer, talk) -> None:
+    beta = talk(jawOpen=0.15, mouthPucker=0.7, mouthFunnel=0.3).blendshapes
+    face = renderer._drive(beta)
+    points, _ = renderer._mouth.pose(beta, face)
+    teeth = points[renderer._mouth._lower]
+    middle = np.abs(teeth[:, 0] - face[14, 0]) < 8
+    assert teeth[middle, 1].min() > face[14, 1] - 1
