@@ -15,6 +15,7 @@ import av
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from engine import avatars
@@ -27,7 +28,7 @@ from webrtc.service import Service
 from webrtc.whip import routes, trickle
 
 PAGE = Path(__file__).resolve().parent.parent / "clients" / "web"
-PROTECTED = ("/api/", "/whip/", "/whep/")  # want the token, where there is one
+PROTECTED = ("/api/", "/whip/", "/whep/", "/metrics")  # want the token, where there is one
 OPEN = ("/whip/", "/whep/")  # answer OPTIONS without one: a browser's preflight carries none
 
 CONTENT_POLICY = (
@@ -96,6 +97,19 @@ def create_app(service: Service) -> FastAPI:
         alive = service.engine.alive
         body = {"ok": alive, "sessions": len(service.peers), "max_sessions": service.config.engine.max_sessions}
         return JSONResponse(body, 200 if alive else 503)
+
+    @app.get("/readyz")
+    async def ready() -> JSONResponse:
+        """Whether a new session would be let in."""
+        reason = (
+            "The engine is down." if not service.engine.alive else "All places are taken." if service.full else None
+        )
+        return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Figures for Prometheus."""
+        return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app

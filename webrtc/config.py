@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from engine.config import EngineConfig
 from engine.errors import VivifyError
+from webrtc.logs import FORMS
 
 CODECS = ("VP8", "H264")
 SHORTEST_TOKEN = 16
@@ -58,11 +59,14 @@ class ServerConfig:
     ice_servers: tuple[IceServer, ...] = ()  # none: only addresses of this machine are tried
     origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
     max_viewers: int = 4  # of one session; each has an encoder of its own
+    logs: str | None = None  # 'text' or 'json': what happens to sessions is written to the standard error stream
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
         if self.codec is not None and self.codec not in CODECS:
             raise VivifyError(f"The codec must be one of {', '.join(CODECS)}, but '{self.codec}' was given.")
+        if self.logs is not None and self.logs not in FORMS:
+            raise VivifyError(f"Logs are written as {' or '.join(FORMS)}, but '{self.logs}' was given.")
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
             raise VivifyError(
                 f"A token must have at least {SHORTEST_TOKEN} characters, but {len(self.token)} were given: "

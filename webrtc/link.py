@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import secrets
 from collections.abc import Coroutine
@@ -15,9 +14,8 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from engine.errors import VivifyError
 from webrtc.config import ServerConfig
+from webrtc.logs import SessionLog
 from webrtc.transport import configuration
-
-log = logging.getLogger("vivify")
 
 MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
 CLOSE_LIMIT_S = 5
@@ -185,7 +183,7 @@ class Link:
         try:
             await self.pc.addIceCandidate(candidate)
         except Exception as error:  # RFC 9725, section 4.3.2: what cannot be used is discarded silently
-            log.info("session %s: a candidate was passed over: %s", self.name, short(error))
+            SessionLog(self.name).info("a candidate was passed over: %s", short(error))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something as long as the connection lives."""
@@ -201,7 +199,7 @@ class Link:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self.pc.close()
         except Exception as error:
-            log.warning("session %s: closing its connection failed: %s", self.name, short(error))
+            SessionLog(self.name).warning("closing its connection failed: %s", short(error))
 
 
 def _prefer(transceiver: Any, codec: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,12 +20,12 @@ from engine.types import FRAMES_PER_SECOND, Frame
 from engine.worker import EngineProcess, EngineSession
 from webrtc.config import ServerConfig
 from webrtc.link import BadOffer, Link, Offer, UnfitOffer, UnknownSession
+from webrtc.logs import SessionLog
+from webrtc.metrics import FRAMES, STAGES, VOICE
 from webrtc.playout import OPUS_DELAY, Playout
 from webrtc.tracks import PictureTrack, SoundTrack
 from webrtc.viewer import Viewer
 from webrtc.voice import RATIO, VOICE_RATE, PcmArray
-
-log = logging.getLogger("vivify")
 
 PROTOCOL = 1  # of the control channel, see protocol.md
 STATS_EVERY_S = 0.5
@@ -34,7 +33,6 @@ CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place b
 SILENT_LIMIT_S = 10.0  # a client that sends neither sound nor a message for so long has vanished
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 LONGEST_MESSAGE = 4096  # characters of a control message
-ENGINE_STAGES = ("features", "motion", "render", "compute", "queue")
 
 
 class Peer:
@@ -50,12 +48,13 @@ class Peer:
         look_ahead_ms: int,
         two_way: bool,
         config: ServerConfig,
+        latency: LatencyWindow,
         on_closed: Callable[[Peer], None],
     ) -> None:
         _check(offer, two_way)
         self.name = name
         self.look_ahead_ms = look_ahead_ms
-        self.latency = LatencyWindow()
+        self.latency = latency
         self.viewers: dict[str, Viewer] = {}
         self.link = Link(name, offer, config)
         self._two_way = two_way
@@ -129,33 +128,33 @@ class Peer:
         await self.link.close()
         self._on_closed(self)
 
+    def counts(self) -> dict[tuple[str, str], float]:
+        """Pictures, and seconds of sound, since the start: what became of them."""
+        playout, line = self._playout, self._playout.line
+        engine_dropped = self._session.dropped if self._session else 0
+        frames = {"shown": playout.shown, "dropped": playout.dropped + engine_dropped, "held": playout.held}
+        voice = {name: getattr(line, name) / VOICE_RATE for name in VOICE}
+        return {("frames", k): v for k, v in frames.items()} | {("voice", k): v for k, v in voice.items()}
+
     def stats(self) -> dict[str, Any]:
         """The figures of protocol.md's ``stats`` message."""
-        playout, line = self._playout, self._playout.line
-        measured = playout.measured_delay
+        measured = self._playout.measured_delay
         figures = self.latency.summary()
         now = time.monotonic()
-        engine_dropped = self._session.dropped if self._session else 0
+        counts = self.counts()
         return {
             "type": "stats",
             "seconds": round(now - self._opened, 1),
             "fps": sum(t > now - 1 for t in self._shown),
-            "frames": {
-                "shown": playout.shown,
-                "dropped": playout.dropped + engine_dropped,
-                "held": playout.held,
-            },
+            "frames": {name: counts["frames", name] for name in FRAMES},
             "delay_ms": {
                 "structural": structural_delay_ms(self.look_ahead_ms),
-                "margin": round(1000 * playout.margin.seconds, 1),
+                "margin": round(1000 * self._playout.margin.seconds, 1),
                 "voice": None if measured is None else round(1000 * measured, 1),
             },
-            "stages_ms": {name: figures.get(name, {}) for name in (*ENGINE_STAGES, "encode", "total")},
+            "stages_ms": {name: figures.get(name, {}) for name in STAGES},
             "av_offset_ms": figures.get("av_offset", {}),
-            "voice_ms": {
-                name: round(1000 * getattr(line, name) / VOICE_RATE)
-                for name in ("received", "lost", "padded", "shed", "refused")
-            },
+            "voice_ms": {name: round(1000 * counts["voice", name]) for name in VOICE},
             "speaking": self._speaking,
         }
 
@@ -230,7 +229,7 @@ class Peer:
                     self._playout.voice(pts, np.concatenate(pcm), self._heard)
                     self._feed()
         except MediaStreamError:
-            log.info("session %s: the voice ended", self.name)
+            SessionLog(self.name).info("the voice ended")
 
     def _feed(self) -> None:
         if self._session is not None and not self._closing:

@@ -13,6 +13,7 @@ from engine.errors import VivifyError
 from engine.worker import EngineProcess
 from webrtc.app import create_app
 from webrtc.config import ServerConfig
+from webrtc.logs import write_logs
 from webrtc.service import Service
 from webrtc.transport import tune_aiortc
 
@@ -31,6 +32,8 @@ async def serve(
     beside the server once it answers: what it raises ends the service and is raised here.
     Raises VivifyError when the port is in use or the engine cannot start.
     """
+    if config.logs is not None:
+        write_logs(config.logs)
     with listen(config.host, config.port) as sock:
         engine = EngineProcess(config.engine)
         try:

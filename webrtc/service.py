@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-import logging
 import secrets
+from collections.abc import Iterator
 
 from engine.errors import EngineFull, VivifyError
 from engine.worker import EngineProcess
 from webrtc.config import ServerConfig
 from webrtc.link import UnknownSession, read_offer
+from webrtc.logs import SessionLog
+from webrtc.metrics import Metrics
 from webrtc.peer import Peer
 from webrtc.viewer import Viewer
-
-log = logging.getLogger("vivify")
 
 
 class EngineDown(VivifyError):
@@ -28,6 +29,7 @@ class Service:
         self.engine = engine
         self.config = config
         self.peers: dict[str, Peer] = {}
+        self.metrics = Metrics(self._gauges, lambda: [peer.counts() for peer in self.peers.values()])
         self._opening = 0
         self._seeds = itertools.count()
 
@@ -37,22 +39,24 @@ class Service:
         Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineDown, or VivifyError for a look-ahead that is
         not offered.
         """
-        if not self.engine.alive:
-            raise EngineDown("The engine is not running: restart the server.")
-        self._refuse_when_full()
-        self._opening += 1
-        try:
-            name = secrets.token_urlsafe(12)
-            peer = Peer(name, read_offer(sdp), look_ahead_ms, two_way, self.config, self._forget)
+        with self._counting("page" if two_way else "whip"):
+            if not self.engine.alive:
+                raise EngineDown("The engine is not running: restart the server.")
+            self._refuse_when_full()
+            self._opening += 1
             try:
-                answer = await peer.answer(self.engine, avatar, next(self._seeds))
-            except BaseException:
-                await peer.close()
-                raise
-            self.peers[peer.name] = peer
-        finally:
-            self._opening -= 1
-        log.info("session %s: opened with avatar '%s', %s", peer.name, peer.avatar, peer.link.codec or "no video")
+                name = secrets.token_urlsafe(12)
+                latency = self.metrics.latency()
+                peer = Peer(name, read_offer(sdp), look_ahead_ms, two_way, self.config, latency, self._forget)
+                try:
+                    answer = await peer.answer(self.engine, avatar, next(self._seeds))
+                except BaseException:
+                    await peer.close()
+                    raise
+                self.peers[peer.name] = peer
+            finally:
+                self._opening -= 1
+        SessionLog(peer.name).info("opened with avatar '%s', %s", peer.avatar, peer.link.codec or "no video")
         return peer, answer
 
     async def watch(self, name: str, sdp: str) -> tuple[Viewer, str]:
@@ -60,13 +64,14 @@ class Service:
 
         Raises UnknownSession, EngineFull when too many watch already, BadOffer, UnfitOffer.
         """
-        peer = self.peer(name)
-        limit = self.config.max_viewers
-        if len(peer.viewers) >= limit:
-            raise EngineFull(f"All {limit} places to watch this session are taken; please try again in a little while.")
-        viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, peer.forget)
-        answer = await peer.watch(viewer)
-        log.info("session %s: watched by %s, %s", name, viewer.name, viewer.link.codec or "sound only")
+        with self._counting("whep"):
+            peer = self.peer(name)
+            limit = self.config.max_viewers
+            if len(peer.viewers) >= limit:
+                raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
+            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, peer.forget)
+            answer = await peer.watch(viewer)
+        SessionLog(name).info("watched by %s, %s", viewer.name, viewer.link.codec or "sound only")
         return viewer, answer
 
     def peer(self, name: str) -> Peer:
@@ -85,11 +90,34 @@ class Service:
     async def close_all(self) -> None:
         await asyncio.gather(*(peer.close("The server is stopping.") for peer in list(self.peers.values())))
 
+    @property
+    def full(self) -> bool:
+        return len(self.peers) + self._opening >= self.config.engine.max_sessions
+
+    @contextlib.contextmanager
+    def _counting(self, way: str) -> Iterator[None]:
+        """Count an opening, or its refusal."""
+        try:
+            yield
+        except VivifyError:
+            self.metrics.opened("refused")
+            raise
+        self.metrics.opened(way)
+
+    def _gauges(self) -> dict[str, float]:
+        return {
+            "sessions": len(self.peers),
+            "viewers": sum(len(peer.viewers) for peer in self.peers.values()),
+            "max_sessions": self.config.engine.max_sessions,
+            "engine_up": self.engine.alive,
+        }
+
     def _refuse_when_full(self) -> None:
-        limit = self.config.engine.max_sessions
-        if len(self.peers) + self._opening >= limit:
+        if self.full:
+            limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")
 
     def _forget(self, peer: Peer) -> None:
         if self.peers.pop(peer.name, None) is not None:
-            log.info("session %s: closed", peer.name)
+            self.metrics.add(peer.counts())
+            SessionLog(peer.name).info("closed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,10 +14,9 @@ from av import AudioFrame, VideoFrame
 from engine.types import Frame
 from webrtc.config import ServerConfig
 from webrtc.link import Link, Offer, UnfitOffer
+from webrtc.logs import SessionLog
 from webrtc.tracks import picture_frame, sound_frame
 from webrtc.voice import PcmArray
-
-log = logging.getLogger("vivify")
 
 CONNECT_LIMIT_S = 20.0  # a viewer that never connects gives its place back
 SOUND_QUEUE = 25  # pieces (0.5 s) that wait for a slow viewer; then the oldest are dropped
@@ -115,7 +113,7 @@ class Viewer:
         self.picture.stop()
         await self.link.close()
         self._on_closed(self)
-        log.info("session %s: no longer watched by %s", self.session, self.name)
+        SessionLog(self.session).info("no longer watched by %s", self.name)
 
     def _on_state(self) -> None:
         if self.link.state in ("failed", "closed"):

@@ -44,7 +44,6 @@ def routes(service: Service) -> APIRouter:
     @router.post("/whep/{session}", status_code=201)
     async def watch(request: Request, session: str) -> Response:
         """Watch: an offer that receives audio, video, or both."""
-        service.peer(session)
         viewer, answer = await service.watch(session, await read_text(request, SDP, "Accept-Post"))
         return _created(answer, f"/whep/{session}/{viewer.name}", viewer.link, service)
 
