@@ -20,6 +20,8 @@ from engine.types import ByteArray, FloatArray
 
 FLATTEN = 0.75  # depth behind the eye corners is overestimated; left as it is, the cheek smears when the head turns
 STRONG_YAW, TOO_FAR = 25.0, 60.0  # degrees
+STRONG_PITCH = 22.0
+CLOSED_EYE = 0.16  # height over width; open ones have 0.25 and more
 
 
 def enroll(photo: Path, size: int = 512, facts: dict[str, str] | None = None) -> tuple[Avatar, tuple[str, ...]]:
@@ -37,7 +39,7 @@ def enroll_picture(rgb: ByteArray, size: int, facts: dict[str, str]) -> tuple[Av
         raise VivifyError(f"An avatar is {', '.join(map(str, SIZES))} pixels wide, not {size}: choose one of these.")
     model = face_model()
     portrait = take_portrait(rgb, model.triangles, size)
-    told = [*portrait.warnings, *_judge_pose(portrait.landmarks, model)]
+    told = [*portrait.warnings, *_judge_pose(portrait.landmarks, model), *_judge_eyes(portrait.landmarks)]
     return build_avatar(portrait, model, facts), tuple(told)
 
 
@@ -51,12 +53,29 @@ def fit_pose(face: FloatArray, model: FaceModel) -> tuple[float, FloatArray, Flo
 def _judge_pose(landmarks: FloatArray, model: FaceModel) -> list[str]:
     rotation = fit_pose(landmarks[: top.VERTICES], model)[1]
     yaw = float(np.degrees(np.arcsin(np.clip(-rotation[2, 0], -1, 1))))
+    pitch = float(np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2])))
     if abs(yaw) > TOO_FAR:
         raise VivifyError(
             f"The face is turned {abs(yaw):.0f} degrees to the side: give a photo that looks at the camera."
         )
+    told = []
     if abs(yaw) > STRONG_YAW:
-        return [f"The face is turned {abs(yaw):.0f} degrees to the side, so turns to the other side will look rough."]
+        told.append(
+            f"The face is turned {abs(yaw):.0f} degrees to the side, so turns to the other side will look rough."
+        )
+    if abs(pitch) > STRONG_PITCH:
+        told.append(f"The face looks {abs(pitch):.0f} degrees up or down, so nods will look rough.")
+    return told
+
+
+def _judge_eyes(landmarks: FloatArray) -> list[str]:
+    """A blinking photo gives no eyes to open."""
+    ratios = []
+    for upper, lower in ((top.EYE_RIGHT_UPPER, top.EYE_RIGHT_LOWER), (top.EYE_LEFT_UPPER, top.EYE_LEFT_LOWER)):
+        tall = np.linalg.norm(landmarks[list(upper[3:6]), :2] - landmarks[list(lower[3:6]), :2], axis=1).mean()
+        ratios.append(float(tall / np.linalg.norm(landmarks[upper[0], :2] - landmarks[upper[-1], :2])))
+    if min(ratios) < CLOSED_EYE:
+        return ["An eye is closed or nearly so, and will not open: give a photo with open eyes."]
     return []
 
 

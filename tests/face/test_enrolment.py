@@ -51,12 +51,35 @@ def test_a_small_face_off_centre(photo: np.ndarray) -> None:
     assert 80 < made.reference[top.CHIN, 1] - made.reference[top.FOREHEAD, 1] < 140
 
 
-def test_a_head_on_its_side_is_turned_upright(photo: np.ndarray) -> None:
-    made, warnings = enroll_picture(np.ascontiguousarray(np.rot90(photo)), 256, {})
-    assert any("turned upright" in w for w in warnings)
+@pytest.mark.parametrize(("quarters", "words"), [(1, "lay on its side"), (2, "stood on its head"), (3, "on its side")])
+def test_a_photo_of_any_orientation_is_turned_upright(photo: np.ndarray, quarters: int, words: str) -> None:
+    upright, _ = enroll_picture(photo, 256, {})
+    made, warnings = enroll_picture(np.ascontiguousarray(np.rot90(photo, quarters)), 256, {})
+    assert any(words in w and "turned upright" in w for w in warnings)
+    assert np.abs(made.reference[:, :2] - upright.reference[:, :2]).mean() < 2
+
+
+def test_a_tilted_head_is_turned_upright(photo: np.ndarray) -> None:
+    from PIL import Image
+
+    tilted = np.asarray(Image.fromarray(photo).rotate(40, Image.Resampling.BICUBIC))
+    made, warnings = enroll_picture(tilted, 256, {})
+    assert any("tilted by" in w for w in warnings)
     up = made.reference[top.FOREHEAD] - made.reference[top.CHIN]
     assert up[1] < -80
     assert abs(up[0]) < 15
+
+
+def test_closed_eyes_are_told(photo: np.ndarray, astronaut: Avatar) -> None:
+    from engine.face.blendshapes import INDEX
+    from engine.render.renderer import Renderer, still
+
+    blinking = still()
+    blinking.blendshapes[[INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]] = 1.0
+    _, warnings = enroll_picture(Renderer(astronaut).render(blinking), 256, {})
+    assert any("open eyes" in w for w in warnings)
+    _, warnings = enroll_picture(photo, 256, {})
+    assert not any("open eyes" in w for w in warnings)
 
 
 def test_a_photo_that_ends_close_to_the_face(photo: np.ndarray) -> None:

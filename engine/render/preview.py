@@ -1,0 +1,105 @@
+"""What enrolment understood of a photo, on one picture: mesh, person, and the face doing what it will have to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import VivifyError
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX, NAMES
+from engine.face.model import face_model
+from engine.face.pictures import write_png
+from engine.render.renderer import Renderer
+from engine.types import ByteArray, FloatArray, Motion
+
+TILE = 320  # pixels a side
+FILE = "preview.png"
+MESH, RINGS = (90, 200, 255), (255, 210, 70)  # RGB
+BEHIND = np.array([40, 60, 120], np.float32)  # what is not the person is tinted with this
+LOOPS = (top.LIP_INNER, top.EYE_RIGHT, top.EYE_LEFT, top.OVAL)
+YAW = 8.0  # degrees
+
+
+def save_preview(avatar: Avatar, folder: Path) -> Path:
+    """Write ``preview.png`` beside the avatar's files and return its path.
+
+    Needs OpenCV (the ``enroll`` extra). Raises `VivifyError` when the folder cannot be written.
+    """
+    path = Path(folder) / FILE
+    picture = draw_preview(avatar)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, picture)
+    except OSError as problem:
+        raise VivifyError(
+            f"The preview could not be written to {path} ({problem.strerror}): choose another folder."
+        ) from problem
+    return path
+
+
+def draw_preview(avatar: Avatar) -> ByteArray:
+    """RGB [2 TILE, 3 TILE, 3]: found face, found person, neutral; open mouth, closed eyes, turned head."""
+    renderer = Renderer(avatar, avatar.size)
+    rows = [
+        [
+            _tile(_with_mesh(avatar), "found face"),
+            _tile(_with_matte(avatar), "found person"),
+            _tile(renderer.render(_pose()), "neutral"),
+        ],
+        [
+            _tile(renderer.render(_pose(jawOpen=0.4)), "mouth open"),
+            _tile(renderer.render(_pose(eyeBlinkLeft=1.0, eyeBlinkRight=1.0)), "eyes closed"),
+            _tile(renderer.render(_pose(YAW, jawOpen=0.08)), "turned"),
+        ],
+    ]
+    return np.ascontiguousarray(np.vstack([np.hstack(row) for row in rows]))
+
+
+def _pose(yaw: float = 0.0, **shapes: float) -> Motion:
+    beta = np.zeros(len(NAMES), np.float32)
+    for name, value in shapes.items():
+        beta[INDEX[name]] = value
+    cos, sin = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+    return Motion(0, beta, turn, np.zeros(3, np.float32))
+
+
+def _with_mesh(avatar: Avatar) -> ByteArray:
+    import cv2
+
+    lines, out = avatar.portrait.copy(), avatar.portrait.copy()
+    triangles = face_model().triangles
+
+    def places(points: FloatArray) -> np.ndarray:
+        return np.asarray(np.round(points[:, :2] * 16), np.int32)
+
+    cv2.polylines(lines, list(places(avatar.reference)[triangles]), True, MESH, 1, cv2.LINE_AA, 4)
+    cv2.addWeighted(lines, 0.25, out, 0.75, 0, out)
+    rings = [places(avatar.reference[list(loop)]) for loop in LOOPS]
+    cv2.polylines(out, rings, True, RINGS, 1, cv2.LINE_AA, 4)
+    for x, y, radius in avatar.irises:
+        cv2.circle(
+            out, (round(float(x) * 16), round(float(y) * 16)), round(float(radius) * 16), RINGS, 1, cv2.LINE_AA, 4
+        )
+    return out
+
+
+def _with_matte(avatar: Avatar) -> ByteArray:
+    share = avatar.matte[..., None].astype(np.float32) / 255
+    behind = 0.35 * avatar.portrait + 0.65 * BEHIND
+    return np.asarray(share * avatar.portrait + (1 - share) * behind + 0.5, np.uint8)
+
+
+def _tile(picture: ByteArray, text: str) -> ByteArray:
+    import cv2
+
+    shrinking = picture.shape[0] > TILE
+    out = np.asarray(
+        cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC), np.uint8
+    )
+    out[:20, : 12 + 8 * len(text)] = (20, 20, 24)
+    cv2.putText(out, text, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (240, 240, 240), 1, cv2.LINE_AA)
+    return out
