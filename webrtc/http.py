@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -74,3 +75,10 @@ async def refuse_http(_: Request, problem: Exception) -> JSONResponse:
     """Handler of Starlette's own refusals."""
     assert isinstance(problem, HTTPException)
     return error(f"{problem.detail}.", problem.status_code, problem.headers)
+
+
+async def refuse_parameters(_: Request, problem: Exception) -> JSONResponse:
+    """Handler of a path or query that is not what a route declares."""
+    assert isinstance(problem, RequestValidationError)
+    name = problem.errors()[0]["loc"][-1]
+    return error(f"The parameter {name} was expected to be of another form: see /openapi.json.", 400)

@@ -6,17 +6,19 @@ Both end in the same `Link`; the session of the page (`webrtc.app`) takes late c
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from engine.types import DEFAULT_LOOK_AHEAD_MS
+from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from webrtc.http import BadRequest, read_text
 from webrtc.link import Link, read_fragment
+from webrtc.schemas import BODY, FRAGMENT, SDP, conditional, content, refusals, takes
 from webrtc.service import Service
 
-SDP = "application/sdp"
-FRAGMENT = "application/trickle-ice-sdpfrag"
 ENDPOINTS = ("/whip/{avatar}", "/whep/{session}")
+LookAhead = Annotated[int, Query(json_schema_extra={"enum": list(LOOK_AHEADS_MS)})]
+CREATED = content(201, SDP, "The answer.", "Location", "ETag", "Link")
 SESSIONS = ("/whip/session/{session}", "/whep/{session}/{viewer}")
 
 
@@ -24,63 +26,91 @@ def routes(service: Service) -> APIRouter:
     """The endpoints, and the session resources they make."""
     router = APIRouter()
 
-    @router.post("/whip/{avatar}", status_code=201)
-    async def publish(request: Request, avatar: str, look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS) -> Response:
+    @router.post(
+        "/whip/{avatar}",
+        status_code=201,
+        response_class=Response,
+        responses={**CREATED, **refusals(*BODY, 404, 422, 503)},
+        openapi_extra=takes(SDP),
+    )
+    async def publish(request: Request, avatar: str, look_ahead_ms: LookAhead = DEFAULT_LOOK_AHEAD_MS) -> Response:
         """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
         offer = await read_text(request, SDP, "Accept-Post")
         peer, answer = await service.open(offer, avatar, look_ahead_ms, two_way=False)
         return _created(answer, f"/whip/session/{peer.name}", peer.link, service)
 
-    @router.patch("/whip/session/{session}", status_code=204)
+    @router.patch(
+        "/whip/session/{session}",
+        status_code=204,
+        response_class=Response,
+        responses=refusals(*BODY, 404, 412, 422, 428),
+        openapi_extra=conditional(),
+    )
     async def trickle_in(request: Request, session: str) -> Response:
         return await trickle(request, service.peer(session).link)
 
-    @router.delete("/whip/session/{session}")
+    @router.delete("/whip/session/{session}", response_class=Response, responses=refusals(404))
     async def unpublish(session: str) -> Response:
         """End the session, for its viewers as well."""
         await service.peer(session).close("The session was ended.")
         return Response(status_code=200)
 
-    @router.post("/whep/{session}", status_code=201)
+    @router.post(
+        "/whep/{session}",
+        status_code=201,
+        response_class=Response,
+        responses={**CREATED, **refusals(*BODY, 404, 422, 503)},
+        openapi_extra=takes(SDP),
+    )
     async def watch(request: Request, session: str) -> Response:
         """Watch: an offer that receives audio, video, or both."""
         viewer, answer = await service.watch(session, await read_text(request, SDP, "Accept-Post"))
         return _created(answer, f"/whep/{session}/{viewer.name}", viewer.link, service)
 
-    @router.patch("/whep/{session}/{viewer}", status_code=204)
+    @router.patch(
+        "/whep/{session}/{viewer}",
+        status_code=204,
+        response_class=Response,
+        responses=refusals(*BODY, 404, 412, 422, 428),
+        openapi_extra=conditional(),
+    )
     async def trickle_out(request: Request, session: str, viewer: str) -> Response:
         return await trickle(request, service.viewer(session, viewer).link)
 
-    @router.delete("/whep/{session}/{viewer}")
+    @router.delete("/whep/{session}/{viewer}", response_class=Response, responses=refusals(404))
     async def unwatch(session: str, viewer: str) -> Response:
         """Stop watching; the session goes on."""
         await service.viewer(session, viewer).close()
         return Response(status_code=200)
 
-    @router.api_route("/whip/{avatar}", methods=["GET", "HEAD"], status_code=204)
-    async def endpoint_in(avatar: str) -> Response:
+    async def endpoint(avatar: str) -> Response:
         """RFC 9725, section 4.1: these resources have no representation."""
         return Response(status_code=204)
 
-    @router.api_route("/whep/{session}", methods=["GET", "HEAD"], status_code=204)
-    @router.api_route("/whip/session/{session}", methods=["GET", "HEAD"], status_code=204)
-    async def session_in(session: str) -> Response:
+    async def session(session: str) -> Response:
         """The same; 404 where there is none."""
         service.peer(session)
         return Response(status_code=204)
 
-    @router.api_route("/whep/{session}/{viewer}", methods=["GET", "HEAD"], status_code=204)
-    async def session_out(session: str, viewer: str) -> Response:
+    async def viewer(session: str, viewer: str) -> Response:
         """The same."""
         service.viewer(session, viewer)
         return Response(status_code=204)
 
-    for path in ENDPOINTS:
-        router.add_api_route(path, _options("GET, HEAD, OPTIONS, POST", {"Accept-Post": SDP}), methods=["OPTIONS"])
-    for path in SESSIONS:
-        router.add_api_route(
-            path, _options("DELETE, GET, HEAD, OPTIONS, PATCH", {"Accept-Patch": FRAGMENT}), methods=["OPTIONS"]
-        )
+    shown: dict[str, Callable[..., Awaitable[Response]]] = dict(
+        zip((*ENDPOINTS, *SESSIONS), (endpoint, session, session, viewer), strict=True)
+    )
+    for path, show in shown.items():
+        for method in ("GET", "HEAD"):
+            router.add_api_route(
+                path, show, methods=[method], status_code=204, response_class=Response, responses=refusals(404)
+            )
+    for paths, methods, accept in (
+        (ENDPOINTS, "GET, HEAD, OPTIONS, POST", {"Accept-Post": SDP}),
+        (SESSIONS, "DELETE, GET, HEAD, OPTIONS, PATCH", {"Accept-Patch": FRAGMENT}),
+    ):
+        for path in paths:
+            router.add_api_route(path, _options(methods, accept), methods=["OPTIONS"], response_class=Response)
     return router
 
 
