@@ -21,6 +21,7 @@ class Compositor:
         self._jump, self._spread = JUMP * max(step, 1.0), SPREAD * max(step, 1.0)
         self._scene = scene
         self.size = size
+        self.triangles = scene.triangles
         shape = (size, size)
         self.depth = np.empty(shape, np.float32)
         self.which = np.empty(shape, np.int32)

@@ -9,8 +9,10 @@ import numpy as np
 
 from engine.face import topology as top
 from engine.face.avatar import Avatar
-from engine.face.blendshapes import INDEX, NAMES
+from engine.face.blendshapes import INDEX, LIP, NAMES
 from engine.face.model import face_model
+from engine.face.own import own_expression
+from engine.face.surround import smoothstep
 from engine.render.lips import LipArch
 from engine.types import FloatArray
 
@@ -22,6 +24,7 @@ SEAM = 0.022  # centimetres left between lips that the portrait shows apart: the
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
 ROUNDED = {"mouthPucker": 1.3, "mouthFunnel": 0.7}  # how much of a lasting smile rounding the lips takes away
+OWN_REACH = 0.35  # distance from the portrait's own expression at which nothing of it is left
 UNSMILED = 0.7  # the most of it, as a coefficient of the smile
 
 
@@ -48,6 +51,11 @@ class DrivenFace:
         taper = np.sin(np.linspace(0, np.pi, len(UPPER) + 2)[1:-1])
         self._arch = LipArch(avatar.neutral, avatar.scale, self._down)
         self._seam = (SEAM * avatar.scale * taper * (avatar.smile > 0)).astype(np.float32)
+        self.own = own_expression(avatar)
+        self._lips = np.isin(NAMES, LIP)
+        self._unexplained = np.zeros_like(avatar.reference)
+        if self.own.any():
+            self._unexplained = avatar.reference - self._lipped(self.own)
         self._lids = [
             Lids(top.EYE_RIGHT_UPPER, top.EYE_RIGHT_LOWER, model.neutral),
             Lids(top.EYE_LEFT_UPPER, top.EYE_LEFT_LOWER, model.neutral),
@@ -55,12 +63,29 @@ class DrivenFace:
 
     def __call__(self, beta: FloatArray) -> FloatArray:
         """Vertices [468, 3] for ARKit coefficients ``beta`` [52]."""
-        face = self._neutral + (beta @ self._basis).reshape(-1, 3)
-        self._arch.shape(face, beta)
-        self._part_lips(face)
+        face = self._lipped(beta)
+        share = self.own_share(beta)
+        if share > 0:
+            face += share * self._unexplained
         self._lids[0].close(face, float(beta[INDEX["eyeBlinkRight"]]))
         self._lids[1].close(face, float(beta[INDEX["eyeBlinkLeft"]]))
         return face
+
+    def own_share(self, beta: FloatArray) -> float:
+        """How much of the portrait's own expression ``beta`` [52] is: 1 at that expression, 0 at rest or elsewhere."""
+        size = float(self.own @ self.own)
+        if size == 0:
+            return 0.0
+        along = float(np.clip(beta @ self.own / size, 0, 1))
+        aside = float(np.linalg.norm((beta - along * self.own)[self._lips]))
+        return float(smoothstep(along) * smoothstep(1 - aside / OWN_REACH))
+
+    def _lipped(self, beta: FloatArray) -> FloatArray:
+        """The face of ``beta`` [52] with its lips in shape and its lids untouched [468, 3]."""
+        face = self._neutral + (beta @ self._basis).reshape(-1, 3)
+        self._arch.shape(face, beta)
+        self._part_lips(face)
+        return np.asarray(face, np.float32)
 
     def _part_lips(self, face: FloatArray) -> None:
         """Lips that have crossed meet in the middle."""

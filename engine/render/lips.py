@@ -102,6 +102,17 @@ class LipRim:
         """The curve's own vertices [n, D] for the mesh's [468, D]."""
         return np.asarray(self._curve @ points[self.ring], np.float32)
 
+    def patch(self, first: int) -> np.ndarray:
+        """Triangles [t, 3] that fill the opening between the rims; the curve begins at ``first``."""
+        path = []
+        for i, vertex in enumerate(self.ring.tolist()):
+            path += [vertex, *range(first + i * (POINTS - 1), first + (i + 1) * (POINTS - 1))]
+        half, out = len(path) // 2, []
+        for k in range(half):
+            a, b, c, d = path[k], path[k + 1], path[-k - 1], path[-k]
+            out += [[a, b, c], [a, c, d]]
+        return np.array([t for t in out if len(set(t)) == 3], np.int32)
+
     def cut(self, triangles: np.ndarray, first: int) -> np.ndarray:
         """``triangles`` [t, 3] of the skin with those at the rim cut into fans; the curve begins at ``first``."""
         ring = self.ring.tolist()

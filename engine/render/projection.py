@@ -7,6 +7,8 @@ Every triangle belongs to a layer; a layer says where in the texture its coordin
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from engine.face import topology as top
@@ -16,7 +18,7 @@ from engine.face.model import face_model
 from engine.face.panels import MARGIN, place, window
 from engine.render.lips import LipRim
 from engine.render.parts import Part
-from engine.types import FloatArray
+from engine.types import ByteArray, FloatArray
 
 TUCK = 0.07  # share of the way to the nose
 PORTRAIT = 0  # the layer of skin and surroundings
@@ -81,8 +83,26 @@ class Scene:
             # Pulled towards the nose: the well-seen side ends in an ear or hair that has no place on a cheek.
             self.maps[: top.VERTICES, 3:5] = twins + TUCK * (avatar.reference[5, :2] - twins)
             self.maps[:, 5] = 0
-        padded = np.pad(_skin(avatar), ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
-        self.atlas = np.ascontiguousarray(np.vstack([padded, avatar.panels]))  # [h, w, 3] uint8
+        self.atlas = self._with_panels(avatar, _skin(avatar))  # [h, w, 3] uint8
+
+    def as_portrait(self, avatar: Avatar, parts: int) -> Scene:
+        """The same vertices for the portrait's own expression: its lips as they are, its mouth one piece of skin.
+
+        Of the parts behind the skin the first ``parts`` triangles stay.
+        """
+        scene = copy(self)
+        behind = int(np.argmax(self.layers > PORTRAIT))
+        patch = self.lips.patch(int(self.curve[0]))
+        kept = self.triangles[behind : behind + parts], self.layers[behind : behind + parts]
+        scene.triangles = np.ascontiguousarray(np.vstack([self.triangles[:behind], patch, kept[0]]), np.int32)
+        scene.layers = np.concatenate([self.layers[:behind], np.full(len(patch), PORTRAIT), kept[1]]).astype(np.int32)
+        scene.atlas = self._with_panels(avatar, avatar.portrait)
+        return scene
+
+    def _with_panels(self, avatar: Avatar, skin: ByteArray) -> ByteArray:
+        margin = avatar.size // MARGIN
+        padded = np.pad(skin, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        return np.ascontiguousarray(np.vstack([padded, avatar.panels]))
 
 
 def _skin(avatar: Avatar) -> np.ndarray:

@@ -48,7 +48,10 @@ class Renderer:
         counts = np.cumsum([scene.curve[-1] + 1, *[len(p.points) for p in parts]])
         self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
-        self._compositor = Compositor(scene, size, avatar.size / size)
+        self._step = avatar.size / size
+        self._compositor = Compositor(scene, size, self._step)
+        self._behind = sum(len(p.triangles) for p in parts)
+        self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
         self._rings = [
             (INDEX["eyeBlinkRight"], list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
@@ -82,14 +85,35 @@ class Renderer:
         self._turn_into_view(maps, turn)
         for eye, gaze, at in zip(self._eyes, eyes[1::4], self._iris_at, strict=True):
             maps[at : at + len(gaze), :2] = eye.look_texture(gaze)
-        self._darken_seam(maps, face)
         factor = self.size / self.avatar.size
         if factor != 1:
             vertices[:, :2] = (vertices[:, :2] + 0.5) * factor - 0.5
+        vertices = np.ascontiguousarray(vertices, np.float32)
+        own = self._drive.own_share(beta)
+        if own == 1:
+            self._paint_portrait(vertices, maps, out)
+            return out
+        as_it_is = maps.copy() if own > 0 else maps
+        self._darken_seam(maps, face)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
         count = len(self._scene.triangles) if gap > NOTHING else self._without_mouth
-        self._compositor.paint(np.ascontiguousarray(vertices, np.float32), maps, count, out)
+        self._compositor.paint(vertices, maps, count, out)
+        if own > 0:
+            driven = out.astype(np.float32)
+            self._paint_portrait(vertices, as_it_is, out)
+            out[:] = (driven + np.float32(own) * (out - driven) + 0.5).astype(np.uint8)
         return out
+
+    @property
+    def own_expression(self) -> FloatArray:
+        """Blendshapes [52] that give the portrait back as it is; zero where its face is neutral."""
+        return self._drive.own.copy()
+
+    def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray) -> None:
+        """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
+        if self._portrait is None:
+            self._portrait = Compositor(self._scene.as_portrait(self.avatar, self._behind), self.size, self._step)
+        self._portrait.paint(vertices, maps, len(self._portrait.triangles), out)
 
     def driven_mesh(self, motion: Motion) -> FloatArray:
         """The posed face [468, 3] in pixels of the portrait (eq. 4 and 8)."""
