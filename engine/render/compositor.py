@@ -48,3 +48,12 @@ class Compositor:
             edges.supersample(vertices, faces, maps, self._slots, self._tiles, *fine)
         painted = self.which, self.maps, self._slots, fine[1], fine[2]
         edges.paint(scene.atlas, scene.offsets, layers, *painted, self._gain, self._spread, WARMTH, out)
+        self._painted = painted
+
+    def paint_again(self, atlas: ByteArray, out: ByteArray) -> None:
+        """The mesh that was last painted, unshaded, from another texture laid out like the scene's atlas."""
+        scene, fine = self._scene, self._painted[4]
+        self.maps[..., 2] = 1
+        fine[..., 2] = 1
+        plain = np.ones(3, np.float32), self._spread, np.float32(0)
+        edges.paint(atlas, scene.offsets, scene.layers, *self._painted, *plain, out)

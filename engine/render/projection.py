@@ -99,6 +99,13 @@ class Scene:
         scene.atlas = self._with_panels(avatar, avatar.portrait)
         return scene
 
+    def matte(self, avatar: Avatar) -> ByteArray:
+        """The person's matte as a texture laid out like ``atlas``, three times the same; eyes and mouth are opaque."""
+        margin = avatar.size // MARGIN
+        padded = np.pad(avatar.matte, margin, mode="reflect")
+        grey = np.vstack([padded, np.full(avatar.panels.shape[:2], 255, np.uint8)])
+        return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+
     def _with_panels(self, avatar: Avatar, skin: ByteArray) -> ByteArray:
         margin = avatar.size // MARGIN
         padded = np.pad(skin, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")

@@ -50,6 +50,7 @@ class Renderer:
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
         self._step = avatar.size / size
         self._compositor = Compositor(scene, size, self._step)
+        self._matte: ByteArray | None = None  # made when transparency is first asked for
         self._behind = sum(len(p.triangles) for p in parts)
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
@@ -64,11 +65,29 @@ class Renderer:
         beta[INDEX["jawOpen"]] = 0.3
         self.render(Motion(0, beta, np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))
 
-    def render(self, motion: Motion, out: ByteArray | None = None) -> ByteArray:
-        """RGB uint8 [size, size, 3] of ``motion``, written to ``out`` when given (C-contiguous, same shape)."""
-        beta = _check(motion)
+    def render(self, motion: Motion, out: ByteArray | None = None, alpha: bool = False) -> ByteArray:
+        """RGB uint8 [size, size, 3] of ``motion``, written to ``out`` when given (C-contiguous, same shape).
+
+        With ``alpha`` RGBA [size, size, 4]: the person's matte moves along with the picture, colours are not
+        multiplied by it.
+        """
         if out is None:
-            out = np.empty((self.size, self.size, 3), np.uint8)
+            out = np.empty((self.size, self.size, 4 if alpha else 3), np.uint8)
+        if not alpha:
+            self._draw(motion, out)
+            return out
+        layer = np.empty((self.size, self.size, 3), np.uint8)
+        painter = self._draw(motion, layer)
+        out[..., :3] = layer
+        if self._matte is None:
+            self._matte = self._scene.matte(self.avatar)
+        painter.paint_again(self._matte, layer)
+        out[..., 3] = layer[..., 0]
+        return out
+
+    def _draw(self, motion: Motion, out: ByteArray) -> Compositor:
+        """Paint RGB into ``out`` and return who painted last."""
+        beta = _check(motion)
         face = self._drive(beta)
         turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
         inside, shade = self._mouth.pose(beta, face)
@@ -91,8 +110,7 @@ class Renderer:
         vertices = np.ascontiguousarray(vertices, np.float32)
         own = self._drive.own_share(beta)
         if own == 1:
-            self._paint_portrait(vertices, maps, out)
-            return out
+            return self._paint_portrait(vertices, maps, out)
         as_it_is = maps.copy() if own > 0 else maps
         self._darken_seam(maps, face)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
@@ -102,18 +120,19 @@ class Renderer:
             driven = out.astype(np.float32)
             self._paint_portrait(vertices, as_it_is, out)
             out[:] = (driven + np.float32(own) * (out - driven) + 0.5).astype(np.uint8)
-        return out
+        return self._compositor
 
     @property
     def own_expression(self) -> FloatArray:
         """Blendshapes [52] that give the portrait back as it is; zero where its face is neutral."""
         return self._drive.own.copy()
 
-    def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray) -> None:
+    def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray) -> Compositor:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
             self._portrait = Compositor(self._scene.as_portrait(self.avatar, self._behind), self.size, self._step)
         self._portrait.paint(vertices, maps, len(self._portrait.triangles), out)
+        return self._portrait
 
     def driven_mesh(self, motion: Motion) -> FloatArray:
         """The posed face [468, 3] in pixels of the portrait (eq. 4 and 8)."""
