@@ -18,7 +18,7 @@ from engine.errors import VivifyError
 from webrtc import api, whip
 from webrtc.config import is_loopback
 from webrtc.http import error, refuse, refuse_http, refuse_parameters
-from webrtc.peer import PROTOCOL
+from webrtc.messages import PROTOCOL
 from webrtc.service import Service
 
 PAGE = Path(__file__).resolve().parent.parent / "clients" / "web"

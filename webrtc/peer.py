@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,24 +14,24 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 
 from engine.clock import structural_delay_ms
+from engine.errors import VivifyError
 from engine.metrics import LatencyWindow
 from engine.types import FRAMES_PER_SECOND, Frame
 from engine.worker import EngineProcess, EngineSession
 from webrtc.config import ServerConfig
 from webrtc.link import BadOffer, Link, Offer, UnfitOffer, UnknownSession
 from webrtc.logs import SessionLog
+from webrtc.messages import Bye, Clear, Cleared, Hello, Mapping, Misunderstood, Pong, Stats, Told, read
 from webrtc.metrics import FRAMES, STAGES, VOICE
 from webrtc.playout import OPUS_DELAY, Playout
 from webrtc.tracks import PictureTrack, SoundTrack
 from webrtc.viewer import Viewer
 from webrtc.voice import RATIO, VOICE_RATE, PcmArray
 
-PROTOCOL = 1  # of the control channel, see protocol.md
 STATS_EVERY_S = 0.5
 CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place back
 SILENT_LIMIT_S = 10.0  # a client that sends neither sound nor a message for so long has vanished
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
-LONGEST_MESSAGE = 4096  # characters of a control message
 
 
 class Peer:
@@ -118,7 +117,7 @@ class Peer:
         if self._closing:
             return
         self._closing = True
-        self._tell({"type": "bye", "reason": reason})
+        self._tell(Bye(reason=reason))
         self._sound.stop()
         self._picture.stop()
         self._picture.arrived()
@@ -170,36 +169,29 @@ class Peer:
         self._talks = True
         channel.on("message", self._on_message)
         self._tell(
-            {
-                "type": "hello",
-                "protocol": PROTOCOL,
-                "session": self.name,
-                "avatar": self.avatar,
-                "size": self.size,
-                "fps": FRAMES_PER_SECOND,
-                "codec": self.link.codec,
-                "look_ahead_ms": self.look_ahead_ms,
-                "structural_delay_ms": structural_delay_ms(self.look_ahead_ms),
-            }
+            Hello(
+                session=self.name,
+                avatar=self.avatar,
+                size=self.size,
+                fps=FRAMES_PER_SECOND,
+                codec=self.link.codec,
+                look_ahead_ms=self.look_ahead_ms,
+                structural_delay_ms=structural_delay_ms(self.look_ahead_ms),
+            )
         )
         self._start()
 
     def _on_message(self, message: str | bytes) -> None:
         self._heard = time.monotonic()
         try:
-            if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
-                raise ValueError(f"a JSON text of at most {LONGEST_MESSAGE} characters")
-            body = json.loads(message)
-            kind = body.get("type") if isinstance(body, dict) else None
-            if kind == "clear":
-                self._clear()
-            elif kind == "ping":
-                self._tell({"type": "pong", "t": body.get("t")})
-            else:
-                raise ValueError("an object whose type is 'clear' or 'ping'")
-        except (ValueError, RecursionError) as error:
-            expected = "valid JSON" if isinstance(error, json.JSONDecodeError | RecursionError) else error
-            self._tell({"type": "error", "error": f"A control message was expected to be {expected}."})
+            command = read(message)
+        except VivifyError as error:
+            self._tell(Misunderstood(error=str(error)))
+            return
+        if isinstance(command, Clear):
+            self._clear()
+        else:
+            self._tell(Pong(t=command.t))
 
     def _on_state(self) -> None:
         state = self.link.state
@@ -273,12 +265,12 @@ class Peer:
         if not self._mapping_told and self._sound.first is not None:
             self._mapping_told = True
             sound = self._sound.first - OPUS_DELAY
-            self._tell({"type": "mapping", "rate": VOICE_RATE, "sound": sound, "picture": RATIO * frame.position})
+            self._tell(Mapping(rate=VOICE_RATE, sound=sound, picture=RATIO * frame.position))
 
     def _clear(self) -> None:
         if self._session is not None:
             self._playout.clear(self._session.clear())
-            self._tell({"type": "cleared", "epoch": self._playout.epoch})
+            self._tell(Cleared(epoch=self._playout.epoch))
 
     async def _watch(self) -> None:
         """Tell the figures twice a second, and end what has no other side any more."""
@@ -289,13 +281,13 @@ class Peer:
                 break
             if self._started.is_set() and self._talks and now - self._heard > SILENT_LIMIT_S:
                 break  # a mere watcher, who never says anything, is ICE's to miss
-            self._tell(self.stats())
+            self._tell(Stats.model_validate(self.stats()))
         await self.close("Nothing was heard from the client any more.")
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, message: Told) -> None:
         channel = self._channel
         if channel is not None and channel.readyState == "open" and channel.bufferedAmount < 1 << 16:
-            channel.send(json.dumps(message, separators=(",", ":")))
+            channel.send(message.model_dump_json())
 
 
 def _check(offer: Offer, two_way: bool) -> None:

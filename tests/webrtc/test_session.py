@@ -27,6 +27,7 @@ from clients.talk import TalkError, talk
 from engine.audio.files import read_speech
 from engine.errors import VivifyError
 from engine.paths import assets
+from webrtc.messages import SERVER
 from webrtc.playout import LATE_LIMIT_S
 from webrtc.transport import no_servers
 
@@ -118,7 +119,7 @@ async def test_the_control_channel_answers(server: Running) -> None:
 
     @channel.on("message")
     def on_message(text: str) -> None:
-        message = json.loads(text)
+        message = SERVER.validate_json(text).model_dump()
         heard[message["type"]].put_nowait(message)
 
     async def answer(kind: str) -> dict:

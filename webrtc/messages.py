@@ -1,0 +1,142 @@
+"""The control channel's messages, see protocol.md; `examples.json` holds one of each kind, for all languages' tests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from engine.errors import VivifyError
+
+PROTOCOL = 1
+LONGEST_MESSAGE = 4096  # characters
+
+Percentiles = dict[Literal["p50", "p95", "p99"], float]  # milliseconds; empty while there are none
+Stage = Literal["features", "motion", "render", "compute", "queue", "encode", "total"]
+
+
+class Told(BaseModel):
+    """A message of the server: these fields, all of them, and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Hello(Told):
+    """The first message: what this session is."""
+
+    type: Literal["hello"] = "hello"
+    protocol: int = PROTOCOL
+    session: str
+    avatar: str
+    size: int
+    fps: int
+    codec: str
+    look_ahead_ms: int
+    structural_delay_ms: int
+
+
+class Mapping(Told):
+    """Which timeline index the decoder's first sound sample, and the first picture, stand for."""
+
+    type: Literal["mapping"] = "mapping"
+    rate: int
+    sound: int
+    picture: int
+
+
+class Frames(Told):
+    """Counts of pictures."""
+
+    shown: int
+    dropped: int
+    held: int
+
+
+class Delay(Told):
+    """What the voice is held back by; ``voice`` is measured."""
+
+    structural: float
+    margin: float
+    voice: float | None
+
+
+class VoiceTimes(Told):
+    """Milliseconds of sound."""
+
+    received: int
+    lost: int
+    padded: int
+    shed: int
+    refused: int
+
+
+class Stats(Told):
+    """The figures, twice a second."""
+
+    type: Literal["stats"] = "stats"
+    seconds: float
+    fps: int
+    frames: Frames
+    delay_ms: Delay
+    stages_ms: dict[Stage, Percentiles]
+    av_offset_ms: Percentiles
+    voice_ms: VoiceTimes
+    speaking: bool
+
+
+class Cleared(Told):
+    """The answer to `Clear`."""
+
+    type: Literal["cleared"] = "cleared"
+    epoch: int
+
+
+class Pong(Told):
+    """The answer to `Ping`."""
+
+    type: Literal["pong"] = "pong"
+    t: JsonValue
+
+
+class Misunderstood(Told):
+    """The answer to what is no message."""
+
+    type: Literal["error"] = "error"
+    error: str
+
+
+class Bye(Told):
+    """The last message: why the server ends the session."""
+
+    type: Literal["bye"] = "bye"
+    reason: str
+
+
+class Clear(BaseModel):
+    """Barge-in."""
+
+    type: Literal["clear"]
+
+
+class Ping(BaseModel):
+    """A sign of life, answered at once."""
+
+    type: Literal["ping"]
+    t: JsonValue = None
+
+
+ServerMessage = Annotated[Hello | Mapping | Stats | Cleared | Pong | Misunderstood | Bye, Field(discriminator="type")]
+SERVER: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage)
+CLIENT: TypeAdapter[Clear | Ping] = TypeAdapter(Annotated[Clear | Ping, Field(discriminator="type")])
+
+
+def read(message: str | bytes) -> Clear | Ping:
+    """A client's message. Raises VivifyError for what is none."""
+    if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
+        raise VivifyError(f"A control message was expected to be a JSON text of at most {LONGEST_MESSAGE} characters.")
+    try:
+        return CLIENT.validate_json(message)
+    except ValidationError as error:
+        broken = error.errors(include_url=False)[0]["type"] == "json_invalid"
+        expected = "valid JSON" if broken else "an object whose type is 'clear' or 'ping'"
+        raise VivifyError(f"A control message was expected to be {expected}.") from None
