@@ -24,6 +24,7 @@ SEAM = 0.022  # centimetres left between lips that the portrait shows apart: the
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
 ROUNDED = {"mouthPucker": 1.3, "mouthFunnel": 0.7}  # how much of a lasting smile rounding the lips takes away
+OWN_FROM = 0.25  # of the way to the portrait's own expression, from which it shows: each such frame is painted twice
 OWN_REACH = 0.35  # distance from the portrait's own expression at which nothing of it is left
 UNSMILED = 0.7  # the most of it, as a coefficient of the smile
 
@@ -78,7 +79,7 @@ class DrivenFace:
             return 0.0
         along = float(np.clip(beta @ self.own / size, 0, 1))
         aside = float(np.linalg.norm((beta - along * self.own)[self._lips]))
-        return float(smoothstep(along) * smoothstep(1 - aside / OWN_REACH))
+        return float(smoothstep((along - OWN_FROM) / (1 - OWN_FROM)) * smoothstep(1 - aside / OWN_REACH))
 
     def _lipped(self, beta: FloatArray) -> FloatArray:
         """The face of ``beta`` [52] with its lips in shape and its lids untouched [468, 3]."""
