@@ -125,7 +125,8 @@ def enroll(
         avatar.save(out)
     for warning in warnings:
         say.print(f"[yellow]note:[/] {warning}")
-    say.print(f"[green]{out}[/] is ready: try 'vivify render SPEECH -o OUT.mp4 --avatar {out}'")
+    say.print(f"[green]{out}[/] is ready; {out / 'preview.png'} shows what was understood of the photo.")
+    say.print(f"Try it: vivify render SPEECH -o OUT.mp4 --avatar {out}", highlight=False)
 
 
 @app.command()

@@ -163,7 +163,7 @@ def print_card(report: TalkReport, console: Console) -> None:
     def row(name: str, figures: Figures) -> None:
         card.add_row(name, *(f"{figures[p]:.1f} ms" if p in figures else "-" for p in ("p50", "p95", "p99")))
 
-    for stage in ("features", "motion", "render", "encode"):
+    for stage in ("features", "motion", "render", "compute", "encode"):
         row(stage, report.stages_ms.get(stage, {}))
     card.add_section()
     row("microphone to picture", report.mic_to_picture_ms)
