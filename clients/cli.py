@@ -119,13 +119,15 @@ def enroll(
 ) -> None:
     """Make an avatar from one photograph."""
     from engine.face import enrolment
+    from engine.render.preview import save_preview
 
     with say.status("looking for the face..."):
         avatar, warnings = enrolment.enroll(photo, size=size)
         avatar.save(out)
+        preview = save_preview(avatar, out)
     for warning in warnings:
         say.print(f"[yellow]note:[/] {warning}")
-    say.print(f"[green]{out}[/] is ready; {out / 'preview.png'} shows what was understood of the photo.")
+    say.print(f"[green]{out}[/] is ready; {preview} shows what was understood of the photo.")
     say.print(f"Try it: vivify render SPEECH -o OUT.mp4 --avatar {out}", highlight=False)
 
 
