@@ -107,6 +107,19 @@ def test_lids_meet_and_the_other_eye_stays(renderer: Renderer, talk) -> None:
     assert np.array_equal(rest[[159, 145]], shut[[159, 145]])
 
 
+def test_closed_lids_leave_no_bright_sliver(renderer: Renderer, talk) -> None:
+    pose = talk(eyeBlink=1.0)
+    picture, mesh = renderer.render(pose).astype(float).mean(-1), renderer.driven_mesh(pose)
+    for row in (top.EYE_RIGHT_UPPER, top.EYE_LEFT_UPPER):
+        line = mesh[list(row), :2]
+        x = np.arange(np.ceil(line[1, 0]), np.floor(line[-2, 0])).astype(int)
+        y = np.interp(x, line[:, 0], line[:, 1]).round().astype(int)
+        seam = np.min([picture[y + k, x] for k in (-1, 0, 1)], axis=0)
+        lid = np.median([picture[y - k, x] for k in range(4, 8)])
+        assert seam.max() < 0.85 * lid, "lashes or shade everywhere along the line"
+        assert seam.mean() < 0.65 * lid
+
+
 def test_gaze_moves_only_the_eyes(renderer: Renderer, astronaut: Avatar, talk) -> None:
     rest, looking = renderer.render(talk()), renderer.render(talk(eyeLookOutLeft=0.7, eyeLookInRight=0.7))
     changed = np.abs(rest.astype(int) - looking.astype(int)).max(-1) > 12
