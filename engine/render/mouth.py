@@ -20,6 +20,7 @@ from engine.render.parts import Part, grid_triangles
 from engine.types import FloatArray
 
 ROWS = 5
+TONGUE = (7, 11)  # rows from tip to back, columns
 UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.45  # centimetres below the closed lips' seam
 TEETH_BACK = 0.55  # centimetres behind the lips
 HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
@@ -62,6 +63,10 @@ class Mouth:
         count = sizes[0]
         sunk = np.repeat(np.linspace(0, 1, ROWS), COLUMNS)
         self._light[count : count + sizes[1]] *= 1 - 0.5 * smoothstep(sunk * REACH / 0.8)  # in the lower lip's shade
+        tongue = slice(count + sizes[1], count + sizes[1] + sizes[2])
+        rim = np.abs(np.linspace(-1, 1, TONGUE[1])) ** 3  # its sides fall away into the dark, and so does its back
+        back = np.linspace(0, 1, TONGUE[0])[:, None] ** 2
+        self._light[tongue] *= ((1 - 0.6 * rim[None]) * (1 - 0.45 * back)).reshape(-1) * 0.88
         self._shadow = np.repeat(np.array([0.10 if own else 0.40, 0.35, 0.5, 0.6], np.float32), sizes)
 
         self._fall = np.repeat(np.array([0.45, 0.45, 1.1, 1.6], np.float32), sizes)  # reach of the upper lip's shadow
@@ -103,12 +108,12 @@ class Mouth:
 
     def _tongue(self, avatar: Avatar) -> Part:
         spot = place("flesh", avatar.size)
-        across = np.linspace(-1, 1, 11)[None]
-        rise = np.linspace(0, 1, 7)[:, None]
+        across = np.linspace(-1, 1, TONGUE[1])[None]
+        rise = np.linspace(0, 1, TONGUE[0])[:, None]
         y = LOWER_EDGE_AT + 0.65 - 0.95 * rise * (1 - 0.45 * across**2)
         points = self._place(1.75 * across * (1 - 0.15 * rise), y, TEETH_BACK + 0.75 + 1.9 * rise + 0.4 * across**2)
         texture = np.full((len(points), 2), (spot.width / 2, spot.height / 4))
-        return Part(points, texture, grid_triangles(7, 11), spot.x, spot.y, BACK * avatar.unit)
+        return Part(points, texture, grid_triangles(*TONGUE), spot.x, spot.y, BACK * avatar.unit)
 
     def _cavity(self, avatar: Avatar) -> Part:
         spot = place("flesh", avatar.size)

@@ -9,6 +9,7 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.driven import DrivenFace
 from engine.render.lips import LipArch, LipRim
+from engine.render.mouth import TONGUE
 from engine.render.projection import skin_triangles
 
 pytestmark = pytest.mark.cpu
@@ -91,3 +92,12 @@ def test_rounded_lips_hide_the_lower_teeth(renderer, talk) -> None:
     teeth = points[renderer._mouth._lower]
     middle = np.abs(teeth[:, 0] - face[14, 0]) < 8
     assert teeth[middle, 1].min() > face[14, 1] - 1
+
+
+def test_the_tongue_fades_into_the_dark(renderer, talk) -> None:
+    beta = talk(jawOpen=0.6).blendshapes
+    _, shade = renderer._mouth.pose(beta, renderer._drive(beta))
+    teeth, rows, columns = renderer._mouth._lower.stop, *TONGUE
+    tongue = shade[teeth : teeth + rows * columns].reshape(rows, columns)
+    assert (tongue[:, [0, -1]].max(1) < 0.6 * tongue[:, columns // 2]).all(), "its sides"
+    assert tongue[-1, columns // 2] < 0.6 * tongue[0, columns // 2], "and its back"
