@@ -13,13 +13,15 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from serving import Running, running
 from whip_peers import FRAGMENT, SDP, Reply, Watcher, ask, ask_async, fragment, negotiate
 
+import webrtc.link
 from clients.microphone import Microphone
 from clients.recording import _locate, _thin
 from engine.audio.files import read_speech
+from engine.errors import VivifyError
 from engine.paths import assets
 from webrtc.config import IceServer
 from webrtc.link import MOST_CANDIDATES
-from webrtc.transport import no_servers
+from webrtc.transport import configuration, no_servers
 from webrtc.voice import VOICE_RATE
 
 pytestmark = pytest.mark.net
@@ -244,23 +246,32 @@ def test_tokens_are_bearer_tokens() -> None:
         assert ask("POST", f"{server.url}/whip/{AVATAR}", b"", right).status == 400
 
 
-def test_ice_servers_are_told_where_there_are_some(voice_offer: str) -> None:
+def test_ice_servers_are_told_where_there_are_some(voice_offer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Section 4.6: each in a Link header of the 201, with its credentials; not in a preflight's answer.
     A configured origin may call from its page (section 4.2, CORS)."""
     servers = (IceServer("stun:127.0.0.1:9"), IceServer("turn:127.0.0.1:9?transport=udp", "me", "secret"))
-    with running(ice_servers=servers[:1], origins=("https://studio.example",)) as server:
+    told = [
+        '<stun:127.0.0.1:9>; rel="ice-server"',
+        '<turn:127.0.0.1:9?transport=udp>; rel="ice-server"; '
+        'username="me"; credential="secret"; credential-type="password"',
+    ]
+    asked = [(s.urls, s.username, s.credential) for s in configuration(servers).iceServers or []]
+    assert asked == [("stun:127.0.0.1:9", None, None), ("turn:127.0.0.1:9?transport=udp", "me", "secret")]
+    monkeypatch.setattr(webrtc.link, "configuration", lambda servers: no_servers())  # nobody answers there: 5 s
+    with running(ice_servers=servers, origins=("https://studio.example",)) as server:
         opened = publish(server, voice_offer)
-        assert opened.links == ['<stun:127.0.0.1:9>; rel="ice-server"']
+        assert opened.links == told
         reply = ask("OPTIONS", f"{server.url}/whip/{AVATAR}", headers={"Origin": "https://studio.example"})
         assert not reply.links
         assert reply.headers["access-control-allow-origin"] == "https://studio.example"
         assert "Location" in reply.headers["access-control-expose-headers"]
         reply = ask("OPTIONS", f"{server.url}/whip/{AVATAR}", headers={"Origin": "https://else.example"})
         assert "access-control-allow-origin" not in reply.headers
-    assert servers[1].link == (
-        '<turn:127.0.0.1:9?transport=udp>; rel="ice-server"; '
-        'username="me"; credential="secret"; credential-type="password"'
-    )
+    for junk in ("http://x", "stun:x>; rel=y", 'turn:x"', "stun:"):
+        with pytest.raises(VivifyError, match="ICE server"):
+            IceServer(junk)
+    with pytest.raises(VivifyError, match="no quotes"):
+        IceServer("turn:x", 'a"b', "c")
 
 
 def test_a_full_server_says_when_to_come_back(voice_offer: str) -> None:
