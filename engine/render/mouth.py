@@ -63,6 +63,8 @@ class Mouth:
         count = sizes[0]
         sunk = np.repeat(np.linspace(0, 1, ROWS), COLUMNS)
         self._light[count : count + sizes[1]] *= 1 - 0.5 * smoothstep(sunk * REACH / 0.8)  # in the lower lip's shade
+        aside = np.tile(np.abs(arch(False)[:, 0]), ROWS)  # centimetres along the arch: molars stand in the dark
+        self._light[self._lower] *= 1 - 0.7 * smoothstep((aside - 1.4) / 1.4)
         tongue = slice(count + sizes[1], count + sizes[1] + sizes[2])
         rim = np.abs(np.linspace(-1, 1, TONGUE[1])) ** 3  # its sides fall away into the dark, and so does its back
         back = np.linspace(0, 1, TONGUE[0])[:, None] ** 2
