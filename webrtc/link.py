@@ -160,8 +160,9 @@ class Link:
             await self.pc.setLocalDescription(await self.pc.createAnswer())
         except Exception as error:
             raise BadOffer(f"The offer could not be answered ({short(error)}): send a browser's own.") from error
-        self.codec = _first_codec(self.pc.localDescription.sdp)
-        return self.pc.localDescription.sdp
+        sdp: str = self.pc.localDescription.sdp
+        self.codec = _first_codec(sdp)
+        return sdp.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n")  # RFC 9725, section 4.4.1
 
     async def trickle(self, fragment: Fragment) -> None:
         """Add late candidates; those that cannot be used are passed over.

@@ -86,7 +86,14 @@ def test_publishing_answers_created(server: Running, voice_offer: str) -> None:
     answer = opened.body.decode()
     assert answer.startswith("v=0")
     assert re.findall(r"a=(sendrecv|sendonly|recvonly|inactive)", answer) == ["recvonly"]
-    for line in ("a=candidate:", "a=end-of-candidates", "a=group:BUNDLE", "a=rtcp-mux", "a=setup:active"):
+    for line in (
+        "a=candidate:",
+        "a=end-of-candidates",
+        "a=group:BUNDLE",
+        "a=rtcp-mux\r",
+        "a=rtcp-mux-only",
+        "a=setup:active",
+    ):
         assert line in answer
     end(server, opened)
     assert server.sessions == 0
