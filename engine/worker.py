@@ -32,6 +32,9 @@ from engine.wire import Wire
 OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
 STOP_TIMEOUT_S = 5.0
 
+# The engine's matrices are small: a second BLAS thread would only spin, and take a core from the encoder.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
 _REFUSALS: dict[str, type[VivifyError]] = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar}
 OnFrame = Callable[[Frame], None]
 OnLost = Callable[[str], None]
@@ -190,7 +193,7 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[memory],
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is for the server, which then stops the engine in order
         )
 
