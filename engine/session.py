@@ -22,6 +22,11 @@ class Session:
     A live session skips drawing when it has fallen behind; any other draws every frame.
     """
 
+    _heard: int  # end of the last frame that voice detection has heard
+    _voice: VoiceActivity
+    _turns: TurnDetector
+    _chunker: SpeechChunker
+
     def __init__(self, row: int, live: bool = True) -> None:
         self.row = row
         self.live = live

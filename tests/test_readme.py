@@ -43,5 +43,6 @@ def test_the_tree_names_every_source_file_and_nothing_else() -> None:
 
 def test_every_path_the_readme_mentions_exists() -> None:
     text = (ROOT / "README.md").read_text()
-    for path in set(re.findall(r"`((?:kernels|engine|webrtc|clients|scripts|docs|assets|benchmarks)/[\w./*-]+)`", text)):
+    folders = "|".join([*FOLDERS, "docs", "assets", "benchmarks"])
+    for path in set(re.findall(rf"`((?:{folders})/[\w./*-]+)`", text)):
         assert list(ROOT.glob(path.rstrip("/"))), f"the README mentions {path}, which does not exist"
