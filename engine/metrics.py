@@ -17,7 +17,7 @@ def percentiles(values: Iterable[float]) -> dict[str, float]:
 
 
 class LatencyWindow:
-    """The last ``capacity`` values of each named stage, in milliseconds."""
+    """The last ``capacity`` values of each named stage, in milliseconds. One thread may add while another reads."""
 
     def __init__(self, capacity: int = 1500) -> None:
         self._capacity = capacity
@@ -28,4 +28,4 @@ class LatencyWindow:
             self._values.setdefault(name, deque(maxlen=self._capacity)).append(value)
 
     def summary(self) -> dict[str, dict[str, float]]:
-        return {name: percentiles(values) for name, values in self._values.items()}
+        return {name: percentiles(tuple(values)) for name, values in tuple(self._values.items())}
