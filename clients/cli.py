@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -50,7 +51,9 @@ def render(
             bar.update(task, completed=done, total=total)
 
         report = rendering.render(speech, out, avatar, look_ahead, size, seed, show)
-    say.print(f"[green]{out}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time")
+    say.print(
+        f"[green]{escape(str(out))}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time"
+    )
     print(rendering.report_json(report))
 
 
@@ -126,9 +129,9 @@ def enroll(
         avatar.save(out)
         preview = save_preview(avatar, out)
     for warning in warnings:
-        say.print(f"[yellow]note:[/] {warning}")
-    say.print(f"[green]{out}[/] is ready; {preview} shows what was understood of the photo.")
-    say.print(f"Try it: vivify render SPEECH -o OUT.mp4 --avatar {out}", highlight=False)
+        say.print(f"[yellow]note:[/] {escape(warning)}")
+    say.print(f"[green]{escape(str(out))}[/] is ready; {escape(str(preview))} shows what was understood of the photo.")
+    say.print(f"Try it: vivify render SPEECH -o OUT.mp4 --avatar {escape(str(out))}", highlight=False)
 
 
 @app.command()
@@ -140,7 +143,7 @@ def doctor(port: Annotated[int, typer.Option(min=1, max=65535)] = 8080) -> None:
     table = Table("", "what", "found", "what to do", box=None)
     for f in findings:
         mark = "[green]ok[/]" if f.ok else ("[red]no[/]" if f.needed else "[yellow]--[/]")
-        table.add_row(mark, f.what, f.found, f.advice)
+        table.add_row(mark, f.what, escape(f.found), escape(f.advice))
     Console().print(table)
     raise typer.Exit(0 if all(f.ok or not f.needed for f in findings) else 1)
 
@@ -156,7 +159,7 @@ def main() -> None:
     try:
         app()
     except VivifyError as error:
-        say.print(f"[red]vivify:[/] {error}", markup=True, highlight=False, soft_wrap=True)
+        say.print(f"[red]vivify:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clients.microphone import Microphone
@@ -155,7 +156,7 @@ def _report(
 
 def print_card(report: TalkReport, console: Console) -> None:
     """The latency card, for people."""
-    card = Table(title=f"{report.out}: {report.seconds:.1f} s, {report.codec}", title_style="bold")
+    card = Table(title=f"{escape(report.out)}: {report.seconds:.1f} s, {report.codec}", title_style="bold")
     card.add_column("")
     for name in ("p50", "p95", "p99"):
         card.add_column(name, justify="right")

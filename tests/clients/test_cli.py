@@ -91,12 +91,13 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "odd look-ahead": (["render", good, "-o", out, "--look-ahead", 50], "one of 0, 40, 80, 120 ms"),
         "odd size": (["render", good, "-o", out, "--size", 500], "picture size"),
         "nowhere to write": (["render", good, "-o", "/proc/none/out.mp4"], "/proc/none"),
+        "brackets in a name": (["render", folder / "a[b]c.wav", "-o", out], "a[b]c.wav"),
         "no photo": (["enroll", folder / "none.jpg", "-o", folder / "a"], "none.jpg"),
         "open to all": (["serve", "--host", "0.0.0.0"], "needs a token"),
     }
 
 
-@pytest.mark.parametrize("case", range(11))
+@pytest.mark.parametrize("case", range(12))
 def test_what_cannot_work_gets_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: int
 ) -> None:
@@ -114,3 +115,9 @@ def test_the_doctor_finds_this_machine_fit(monkeypatch: pytest.MonkeyPatch, caps
     told = capsys.readouterr().out
     for what in ("Python", "torch", "CUDA", "codecs", "motion weights", "avatars", "port 8080", "enrol extra"):
         assert what in told
+
+
+def test_advice_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert vivify(monkeypatch, "doctor") == 0
+    assert "vivify[enroll]" in capsys.readouterr().out.replace("\n", "").replace(" ", "")
