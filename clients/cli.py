@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -44,11 +47,11 @@ def render(
     """Speak a sound file into an MP4, without a network."""
     from clients import render as rendering
 
-    with _bar("warming up") as bar:
-        task = bar.add_task("rendering", total=None)
+    with _bar() as bar:
+        task = bar.add_task("warming up", total=None)
 
         def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, description="rendering", completed=done, total=total)
 
         report = rendering.render(speech, out, avatar, look_ahead, size, seed, show)
     say.print(
@@ -124,7 +127,8 @@ def enroll(
     from engine.face import enrolment
     from engine.render.preview import save_preview
 
-    with say.status("looking for the face..."):
+    say.print("looking for the face...")
+    with _without_native_logs():
         avatar, warnings = enrolment.enroll(photo, size=size)
         avatar.save(out)
         preview = save_preview(avatar, out)
@@ -148,7 +152,21 @@ def doctor(port: Annotated[int, typer.Option(min=1, max=65535)] = 8080) -> None:
     raise typer.Exit(0 if all(f.ok or not f.needed for f in findings) else 1)
 
 
-def _bar(text: str) -> Progress:
+@contextmanager
+def _without_native_logs() -> Iterator[None]:
+    """Keep off the terminal what mediapipe's C++ parts log before they can be told not to."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=say
     )
