@@ -46,3 +46,11 @@ def test_every_path_the_readme_mentions_exists() -> None:
     folders = "|".join([*FOLDERS, "docs", "assets", "benchmarks"])
     for path in set(re.findall(rf"`((?:{folders})/[\w./*-]+)`", text)):
         assert list(ROOT.glob(path.rstrip("/"))), f"the README mentions {path}, which does not exist"
+
+
+def test_the_python_example_does_what_its_comments_say(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (ROOT / "README.md").read_text().split("```python")[1].split("```")[0]
+    exec(compile(code, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["0 (512, 512, 3)", "640 (512, 512, 3)"]
+    assert len(lines) == 25 - 2, "a second of sound less the look-ahead"

@@ -43,12 +43,6 @@ async def serve(
             await asyncio.to_thread(engine.stop)
 
 
-def run_server(config: ServerConfig, on_progress: Callable[[str], None] | None = None) -> None:
-    """`serve` on a loop of its own (uvloop where there is one)."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve(config, on_progress))
-
-
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's, where it is installed; None means asyncio's own."""
     try:

@@ -61,8 +61,3 @@ LIP: tuple[str, ...] = tuple(n for n in NAMES if n.startswith(("jaw", "mouth", "
 """The names of the lip branch of VividTalk eq. 2; every other name belongs to the other branch."""
 
 OTHER: tuple[str, ...] = tuple(n for n in NAMES if n not in LIP)
-
-
-def indices(names: tuple[str, ...]) -> list[int]:
-    """The places of ``names`` among the 52."""
-    return [INDEX[name] for name in names]
