@@ -65,15 +65,16 @@ class Motion:
 
     ``blendshapes`` are the 52 ARKit coefficients (order in `engine.face.blendshapes.NAMES`), relative to the
     portrait's neutral face; gaze is in the eyeLook coefficients. ``rotation`` and ``translation`` are relative to
-    the portrait's pose (see the module's text for the frame). ``lip_offsets`` is reserved for the local branch of
-    VividTalk eq. 3 and may be empty.
+    the portrait's pose (see the module's text for the frame). ``lip_offsets`` (VividTalk eq. 3's local branch)
+    move the lips' vertices one by one, in the order of `engine.face.topology.LIP_VERTICES`: along the head's own axes
+    (x right, y down, z away, before the head turns), in outer-eye-corner distances; empty means none.
     """
 
     position: int
     blendshapes: FloatArray  # [52]
     rotation: FloatArray  # [3, 3]
     translation: FloatArray  # [3], in outer-eye-corner distances
-    lip_offsets: FloatArray = field(default_factory=lambda: np.zeros((0, 3), np.float32))  # [n, 3]
+    lip_offsets: FloatArray = field(default_factory=lambda: np.zeros((0, 3), np.float32))  # [40, 3] or [0, 3]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,5 +51,7 @@ def loop(upper: tuple[int, ...], lower: tuple[int, ...]) -> tuple[int, ...]:
 
 
 LIP_INNER = loop(LIP_INNER_UPPER, LIP_INNER_LOWER)
+LIP_OUTER = loop(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
+LIP_VERTICES = LIP_INNER + LIP_OUTER  # the order of `Motion.lip_offsets` [40]: each ring from the viewer's left corner
 EYE_RIGHT = loop(EYE_RIGHT_UPPER, EYE_RIGHT_LOWER)
 EYE_LEFT = loop(EYE_LEFT_UPPER, EYE_LEFT_LOWER)

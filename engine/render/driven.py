@@ -14,6 +14,7 @@ from engine.face.model import face_model
 from engine.face.own import own_expression
 from engine.face.surround import smoothstep
 from engine.render.lips import LipArch
+from engine.render.offsets import LipOffsets
 from engine.types import FloatArray
 
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
@@ -26,6 +27,7 @@ GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the l
 ROUNDED = {"mouthPucker": 1.3, "mouthFunnel": 0.7}  # how much of a lasting smile rounding the lips takes away
 OWN_FROM = 0.5  # of the way to the portrait's own expression, from which it shows: each such frame is painted twice
 OWN_REACH = 0.35  # distance from the portrait's own expression at which nothing of it is left
+OFFSET = 7.0  # how far, in that sense, one outer-eye-corner distance of lip offset is
 UNSMILED = 0.7  # the most of it, as a coefficient of the smile
 
 
@@ -51,6 +53,7 @@ class DrivenFace:
         self._down = np.ascontiguousarray(avatar.rotation[:, 1])  # the head's own downwards, [3]
         taper = np.sin(np.linspace(0, np.pi, len(UPPER) + 2)[1:-1])
         self._arch = LipArch(avatar.neutral, avatar.scale, self._down)
+        self._offsets = LipOffsets(avatar.rotation, avatar.unit)
         self._seam = (SEAM * avatar.scale * taper * (avatar.smile > 0)).astype(np.float32)
         self.own = own_expression(avatar)
         self._lips = np.isin(NAMES, LIP)
@@ -62,29 +65,32 @@ class DrivenFace:
             Lids(top.EYE_LEFT_UPPER, top.EYE_LEFT_LOWER, model.neutral),
         ]
 
-    def __call__(self, beta: FloatArray) -> FloatArray:
-        """Vertices [468, 3] for ARKit coefficients ``beta`` [52]."""
-        face = self._lipped(beta)
-        share = self.own_share(beta)
+    def __call__(self, beta: FloatArray, offsets: FloatArray | None = None) -> FloatArray:
+        """Vertices [468, 3] for ARKit coefficients ``beta`` [52] and lip ``offsets`` [40, 3]."""
+        face = self._lipped(beta, offsets)
+        share = self.own_share(beta, offsets)
         if share > 0:
             face += share * self._unexplained
         self._lids[0].close(face, float(beta[INDEX["eyeBlinkRight"]]))
         self._lids[1].close(face, float(beta[INDEX["eyeBlinkLeft"]]))
         return face
 
-    def own_share(self, beta: FloatArray) -> float:
+    def own_share(self, beta: FloatArray, offsets: FloatArray | None = None) -> float:
         """How much of the portrait's own expression ``beta`` [52] is: 1 at that expression, 0 at rest or elsewhere."""
         size = float(self.own @ self.own)
         if size == 0:
             return 0.0
         along = float(np.clip(beta @ self.own / size, 0, 1))
         aside = float(np.linalg.norm((beta - along * self.own)[self._lips]))
+        aside += 0.0 if offsets is None else OFFSET * float(np.abs(offsets).max())
         return float(smoothstep((along - OWN_FROM) / (1 - OWN_FROM)) * smoothstep(1 - aside / OWN_REACH))
 
-    def _lipped(self, beta: FloatArray) -> FloatArray:
+    def _lipped(self, beta: FloatArray, offsets: FloatArray | None = None) -> FloatArray:
         """The face of ``beta`` [52] with its lips in shape and its lids untouched [468, 3]."""
         face = self._neutral + (beta @ self._basis).reshape(-1, 3)
         self._arch.shape(face, beta)
+        if offsets is not None:
+            self._offsets.move(face, offsets)
         self._part_lips(face)
         return np.asarray(face, np.float32)
 

@@ -16,6 +16,7 @@ from engine.render.dense_motion import HeadTurn, OuterField
 from engine.render.driven import DrivenFace
 from engine.render.eyes import Eye
 from engine.render.mouth import Mouth
+from engine.render.offsets import check_offsets
 from engine.render.projection import Scene, projection_texture
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
@@ -90,8 +91,8 @@ class Renderer:
 
     def _draw(self, motion: Motion, out: ByteArray) -> Compositor:
         """Paint RGB into ``out`` and return who painted last."""
-        beta = _check(motion)
-        face = self._drive(beta)
+        beta, offsets = _check(motion)
+        face = self._drive(beta, offsets)
         turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
         inside, shade = self._mouth.pose(beta, face)
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
@@ -111,7 +112,7 @@ class Renderer:
         if factor != 1:
             vertices[:, :2] = (vertices[:, :2] + 0.5) * factor - 0.5
         vertices = np.ascontiguousarray(vertices, np.float32)
-        own = self._drive.own_share(beta)
+        own = self._drive.own_share(beta, offsets)
         if own == 1:
             return self._paint_portrait(vertices, maps, out)
         as_it_is = maps.copy() if own > 0 else maps
@@ -139,7 +140,7 @@ class Renderer:
 
     def driven_mesh(self, motion: Motion) -> FloatArray:
         """The posed face [468, 3] in pixels of the portrait (eq. 4 and 8)."""
-        return HeadTurn(self.avatar, motion.rotation, motion.translation)(self._drive(_check(motion)))
+        return HeadTurn(self.avatar, motion.rotation, motion.translation)(self._drive(*_check(motion)))
 
     def projection_texture(self, motion: Motion) -> FloatArray:
         """PT of eq. 10 for ``motion``: NCC on the driven face, the portrait around it; [S, S, 3] in [0, 1]."""
@@ -191,11 +192,11 @@ class Renderer:
         maps[self._scene.curve, 2:3] = self._scene.lips(maps[:, 2:3])
 
 
-def _check(motion: Motion) -> FloatArray:
+def _check(motion: Motion) -> tuple[FloatArray, FloatArray | None]:
     beta = np.asarray(motion.blendshapes, np.float32)
     if beta.shape != (len(NAMES),):
         raise ValueError(f"Motion.blendshapes was expected to have shape ({len(NAMES)},), but came as {beta.shape}.")
-    return np.clip(np.nan_to_num(beta), -1, 1.5)
+    return np.clip(np.nan_to_num(beta), -1, 1.5), check_offsets(motion.lip_offsets)
 
 
 def still(position: int = 0) -> Motion:
