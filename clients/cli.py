@@ -18,6 +18,7 @@ from rich.table import Table
 
 from engine.config import DEFAULT_AVATAR, EngineConfig
 from engine.errors import VivifyError
+from engine.motion.controls import read_wishes
 from engine.types import DEFAULT_LOOK_AHEAD_MS
 
 app = typer.Typer(
@@ -32,6 +33,10 @@ AvatarOption = Annotated[str, typer.Option("--avatar", help="A bundled avatar's 
 LookAheadOption = Annotated[int, typer.Option("--look-ahead", help="Milliseconds of sound to wait for: 0-120.")]
 SpeechArgument = Annotated[Path, typer.Argument(metavar="SPEECH", help="Any sound file, or a film with sound.")]
 OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The MP4 file to write.")]
+ControlOption = Annotated[
+    list[str],
+    typer.Option("--control", metavar="NAME=NUMBER", help="Such as smile=0.3, sad=0.5 or expressiveness=1.2."),
+]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 
 
@@ -43,6 +48,7 @@ def render(
     look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
     size: SizeOption = 512,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion: the same seed, the same film.")] = 0,
+    control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
 ) -> None:
     """Speak a sound file into an MP4, without a network."""
     from clients import render as rendering
@@ -53,7 +59,7 @@ def render(
         def show(done: int, total: int) -> None:
             bar.update(task, description="rendering", completed=done, total=total)
 
-        report = rendering.render(speech, out, avatar, look_ahead, size, seed, show)
+        report = rendering.render(speech, out, avatar, look_ahead, size, seed, show, read_wishes(control))
     say.print(
         f"[green]{escape(str(out))}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time"
     )

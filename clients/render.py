@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,16 +42,19 @@ def render(
     size: int = 512,
     seed: int = 0,
     on_frame: Callable[[int, int], None] | None = None,
+    wishes: dict[str, Any] | None = None,
 ) -> RenderReport:
     """Speak ``speech`` with ``avatar`` into the MP4 file ``out``. The same input and seed give the same pictures.
 
-    ``on_frame(done, total)`` is called for every picture. Raises VivifyError for input that cannot be used.
+    ``on_frame(done, total)`` is called for every picture; ``wishes`` are `Controls` to begin with. Raises
+    VivifyError for input that cannot be used.
     """
     torch.set_num_threads(1)  # one small network: more threads only cost
     voice = read_speech(speech)  # [n], 16 kHz
     _, folder = avatars.resolve(avatar)
     scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1)))
     session = scheduler.open(Avatar.load(folder), look_ahead_ms, seed, live=False)
+    scheduler.set_controls(session, wishes or {})
     total = frame_count(len(voice))
     padded = np.zeros((total + look_ahead_frames(look_ahead_ms)) * SAMPLES_PER_FRAME, np.float32)
     padded[: len(voice)] = voice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
 from engine.errors import EngineFull
 from engine.face.avatar import Avatar
+from engine.motion.controls import Controller, Controls
 from engine.motion.facial_motion import FacialMotion
 from engine.motion.idle import IdleMotion
 from engine.paths import assets
@@ -28,6 +29,8 @@ class Row:
     idle: IdleMotion
     look_ahead: int  # frames
     heard: int = 0  # audio frames taken in so far; the next motion is for frame heard - look_ahead
+    shown: int = 0  # frames whose motion has been given; none is given twice
+    controls: Controller = field(default_factory=Controller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,18 @@ class Pipeline:
         """Let the row's clock jump over audio that was dropped by a barge-in."""
         self._taken(row).heard += frames
 
+    def set_look_ahead(self, row: int, milliseconds: int) -> None:
+        """Switch the row's look-ahead while it runs: a longer one holds the picture, a shorter one skips some."""
+        self._look_ahead[row] = self._taken(row).look_ahead = look_ahead_frames(milliseconds)
+
+    def controls(self, row: int) -> Controls:
+        """What is wished of the row's face."""
+        return self._taken(row).controls.wished
+
+    def set_controls(self, row: int, controls: Controls) -> None:
+        """Wish something else of the row's face; it gets there within half a second."""
+        self._taken(row).controls.wished = controls
+
     def step(self, requests: list[Request]) -> list[Drawn]:
         """Advance every requested row by one frame. All rows share one pass of the networks."""
         began = time.perf_counter()
@@ -106,18 +121,20 @@ class Pipeline:
 
     def _draw(self, request: Request, lips: FloatArray, spent: tuple[float, float]) -> Drawn:
         row = self._taken(request.row)
-        position = SAMPLES_PER_FRAME * (row.heard - row.look_ahead)
+        frame = row.heard - row.look_ahead
         row.heard += 1
-        if position < 0:
+        if frame < row.shown:
             return Drawn(request.row, None, None, *spent, 0.0)
+        row.shown = frame + 1
         began = time.perf_counter()
         life = row.idle.step(request.level, request.speaking)
         motion = Motion(
-            position=position,
+            position=SAMPLES_PER_FRAME * frame,
             blendshapes=np.clip(lips + life.blendshapes, 0.0, 1.0).astype(np.float32),
             rotation=life.rotation,
             translation=life.translation,
         )
+        motion = row.controls.apply(motion)
         composed = time.perf_counter()
         picture = row.renderer.render(motion) if request.draw else None
         ended = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from engine.face.avatar import Avatar
 from engine.pipeline import Drawn, Pipeline, Request
@@ -48,6 +49,14 @@ class Scheduler:
         self._pipeline.forget(session.row)
         self._pipeline.skip(session.row, session.take_skipped())
         return epoch
+
+    def set_controls(self, session: Session, wishes: dict[str, Any]) -> None:
+        """Put ``wishes`` into the session's `Controls`. Raises VivifyError for odd ones."""
+        self._pipeline.set_controls(session.row, self._pipeline.controls(session.row).changed(wishes))
+
+    def set_look_ahead(self, session: Session, milliseconds: int) -> None:
+        """Switch the look-ahead of a running session. Raises VivifyError for one that is not offered."""
+        self._pipeline.set_look_ahead(session.row, milliseconds)
 
     def tick(self) -> int:
         """Advance every session that has a whole frame of sound. Returns how many sessions advanced."""

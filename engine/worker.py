@@ -26,6 +26,7 @@ import numpy as np
 from engine.clock import look_ahead_frames
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.motion.controls import Controls
 from engine.types import AudioChunk, Frame, Ledger
 from engine.wire import Wire
 
@@ -50,6 +51,7 @@ class EngineSession:
         self.number = number
         self.epoch = 0
         self.dropped = 0  # frames the engine did not draw or could not hand over in time
+        self.controls = Controls()  # what is wished of the face
 
     def push_audio(self, chunk: AudioChunk) -> None:
         """Sound that goes on where the last chunk ended. A chunk that does not ends the session (see ``on_lost``)."""
@@ -61,6 +63,23 @@ class EngineSession:
         self.epoch += 1
         self._tell("clear")
         return self.epoch
+
+    def set_controls(self, wishes: dict[str, Any]) -> Controls:
+        """Put ``wishes`` into the face's controls, and return them all (see `engine.motion.controls.Controls`).
+
+        Raises VivifyError for a control that is not known or out of its range; then none is changed.
+        """
+        self.controls = self.controls.changed(wishes)
+        self._tell("controls", {"controls": self.controls.as_dict()})
+        return self.controls
+
+    def set_look_ahead(self, milliseconds: int) -> None:
+        """Switch the look-ahead while the session runs: a longer one holds the picture, a shorter one skips some.
+
+        Raises VivifyError for one that is not offered.
+        """
+        look_ahead_frames(milliseconds)
+        self._tell("look_ahead", {"look_ahead_ms": milliseconds})
 
     def close(self) -> None:
         """Give the place in the engine back. Frames still on their way are dropped."""

@@ -108,6 +108,10 @@ class Worker:
             self._push(number, session, AudioChunk(head["position"], np.frombuffer(payload, np.float32)), head["now"])
         elif name == "clear":
             self._scheduler.clear(session)
+        elif name == "controls":
+            self._scheduler.set_controls(session, head["controls"])
+        elif name == "look_ahead":
+            self._scheduler.set_look_ahead(session, head["look_ahead_ms"])
         elif name == "close":
             self._scheduler.close(self._sessions.pop(number))
 

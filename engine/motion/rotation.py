@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import cos, sin
+from math import atan2, cos, sin
 
 import numpy as np
 
@@ -24,3 +24,15 @@ def rotation_matrix(yaw: float, pitch: float, roll: float) -> FloatArray:
         ],
         np.float32,
     )
+
+
+def scaled(rotation: FloatArray, factor: float) -> FloatArray:
+    """The rotation [3, 3] about the same axis, by ``factor`` times its angle (which must be below half a turn)."""
+    axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    length = float(np.linalg.norm(axis))
+    if length < 1e-9 or factor == 1.0:
+        return rotation
+    angle = factor * atan2(length / 2, (float(np.trace(rotation)) - 1) / 2)
+    x, y, z = axis / length
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + sin(angle) * cross + (1 - cos(angle)) * cross @ cross, np.float32)
