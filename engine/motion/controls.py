@@ -18,9 +18,9 @@ from engine.motion.rotation import scaled
 from engine.types import FRAMES_PER_SECOND, FloatArray, Motion
 
 EMOTIONS: dict[str, dict[str, float]] = {
-    "happy": {"mouthSmile": 0.45, "cheekSquint": 0.40, "eyeSquint": 0.22, "browOuterUp": 0.10},
-    "sad": {"mouthFrown": 0.40, "browInnerUp": 0.60, "browDown": 0.15, "eyeSquint": 0.12, "mouthShrugLower": 0.15},
-    "angry": {"browDown": 0.75, "eyeSquint": 0.25, "noseSneer": 0.25, "mouthFrown": 0.20, "mouthPress": 0.20},
+    "happy": {"mouthSmile": 0.60, "cheekSquint": 0.40, "eyeSquint": 0.22, "browOuterUp": 0.10},
+    "sad": {"mouthFrown": 0.70, "browInnerUp": 0.60, "browDown": 0.15, "eyeSquint": 0.12, "mouthShrugLower": 0.15},
+    "angry": {"browDown": 0.95, "eyeSquint": 0.35, "noseSneer": 0.30, "mouthFrown": 0.45, "mouthPress": 0.20},
     "surprised": {"browInnerUp": 0.60, "browOuterUp": 0.60, "eyeWide": 0.55},
     "afraid": {"browInnerUp": 0.70, "browOuterUp": 0.25, "eyeWide": 0.45, "mouthStretch": 0.20},
     "disgusted": {"noseSneer": 0.60, "browDown": 0.35, "mouthUpperUp": 0.18, "eyeSquint": 0.25, "mouthFrown": 0.15},
@@ -59,7 +59,10 @@ def _both(shapes: dict[str, float]) -> FloatArray:
 
 
 _MOOD = {name: _both(shapes) for name, shapes in EMOTIONS.items()}
-_SMILE, _FROWN = _both({"mouthSmile": 0.7, "cheekSquint": 0.35, "eyeSquint": 0.1}), _both({"mouthFrown": 0.6})
+_SMILE, _FROWN = (
+    _both({"mouthSmile": 0.7, "cheekSquint": 0.35, "eyeSquint": 0.1}),
+    _both({"mouthFrown": 0.9, "mouthShrugLower": 0.15}),
+)
 _BROWS_UP, _BROWS_DOWN = _both({"browInnerUp": 0.8, "browOuterUp": 0.8}), _both({"browDown": 0.8})
 _SCALED = np.array([n.startswith(_MOVED_BY_VOICE) for n in NAMES])
 _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
