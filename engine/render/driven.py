@@ -15,6 +15,7 @@ from engine.face.own import own_expression
 from engine.face.surround import smoothstep
 from engine.render.lips import LipArch
 from engine.render.offsets import LipOffsets
+from engine.render.ring import LipRing
 from engine.types import FloatArray
 
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
@@ -53,6 +54,7 @@ class DrivenFace:
         self._down = np.ascontiguousarray(avatar.rotation[:, 1])  # the head's own downwards, [3]
         taper = np.sin(np.linspace(0, np.pi, len(UPPER) + 2)[1:-1])
         self._arch = LipArch(avatar.neutral, avatar.scale, self._down)
+        self._ring = LipRing(avatar.neutral, avatar.scale, avatar.rotation)
         self._offsets = LipOffsets(avatar.rotation, avatar.unit)
         self._seam = (SEAM * avatar.scale * taper * (avatar.smile > 0)).astype(np.float32)
         self.own = own_expression(avatar)
@@ -88,7 +90,8 @@ class DrivenFace:
     def _lipped(self, beta: FloatArray, offsets: FloatArray | None = None) -> FloatArray:
         """The face of ``beta`` [52] with its lips in shape and its lids untouched [468, 3]."""
         face = self._neutral + (beta @ self._basis).reshape(-1, 3)
-        self._arch.shape(face, beta)
+        self._arch.shape(face)
+        self._ring.shape(face, beta)
         if offsets is not None:
             self._offsets.move(face, offsets)
         self._part_lips(face)

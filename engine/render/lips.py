@@ -1,4 +1,4 @@
-"""The shape of open lips: an arch instead of a wedge, a ring when they are rounded, and a smooth rim.
+"""The shape of open lips: an arch instead of a wedge, and a smooth rim.
 
 The face mesh has eleven columns of lip vertices, and its shapes open them like a wedge. Here what the shapes open is
 spread over the columns along an arch, and the rims are drawn as one closed curve through their vertices.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from engine.face import topology as top
-from engine.face.blendshapes import INDEX
 from engine.face.model import face_model
 from engine.face.surround import smoothstep
 from engine.types import FloatArray
@@ -19,9 +18,6 @@ LENS, ARCH = 1.0, 0.55  # exponents of the opening's outline: pointed when barel
 WIDE = 1.3  # centimetres of opening that count as wide
 KEPT = 0.85  # of the arch is followed, the rest is the shapes' own
 BARELY = 0.2  # centimetres of opening from which it is
-RING = 0.40  # how much narrower than the lips a rounded opening is
-TALL = 0.3  # and how much taller
-FALLS = 0.6  # of that falls to the lower lip
 REACH = 0.9  # centimetres of skin around the lips that follow
 ROWS = (1.0, 0.97, 0.90, 0.72)  # how much of it the lips' own rows follow, inner rim first
 POINTS = 4  # pieces into which each edge of the rim is cut
@@ -40,7 +36,7 @@ class LipArch:
         self._up = _follow(model, UPPER, top.LIP_ROWS_UPPER, above=True)
         self._low = _follow(model, LOWER, top.LIP_ROWS_LOWER, above=False)
 
-    def shape(self, face: FloatArray, beta: FloatArray) -> None:
+    def shape(self, face: FloatArray) -> None:
         """Move ``face`` [468, 3] in place."""
         moved = (face - self._rest) @ self._down  # [468] centimetres downwards
         corners = moved[UPPER[0]] + self._share[:, 0] * (moved[UPPER[-1]] - moved[UPPER[0]])
@@ -48,21 +44,12 @@ class LipArch:
         most = float((upper + lower)[2:-2].max())
         if most <= 0:
             return
-        rounded = rounding(beta)
-        wide = max(float(smoothstep(most / WIDE)), rounded)
-        power = LENS + wide * (ARCH - LENS)
-        outline = np.maximum(1 - (self._place / (1 - RING * rounded)) ** 2, 0) ** power
-        kept = (KEPT + (1 - KEPT) * rounded) * float(smoothstep(most / BARELY))
-        taller = TALL * rounded * most
-        rise = kept * ((upper[4] + (1 - FALLS) * taller) * outline - upper)
-        fall = kept * ((lower[4] + FALLS * taller) * outline - lower)
+        power = LENS + float(smoothstep(most / WIDE)) * (ARCH - LENS)
+        outline = (1 - self._place**2) ** power
+        kept = KEPT * float(smoothstep(most / BARELY))
+        rise, fall = kept * (upper[4] * outline - upper), kept * (lower[4] * outline - lower)
         amount = (self._low @ fall - self._up @ rise) * self._scale**2
         face += amount[:, None] * self._down
-
-
-def rounding(beta: FloatArray) -> float:
-    """How round the lips of ``beta`` [52] are, 0 to 1."""
-    return float(np.clip(beta[INDEX["mouthPucker"]] + 0.5 * beta[INDEX["mouthFunnel"]], 0, 1))
 
 
 def _follow(model: FloatArray, rim: np.ndarray, rows: tuple[tuple[int, ...], ...], above: bool) -> FloatArray:

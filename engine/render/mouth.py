@@ -15,8 +15,8 @@ from engine.face.model import face_model
 from engine.face.panels import place, window
 from engine.face.surround import smoothstep
 from engine.face.teeth import COLUMNS, REACH, arch, cutting_edge
-from engine.render.lips import rounding
 from engine.render.parts import Part, grid_triangles
+from engine.render.ring import rounding
 from engine.types import FloatArray
 
 ROWS = 5

@@ -19,7 +19,7 @@ class LipOffsets:
 
     def __init__(self, rotation: FloatArray, unit: float) -> None:
         self._axes = (unit * rotation.T).astype(np.float32)  # head frame, outer-eye-corner distances -> pixels
-        spread = _spread()
+        spread = spread_lips()
         self._rows = np.flatnonzero(spread.max(1) > 1e-3)
         self._spread = np.ascontiguousarray(spread[self._rows])
 
@@ -40,7 +40,7 @@ def check_offsets(offsets: FloatArray) -> FloatArray | None:
     return np.clip(np.nan_to_num(given), -MOST, MOST)
 
 
-def _spread() -> FloatArray:
+def spread_lips() -> FloatArray:
     """How much each vertex follows each of the forty [468, 40]: by nearness, upper and lower lip each for itself."""
     model = face_model().neutral
     distance = np.linalg.norm(model[:, None] - model[LIPS][None], axis=2)  # [468, 40]

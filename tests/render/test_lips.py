@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -33,14 +35,23 @@ def test_a_wide_mouth_is_an_arch_not_a_wedge(drive: DrivenFace, talk) -> None:
     assert (np.diff(gap[5:]) < 0).all()
 
 
-def test_rounded_lips_part_in_the_middle_only(drive: DrivenFace, talk) -> None:
-    plain, round_ = gaps(drive, talk, jawOpen=0.3), gaps(drive, talk, jawOpen=0.3, mouthPucker=0.7)
-    assert round_[[1, 9]].max() < 0.15 * round_[5]
-    assert plain[[1, 9]].min() > 0.25 * plain[5]
-    face = drive(talk(jawOpen=0.3, mouthPucker=0.7).blendshapes)
+def test_rounded_lips_are_a_ring(drive: DrivenFace, astronaut: Avatar, talk) -> None:
+    face = drive(talk(jawOpen=0.3, mouthPucker=0.7, mouthFunnel=0.2).blendshapes)
+    ring = (face[list(top.LIP_INNER)] @ astronaut.rotation / astronaut.scale)[:, :2]
+    low, high = ring.min(0), ring.max(0)
+    circle = (ring - 0.5 * (low + high)) / (0.5 * (high - low))
+    assert np.abs(np.linalg.norm(circle, axis=1) - 1).max() < 0.12, "an ellipse, corners included"
     rest = drive(talk().blendshapes)
     width, usual = (np.linalg.norm(f[UPPER[0]] - f[UPPER[-1]]) for f in (face, rest))
-    assert width < 0.75 * usual
+    assert width < 0.7 * usual
+    outer = (face[list(top.LIP_OUTER)] @ astronaut.rotation / astronaut.scale)[:, :2]
+    assert (np.linalg.norm(outer - ring, axis=1) > 0.1).all(), "the lips lie around it"
+
+
+def test_a_ring_grows_out_of_closed_lips_without_a_jump(drive: DrivenFace, talk) -> None:
+    faces = [drive(talk(jawOpen=v, mouthPucker=0.8).blendshapes) for v in np.linspace(0, 0.5, 41)]
+    steps = [float(np.abs(b - a).max()) for a, b in pairwise(faces)]
+    assert max(steps) < 2.0, "pixels between neighbours of 41 steps"
 
 
 def test_rounding_takes_a_lasting_smile_away(drive: DrivenFace, astronaut: Avatar, talk) -> None:
@@ -53,10 +64,10 @@ def test_rounding_takes_a_lasting_smile_away(drive: DrivenFace, astronaut: Avata
     assert (rounded[[UPPER[0], UPPER[-1]], 1] - astronaut.neutral[[UPPER[0], UPPER[-1]], 1] > 4).all(), "corners sink"
 
 
-def test_lips_at_rest_stay_where_they_are(astronaut: Avatar, talk) -> None:
+def test_lips_at_rest_stay_where_they_are(astronaut: Avatar) -> None:
     arch = LipArch(astronaut.reference, astronaut.scale, astronaut.rotation[:, 1])
     face = astronaut.reference.copy()
-    arch.shape(face, talk(mouthPucker=0.5).blendshapes)
+    arch.shape(face)
     assert np.array_equal(face, astronaut.reference), "an open smile that is the neutral face is not reshaped"
 
 
