@@ -60,6 +60,8 @@ class AudioEncoder(StreamingModule[EncoderState]):
     Vector n depends on samples before 640 (n + 1) only.
     """
 
+    kind = "log-mel"
+
     def __init__(self, width: int = 160, hidden: int = 96) -> None:
         super().__init__()
         self.mel = LogMel()

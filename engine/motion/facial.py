@@ -34,6 +34,7 @@ class FacialConfig:
     context: int = 64  # frames each layer looks back over
     look_aheads: int = 4  # 0, 40, 80, 120 ms
     dropout: float = 0.0
+    encoder: str = "log-mel"  # the kind of features it was trained with
 
 
 @dataclass(frozen=True)

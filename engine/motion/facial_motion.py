@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,11 +12,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.audio.encoder import AudioEncoder
+from engine.audio.wav2vec2 import Wav2Vec2Encoder
 from engine.errors import VivifyError
 from engine.motion.facial import FacialConfig, FacialMotionGenerator
 from engine.streaming import State, StreamingModule
 
 FORMAT = "vivify-facial-1"
+FOREIGN = "encoder.backbone."  # a checkpoint of its own, which these weights only refer to
+
+Encoder = AudioEncoder | Wav2Vec2Encoder
 
 
 @dataclass
@@ -34,10 +38,10 @@ class FacialMotion(StreamingModule[FacialMotionState]):
         shapes = model.animate(features, look_ahead)  # [1, k, 52], frame n - look_ahead once frame n is pushed
     """
 
-    def __init__(self, config: FacialConfig | None = None) -> None:
+    def __init__(self, config: FacialConfig | None = None, encoder: Encoder | None = None) -> None:
         super().__init__()
-        self.config = config or FacialConfig()
-        self.encoder = AudioEncoder(self.config.features)
+        self.encoder = encoder or AudioEncoder((config or FacialConfig()).features)
+        self.config = replace(config or FacialConfig(), encoder=self.encoder.kind, features=self.encoder.width)
         self.generator = FacialMotionGenerator(self.config)
 
     def fresh_state(self, batch_size: int) -> FacialMotionState:
@@ -61,8 +65,11 @@ class FacialMotion(StreamingModule[FacialMotionState]):
         return self.generator.animate(features, look_ahead, identity, exec_mask)
 
     @classmethod
-    def load(cls, path: Path) -> FacialMotion:
-        """The model of a weights file, ready for inference. Raises VivifyError for a missing or unfit file."""
+    def load(cls, path: Path, encoder: Encoder | None = None) -> FacialMotion:
+        """The model of a weights file, ready for inference, on the bundled features or those of ``encoder``.
+
+        Raises VivifyError for a missing or unfit file, and for features it was not trained with.
+        """
         if not path.is_file():
             raise VivifyError(
                 f"The facial motion weights were expected at {path}, but there is no such file: reinstall vivify or "
@@ -76,8 +83,18 @@ class FacialMotion(StreamingModule[FacialMotionState]):
                     f"{path} should hold facial motion weights of format {FORMAT}, but says "
                     f"{notes.get('format', 'nothing')!r}: use the weights that came with this version."
                 )
-            model = cls(FacialConfig(**json.loads(notes["config"])))
-            model.load_state_dict(load_file(str(path)))
+            config = FacialConfig(**json.loads(notes["config"]))
+            given = encoder.kind if encoder else AudioEncoder.kind
+            if config.encoder != given:
+                raise VivifyError(
+                    f"{path} was trained with {config.encoder} features, but {given} features are given: use weights "
+                    "and features that belong together."
+                )
+            model = cls(config, encoder)
+            absent = model.load_state_dict(load_file(str(path)), strict=False)
+            wrong = [*absent.unexpected_keys, *(name for name in absent.missing_keys if not name.startswith(FOREIGN))]
+            if wrong:
+                raise ValueError(f"its tensors differ, such as {wrong[0]}")
         except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[0].rstrip(".: ")
             raise VivifyError(
@@ -90,4 +107,5 @@ class FacialMotion(StreamingModule[FacialMotionState]):
         """Write weights and config as safetensors. ``notes`` are kept beside them as text."""
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = (notes or {}) | {"format": FORMAT, "config": json.dumps(asdict(self.config))}
-        save_file({name: value.contiguous() for name, value in self.state_dict().items()}, str(path), metadata)
+        own = {name: value.contiguous() for name, value in self.state_dict().items() if not name.startswith(FOREIGN)}
+        save_file(own, str(path), metadata)
