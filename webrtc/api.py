@@ -43,13 +43,13 @@ def routes(service: Service) -> APIRouter:
         """Open a two-way session."""
         offer = _read_offer(await read_body(request, JSON, "Accept-Post"))
         peer, answer = await service.open(offer.sdp, offer.avatar or None, offer.look_ahead_ms)
-        response.headers.update({"Location": f"/api/session/{peer.name}", "ETag": peer.link.etag})
-        return Answer(sdp=answer, session=peer.name, avatar=peer.avatar, codec=peer.link.codec)
+        response.headers.update({"Location": f"/api/session/{peer.stream.name}", "ETag": peer.link.etag})
+        return Answer(sdp=answer, session=peer.stream.name, avatar=peer.stream.avatar, codec=peer.link.codec)
 
     @router.delete("/api/session/{session}", status_code=204, response_class=Response, responses=refusals(404))
     async def close_session(session: str) -> Response:
         """End a session."""
-        await service.peer(session).close("The session was ended.")
+        await service.stream(session).close("The session was ended.")
         return Response(status_code=204)
 
     @router.patch(
@@ -61,7 +61,7 @@ def routes(service: Service) -> APIRouter:
     )
     async def trickle_session(request: Request, session: str) -> Response:
         """Late candidates, as WHIP takes them."""
-        return await trickle(request, service.peer(session).link)
+        return await trickle(request, service.link(session))
 
     @router.get("/api/avatars", responses=refusals())
     async def list_avatars() -> Avatars:
@@ -95,7 +95,7 @@ def routes(service: Service) -> APIRouter:
     async def health() -> JSONResponse:
         """How the server is."""
         alive = service.engine.alive
-        body = Health(ok=alive, sessions=len(service.peers), max_sessions=service.config.engine.max_sessions)
+        body = Health(ok=alive, sessions=len(service.streams), max_sessions=service.config.engine.max_sessions)
         return JSONResponse(body.model_dump(), 200 if alive else 503)
 
     @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Down, or full."}})

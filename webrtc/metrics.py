@@ -20,7 +20,7 @@ STAGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08,
 OFFSET_BUCKETS = (-0.2, -0.08, -0.04, -0.02, -0.01, 0.0, 0.01, 0.02, 0.04, 0.08, 0.2)
 FRAMES = ("shown", "dropped", "held")
 VOICE = ("received", "lost", "padded", "shed", "refused")
-OPENINGS = ("page", "whip", "whep", "refused")
+OPENINGS = ("page", "whip", "whep", "socket", "refused")
 
 Gauges = Mapping[str, float]
 Totals = Mapping[tuple[str, str], float]  # (frames or voice, which) -> count or seconds
@@ -66,7 +66,7 @@ class Metrics(Collector):
         return _Counted(self._observe)
 
     def opened(self, way: str) -> None:
-        """Somebody came in (page, whip, whep), or was refused."""
+        """Somebody came in (page, whip, whep, socket), or was refused."""
         self._openings[way] += 1
 
     def add(self, totals: Totals) -> None:

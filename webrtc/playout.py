@@ -65,11 +65,14 @@ class Lead:
     def add(self, index: int, now: float) -> None:
         self._values.append(index / VOICE_RATE - now)
 
+    def forget(self) -> None:
+        self._values.clear()
+
     def move(self, samples: int) -> None:
         """The timeline moved against the sender's time stamps; after a jump the past tells nothing."""
         seconds = samples / VOICE_RATE
         if abs(seconds) > self.LONGEST_MOVE_S:
-            self._values.clear()
+            self.forget()
         elif samples:
             self._values = deque((value + seconds for value in self._values), self.WINDOW)
 
@@ -131,6 +134,7 @@ class Playout:
         self._pictures: deque[Frame] = deque()
         self._last_voice = -np.inf
         self._last_shown = now
+        self._hurry = False  # after a barge-in: the first picture does not wait for its time
 
     def restart(self, now: float) -> None:
         """Let the first piece, which has not left yet, be due one delay from ``now``."""
@@ -146,6 +150,11 @@ class Playout:
     def measured_delay(self) -> float | None:
         """The same as it was over the last packets; None while there are too few."""
         return None if self._lead.best is None else self.clock.time_of(0) + self._lead.best
+
+    def new_sender(self) -> None:
+        """Somebody else speaks from now on: time stamps and pace are learned anew, the timeline goes on."""
+        self.line.new_sender()
+        self._lead.forget()
 
     def voice(self, pts: int, pcm: PcmArray, now: float) -> None:
         """A packet came: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
@@ -195,7 +204,7 @@ class Playout:
         if not self._pictures:
             return None, np.inf
         wait = self._release(self._pictures[0]) - now
-        if wait > 0:
+        if wait > 0 and not self._hurry:
             return None, wait
         frame = self._pictures.popleft()
         if -wait > LATE_LIMIT_S and now - self._last_shown < HOLD_LIMIT_S:
@@ -205,8 +214,12 @@ class Playout:
         return frame, 0.0
 
     def clear(self, epoch: int) -> None:
-        """Barge-in: sound and pictures of before ``epoch`` do not leave any more."""
+        """Barge-in: sound and pictures of before ``epoch`` do not leave any more.
+
+        The first picture of the new epoch leaves at once: its sound is silence, and the mouth should close.
+        """
         self.epoch = epoch
+        self._hurry = True
         self.dropped += len(self._pictures)
         self._pictures.clear()
         self.line.mute()
@@ -227,4 +240,5 @@ class Playout:
             self.first_picture = index
         self.last_picture = index
         self._last_shown = now
+        self._hurry = False
         self.shown += 1

@@ -1,4 +1,4 @@
-"""All the peers of one engine: lets them in, finds them again, sends them home."""
+"""All the streams of one engine: lets people in, finds them again, sends them home."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from engine.errors import EngineFull, VivifyError
 from engine.worker import EngineProcess
 from webrtc.config import ServerConfig
-from webrtc.link import UnknownSession, read_offer
+from webrtc.link import Link, UnknownSession, read_offer
 from webrtc.logs import SessionLog
 from webrtc.metrics import Metrics
 from webrtc.peer import Peer
+from webrtc.stream import Stream
 from webrtc.viewer import Viewer
 
 
@@ -28,36 +29,37 @@ class Service:
     def __init__(self, engine: EngineProcess, config: ServerConfig) -> None:
         self.engine = engine
         self.config = config
-        self.peers: dict[str, Peer] = {}
-        self.metrics = Metrics(self._gauges, lambda: [peer.counts() for peer in self.peers.values()])
+        self.streams: dict[str, Stream] = {}
+        self.links: dict[str, Link] = {}  # of those whose speaker has a connection
+        self.metrics = Metrics(self._gauges, lambda: [stream.counts() for stream in self.streams.values()])
         self._opening = 0
         self._seeds = itertools.count()
 
     async def open(self, sdp: str, avatar: str | None, look_ahead_ms: int, two_way: bool = True) -> tuple[Peer, str]:
-        """A new peer and the SDP of its answer.
+        """A new stream, its speaker's connection, and the SDP of its answer.
 
         Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineDown, or VivifyError for a look-ahead that is
         not offered.
         """
         with self._counting("page" if two_way else "whip"):
-            if not self.engine.alive:
-                raise EngineDown("The engine is not running: restart the server.")
-            self._refuse_when_full()
-            self._opening += 1
-            try:
-                name = secrets.token_urlsafe(12)
-                latency = self.metrics.latency()
-                peer = Peer(name, read_offer(sdp), look_ahead_ms, two_way, self.config, latency, self._forget)
-                try:
-                    answer = await peer.answer(self.engine, avatar, next(self._seeds))
-                except BaseException:
-                    await peer.close()
-                    raise
-                self.peers[peer.name] = peer
-            finally:
-                self._opening -= 1
-        SessionLog(peer.name).info("opened with avatar '%s', %s", peer.avatar, peer.link.codec or "no video")
+            offer = read_offer(sdp)
+            async with self._place(look_ahead_ms) as stream:
+                peer = Peer(stream, offer, two_way, self.config)
+                await peer.take()
+                await stream.open(self.engine, avatar, next(self._seeds))
+                answer = await peer.answer()
+            self.links[stream.name] = peer.link
+        SessionLog(stream.name).info("opened with avatar '%s', %s", stream.avatar, peer.link.codec or "no video")
         return peer, answer
+
+    async def open_for_socket(self, avatar: str | None, look_ahead_ms: int) -> Stream:
+        """A new stream without any connection: its voice will be pushed, see `webrtc.socket`. Raises as `open`."""
+        with self._counting("socket"):
+            async with self._place(look_ahead_ms) as stream:
+                await stream.open(self.engine, avatar, next(self._seeds))
+                stream.pump()
+        SessionLog(stream.name).info("opened with avatar '%s' for a socket", stream.avatar)
+        return stream
 
     async def watch(self, name: str, sdp: str) -> tuple[Viewer, str]:
         """A new viewer of a session and the SDP of its answer.
@@ -65,34 +67,40 @@ class Service:
         Raises UnknownSession, EngineFull when too many watch already, BadOffer, UnfitOffer.
         """
         with self._counting("whep"):
-            peer = self.peer(name)
+            stream = self.stream(name)
             limit = self.config.max_viewers
-            if len(peer.viewers) >= limit:
+            if len(stream.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
-            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, peer.forget)
-            answer = await peer.watch(viewer)
+            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, stream.forget)
+            answer = await stream.watch(viewer)
         SessionLog(name).info("watched by %s, %s", viewer.name, viewer.link.codec or "sound only")
         return viewer, answer
 
-    def peer(self, name: str) -> Peer:
+    def stream(self, name: str) -> Stream:
         """Raises UnknownSession."""
-        if name not in self.peers:
+        if name not in self.streams:
             raise UnknownSession
-        return self.peers[name]
+        return self.streams[name]
+
+    def link(self, name: str) -> Link:
+        """The connection of a stream's speaker. Raises UnknownSession when it has none."""
+        if name not in self.links:
+            raise UnknownSession
+        return self.links[name]
 
     def viewer(self, session: str, name: str) -> Viewer:
         """Raises UnknownSession."""
-        viewers = self.peer(session).viewers
+        viewers = self.stream(session).viewers
         if name not in viewers:
             raise UnknownSession
         return viewers[name]
 
     async def close_all(self) -> None:
-        await asyncio.gather(*(peer.close("The server is stopping.") for peer in list(self.peers.values())))
+        await asyncio.gather(*(stream.close("The server is stopping.") for stream in list(self.streams.values())))
 
     @property
     def full(self) -> bool:
-        return len(self.peers) + self._opening >= self.config.engine.max_sessions
+        return len(self.streams) + self._opening >= self.config.engine.max_sessions
 
     @contextlib.contextmanager
     def _counting(self, way: str) -> Iterator[None]:
@@ -106,18 +114,34 @@ class Service:
 
     def _gauges(self) -> dict[str, float]:
         return {
-            "sessions": len(self.peers),
-            "viewers": sum(len(peer.viewers) for peer in self.peers.values()),
+            "sessions": len(self.streams),
+            "viewers": sum(len(stream.viewers) for stream in self.streams.values()),
             "max_sessions": self.config.engine.max_sessions,
             "engine_up": self.engine.alive,
         }
 
-    def _refuse_when_full(self) -> None:
+    @contextlib.asynccontextmanager
+    async def _place(self, look_ahead_ms: int) -> AsyncIterator[Stream]:
+        """A place for one more stream, which is among the others once the block has ended well."""
+        if not self.engine.alive:
+            raise EngineDown("The engine is not running: restart the server.")
         if self.full:
             limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")
+        self._opening += 1
+        try:
+            stream = Stream(secrets.token_urlsafe(12), look_ahead_ms, self.metrics.latency(), self._forget)
+            try:
+                yield stream
+            except BaseException:
+                await stream.close()
+                raise
+            self.streams[stream.name] = stream
+        finally:
+            self._opening -= 1
 
-    def _forget(self, peer: Peer) -> None:
-        if self.peers.pop(peer.name, None) is not None:
-            self.metrics.add(peer.counts())
-            SessionLog(peer.name).info("closed")
+    def _forget(self, stream: Stream) -> None:
+        self.links.pop(stream.name, None)
+        if self.streams.pop(stream.name, None) is not None:
+            self.metrics.add(stream.counts())
+            SessionLog(stream.name).info("closed")

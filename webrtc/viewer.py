@@ -37,6 +37,10 @@ class Tap(MediaStreamTrack):
         self._items.append(item)
         self._arrived.set()
 
+    def clear(self) -> None:
+        """A barge-in: what waits is not sent any more."""
+        self._items.clear()
+
     def stop(self) -> None:
         super().stop()
         self._arrived.set()
@@ -103,6 +107,11 @@ class Viewer:
         sdp = await self.link.answer()
         self.link.spawn(self._give_up())
         return sdp
+
+    def clear(self) -> None:
+        """A barge-in: what has not been encoded yet never leaves."""
+        self.sound.clear()
+        self.picture.clear()
 
     async def close(self) -> None:
         """End it. Calling it again does nothing."""

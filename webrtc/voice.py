@@ -101,6 +101,10 @@ class VoiceLine:
             return moved + self._move(len(pcm))
         return moved
 
+    def new_sender(self) -> None:
+        """The next packet's time stamp has nothing to do with the last one's: it goes on where the timeline ends."""
+        self._shift = None
+
     def pad(self, samples: int) -> None:
         """Write silence, because time went on and no voice came."""
         samples = min(samples, self.room)

@@ -37,7 +37,7 @@ def routes(service: Service) -> APIRouter:
         """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
         offer = await read_text(request, SDP, "Accept-Post")
         peer, answer = await service.open(offer, avatar, look_ahead_ms, two_way=False)
-        return _created(answer, f"/whip/session/{peer.name}", peer.link, service)
+        return _created(answer, f"/whip/session/{peer.stream.name}", peer.link, service)
 
     @router.patch(
         "/whip/session/{session}",
@@ -47,12 +47,12 @@ def routes(service: Service) -> APIRouter:
         openapi_extra=conditional(),
     )
     async def trickle_in(request: Request, session: str) -> Response:
-        return await trickle(request, service.peer(session).link)
+        return await trickle(request, service.link(session))
 
     @router.delete("/whip/session/{session}", response_class=Response, responses=refusals(404))
     async def unpublish(session: str) -> Response:
         """End the session, for its viewers as well."""
-        await service.peer(session).close("The session was ended.")
+        await service.stream(session).close("The session was ended.")
         return Response(status_code=200)
 
     @router.post(
@@ -89,7 +89,7 @@ def routes(service: Service) -> APIRouter:
 
     async def session(session: str) -> Response:
         """The same; 404 where there is none."""
-        service.peer(session)
+        service.stream(session)
         return Response(status_code=204)
 
     async def viewer(session: str, viewer: str) -> Response:

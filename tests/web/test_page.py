@@ -136,7 +136,7 @@ def test_a_full_server_and_a_lost_one_are_said_in_words(browser: Any) -> None:
                 second.wait_for_selector("#message:visible")
                 assert "full" in second.inner_text("#message")
             assert state(first) == "live"
-            name = next(iter(server.service.peers))
+            name = next(iter(server.service.streams))
             first.evaluate(f"fetch('/api/session/{name}', {{ method: 'DELETE' }})")
             first.wait_for_selector("#message:visible")
             assert "ended" in first.inner_text("#message")

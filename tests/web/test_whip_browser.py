@@ -75,7 +75,7 @@ def test_chromium_publishes_and_watches(page: Any, server: Running) -> None:
     viewer = page.evaluate("(url) => watch(url)", f"{server.url}/whep/{name}")
     page.wait_for_function(f"window.seen.length >= {LEAST_PICTURES}", timeout=20_000)
     assert [512, 512] in page.evaluate("window.seen")
-    stats = server.service.peers[name].stats()
+    stats = server.service.streams[name].stats()
     assert stats["voice_ms"]["received"] > 500, "the microphone must have been heard"
     for resource, left in ((viewer, 1), (session, 0)):
         assert page.evaluate("(url) => fetch(url, { method: 'DELETE' }).then((r) => r.status)", resource) == 200

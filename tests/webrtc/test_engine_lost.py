@@ -41,13 +41,13 @@ async def test_a_dead_engine_is_told_and_the_server_lives(tmp_path: Path) -> Non
     async def proof(url: str) -> bool:
         assert (await asyncio.to_thread(status, f"{url}/healthz"))[0] == 200
         work = asyncio.create_task(talk(url, speech, tmp_path / "x.mp4"))
-        while not any(peer.stats()["frames"]["shown"] for peer in service.peers.values()):  # noqa: ASYNC110
+        while not any(peer.stats()["frames"]["shown"] for peer in service.streams.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         assert engine.pid is not None
         os.kill(engine.pid, signal.SIGKILL)
         with pytest.raises(TalkError, match="engine stopped"):
             await work
-        assert not service.peers
+        assert not service.streams
         assert await asyncio.to_thread(status, f"{url}/healthz") == (
             503,
             {"ok": False, "sessions": 0, "max_sessions": 1},

@@ -67,14 +67,20 @@ async def test_a_session_is_counted_and_logged(logged: io.StringIO) -> None:
         during = scrape(server)
         assert (during["vivify_sessions",], during["vivify_viewers",]) == (1, 1)
         assert session not in ask("GET", f"{server.url}/metrics").body.decode(), "no series per session"
-        shown = server.service.peers[session].stats()["frames"]["shown"]
+        shown = server.service.streams[session].stats()["frames"]["shown"]
         await ask_async("DELETE", server.url + opened.headers["location"])
         await watcher.close()
         await publisher.close()
         after = scrape(server)
         assert (await ask_async("GET", f"{server.url}/readyz")).status == 200
     assert (after["vivify_sessions",], after["vivify_viewers",]) == (0, 0)
-    assert {w: after["vivify_openings_total", w] for w in OPENINGS} == {"page": 0, "whip": 1, "whep": 1, "refused": 1}
+    assert {w: after["vivify_openings_total", w] for w in OPENINGS} == {
+        "page": 0,
+        "whip": 1,
+        "whep": 1,
+        "socket": 0,
+        "refused": 1,
+    }
     assert after["vivify_frames_total", "shown"] >= shown >= 25, "an ended session still counts"
     for stage in STAGES:
         count, total = after["vivify_stage_seconds_count", stage], after["vivify_stage_seconds_sum", stage]

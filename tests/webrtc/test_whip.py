@@ -356,7 +356,7 @@ async def test_one_publishes_two_watch(server: Running) -> None:
     async with asyncio.timeout(30):
         while microphone.spoken_s < 1.0 + SPEECH_S + 1.0:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-    stats = server.service.peers[name].stats()
+    stats = server.service.streams[name].stats()
     assert stats["frames"]["shown"] > 25
     assert "encode" in stats["stages_ms"]
     assert (await ask_async("DELETE", server.url + opened.headers["location"])).status == 200
@@ -405,7 +405,7 @@ async def test_a_talk_over_the_page_can_be_watched(server: Running) -> None:
     microphone.start()
     await watcher.seen(25)
     assert not watcher.sound
-    peer = server.service.peers[answer["session"]]
+    peer = server.service.streams[answer["session"]]
     await watcher.close()
     until = time.monotonic() + 10
     while peer.viewers and time.monotonic() < until:  # noqa: ASYNC110  # the server runs on another thread's loop
