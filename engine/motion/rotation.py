@@ -36,3 +36,12 @@ def scaled(rotation: FloatArray, factor: float) -> FloatArray:
     x, y, z = axis / length
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.asarray(np.eye(3) + sin(angle) * cross + (1 - cos(angle)) * cross @ cross, np.float32)
+
+
+def euler_angles(rotation: FloatArray) -> FloatArray:
+    """The (yaw, pitch, roll) [..., 3] in radians of which `rotation_matrix` makes ``rotation`` [..., 3, 3]."""
+    r = np.asarray(rotation, np.float64)
+    yaw = np.arcsin(np.clip(-r[..., 2, 0], -1, 1))
+    pitch = np.arctan2(r[..., 2, 1], r[..., 2, 2])
+    roll = np.arctan2(r[..., 1, 0], r[..., 0, 0])
+    return np.stack([yaw, pitch, roll], -1).astype(np.float32)
