@@ -101,17 +101,21 @@ class Synthesiser:
 _synthesiser: list[Synthesiser] = []
 
 
+def voice(number: int) -> str:
+    """The accent and variant that speak text ``number``."""
+    return f"{_ACCENTS[number % len(_ACCENTS)]}+{_VARIANTS[number % len(_VARIANTS)]}"
+
+
 def _record(job: tuple[int, str, Path]) -> Path | None:
     number, text, stem = job
     if stem.with_suffix(".json").exists():
         return stem
     if not _synthesiser:
         _synthesiser.append(Synthesiser())
-    voice = f"{_ACCENTS[number % len(_ACCENTS)]}+{_VARIANTS[number % len(_VARIANTS)]}"
-    samples, phones = _synthesiser[0].speak(text, voice, 130 + number * 37 % 80, 20 + number * 23 % 60)
+    samples, phones = _synthesiser[0].speak(text, voice(number), 130 + number * 37 % 80, 20 + number * 23 % 60)
     if not phones:
         return None
-    save_recording(stem, samples, phones, {"voice": voice, "text": text})
+    save_recording(stem, samples, phones, {"voice": voice(number), "text": text})
     return stem
 
 

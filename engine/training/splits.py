@@ -1,0 +1,29 @@
+"""What is trained on, what constants are chosen on, and what is only measured: fixed here, once.
+
+Test recordings never reach training nor any choice. Speakers, not sentences, are divided, so that a figure says how
+the lips do on somebody new.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Part = Literal["train", "dev", "test"]
+
+DEV_GRID = ("lbax4n", "lwbsza")  # tracked video for choosing constants
+TEST_GRID = ("sbia1a", "swiz3n")
+NEWSREADER = (7.2, 57.0)  # seconds between the jump cuts; test only
+DEV_VOICES = ("en-us+m6", "en-gb+m5", "en-us+klatt3", "en-gb+linda")  # espeak-ng's; nothing is trained with these
+LJ_TRANSCRIBED = 8  # LJ001-0001 to -0008 come with what was said: for testing, the other clips for development
+
+
+def part_of(stem: str) -> Part:
+    """Where a recording of LibriSpeech (``speaker-chapter-number``) or LJ Speech (``LJ001-0001``) belongs.
+
+    Of LibriSpeech, every fifth speaker is for testing (a number that five divides), and the one after for development.
+    LJ Speech is one speaker, and none of her clips trains.
+    """
+    if stem.startswith("LJ"):
+        return "test" if int(stem.split("-")[1]) <= LJ_TRANSCRIBED else "dev"
+    rest = int(stem.split("-")[0]) % 5
+    return "test" if rest == 0 else "dev" if rest == 1 else "train"
