@@ -1,8 +1,9 @@
 """The 3D morphable face: S = mean + alpha U_id + beta U_exp (VividTalk eq. 1) on the 468-vertex topology.
 
-``beta`` are ARKit's 52 coefficients. The identity basis is orthonormal; what it cannot express of a portrait is kept
-per vertex by the avatar, so the portrait stays exact. Lengths are centimetres on a face whose outer eye corners are
-8.89 cm apart; axes are those of `engine.types` (x right, y down, z away from the viewer).
+``alpha`` are 150 coefficients of an orthonormal basis, ``beta`` ARKit's 52. What the identity basis cannot express of
+a portrait is kept per vertex by the avatar, so the portrait stays exact (docs/face.md). Lengths are centimetres on a
+face whose outer eye corners are 8.89 cm apart; axes are those of `engine.types` (x right, y down, z away from the
+viewer).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from engine.paths import assets
 from engine.types import FloatArray
 
 FILE = Path("face") / "model.safetensors"
+IDENTITY = 150  # length of alpha
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,17 @@ class FaceModel:
     neutral: FloatArray  # [468, 3]
     triangles: np.ndarray  # [898, 3] int32
     expressions: FloatArray  # [52, 468, 3]
-    identity: FloatArray  # [K, 468, 3], orthonormal over all coordinates
-    identity_spread: FloatArray  # [K], how much each direction varies
+    identity: FloatArray  # [150, 468, 3], orthonormal over all coordinates
+    identity_spread: FloatArray  # [150], how much each direction varies
     pose_weights: FloatArray  # [468], which vertices a head pose is read from
 
     def shape(self, alpha: FloatArray, beta: FloatArray) -> FloatArray:
-        """Eq. 1: vertices [468, 3] of identity ``alpha`` [K] and expression ``beta`` [52], in centimetres."""
+        """Eq. 1: vertices [468, 3] of identity ``alpha`` [150] and expression ``beta`` [52], in centimetres."""
         moved = np.tensordot(alpha, self.identity, 1) + np.tensordot(beta, self.expressions, 1)
         return self.neutral + moved.astype(np.float32)
 
     def fit_identity(self, vertices: FloatArray, strength: float = 0.05) -> tuple[FloatArray, FloatArray]:
-        """``alpha`` [K] of given neutral vertices [468, 3] in the model's frame, and what it leaves [468, 3]."""
+        """``alpha`` [150] of given neutral vertices [468, 3] in the model's frame, and what it leaves [468, 3]."""
         basis = self.identity.reshape(len(self.identity), -1).astype(np.float64)
         target = (vertices - self.neutral).reshape(-1).astype(np.float64)
         spread = np.maximum(self.identity_spread / self.identity_spread.max(), 1e-4)
@@ -68,10 +70,10 @@ def face_model() -> FaceModel:
         raise VivifyError(
             f"The face model was expected in {path}, but it is missing or damaged: reinstall vivify."
         ) from problem
-    if model.expressions.shape != (len(NAMES), VERTICES, 3):
-        raise VivifyError(
-            f"The face model {path} holds expressions of shape {model.expressions.shape}: reinstall vivify."
-        )
+    for name, count in (("expressions", len(NAMES)), ("identity", IDENTITY)):
+        shape = getattr(model, name).shape
+        if shape != (count, VERTICES, 3):
+            raise VivifyError(f"The face model {path} holds {name} of shape {shape}: reinstall vivify.")
     for array in vars(model).values():
         array.setflags(write=False)
     return model
