@@ -1,9 +1,9 @@
 """Painted panels beside the portrait: what a photograph does not show, or shows only in part.
 
-The renderer samples one texture: the portrait with its margin, and under it these panels. Two kinds: windows hold the
+The renderer samples one texture: the portrait with its margin, and under it these panels. They are windows of the
 portrait's own pixels around a place, one to one, with the hidden part filled in (teeth when they are seen, the white of
-the eyes without the iris, the iris without the lids), so at the portrait's pose they are exact; drawings hold what is
-invented (teeth, gums, tongue), in the portrait's tones.
+the eyes without the iris, the iris without the lids), so at the portrait's pose they are exact. What is invented (drawn
+teeth, tongue, cavity) has its places here too, but is painted by the renderer (`engine.render.mouth`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.face import topology as top
-from engine.face.teeth import paint_arch
 from engine.types import ByteArray, FloatArray
 
 MARGIN = 16  # the portrait's side over this is the mirrored margin around it
 SKIN, LIPS, TEETH, CAVITY = range(4)  # rows of Avatar.tones
-LOWER_TINT = np.array([1.0, 0.94, 0.87], np.float32)  # lower teeth stand in reddish light
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 # Panel places for a portrait of 512: x, y, width, height.
@@ -119,7 +117,7 @@ def measure_tones(image: ByteArray, face: FloatArray) -> FloatArray:
     skin = np.maximum(sample(top.CHEEKS, 2), 4)
     lips = sample((0, 17, 37, 267, 84, 314), 1)
     luma = float(skin @ LUMA)
-    teeth = np.clip(luma * 1.0 * (skin / luma) ** 0.6, 0, 236)
+    teeth = np.clip(luma * (skin / luma) ** 0.8, 0, 236)
     cavity = skin * np.array([0.27, 0.115, 0.105])
     return np.stack([skin, lips, teeth, cavity]).astype(np.float32)
 
@@ -259,21 +257,12 @@ def paint_panels(
     panels = np.zeros((*panel_shape(size), 3), np.float32)
     seen_teeth = own_teeth(image, face, tones) if smiling else None
     edge = np.zeros((0, 2), np.float32)
+    spots = {name: place(name, size) for name in PLACES}
     if seen_teeth:
         tones, edge = tones.copy(), seen_teeth.edge
         tones[TEETH] = seen_teeth.tone
-    spots = {name: place(name, size) for name in PLACES}
-    gum = 0.5 * tones[LIPS] * np.array([1.0, 0.8, 0.85]) + 0.3 * tones[SKIN] * np.array([0.95, 0.42, 0.45])
-    upper = spots["upper"]
-    drawn = paint_arch(upper.width, upper.height, tones[TEETH], gum, True)
-    upper.cut(panels)[:] = seen_teeth.panel if seen_teeth else drawn
-    lower = spots["lower"]
-    lower.cut(panels)[:] = paint_arch(lower.width, lower.height, tones[TEETH] * LOWER_TINT, gum, False)
+        spots["upper"].cut(panels)[:] = seen_teeth.panel
     spots["lips"].cut(panels)[:] = clean_lips(image, face) if smiling else 0
-    flesh = spots["flesh"].cut(panels)
-    tongue = 0.62 * tones[LIPS] * np.array([1.0, 0.74, 0.76]) + 0.2 * tones[SKIN] * np.array([1.0, 0.5, 0.5])
-    flesh[: len(flesh) // 2] = tongue
-    flesh[len(flesh) // 2 :] = tones[CAVITY]
     for side, loop, iris in (("right", top.EYE_RIGHT, irises[0]), ("left", top.EYE_LEFT, irises[1])):
         white, seen = eye_panels(image, face[list(loop)], iris, size, side)
         spots[f"white_{side}"].cut(panels)[:] = white

@@ -67,9 +67,9 @@ def paint_arch(width: int, height: int, tooth: np.ndarray, gum: np.ndarray, uppe
     margin = length - 0.16 * np.abs(inside) ** 2.5  # the gum line arches over each crown
     crown = np.clip((margin[None] - from_edge) / 0.07 + 0.5, 0, 1)  # soft step from gum to crown
     along = np.clip(from_edge / length[None], 0, 1)
-    body = 1.0 - 0.11 * np.abs(inside[None]) ** 2.2  # rounded sideways
+    body = 1.0 - 0.09 * np.abs(inside[None]) ** 2.2  # rounded sideways
     body = body * (1 - 0.10 * along**2) * (1 - 0.07 * np.exp(-from_edge / 0.10))
-    body = body * (1 - (0.34 if upper else 0.16) * np.exp(-((gap[None] / 0.045) ** 2)))  # the shadow between neighbours
+    body = body * (1 - (0.15 if upper else 0.10) * np.exp(-((gap[None] / 0.08) ** 2)))  # the shadow between neighbours
     body = body * (1 - 0.035 * (which[None] == 2))  # canines are a little darker
     warm = np.array([0.0, -0.02, -0.07])[None, None] * along[..., None] ** 1.5
     teeth = tooth[None, None] * (body[..., None] + warm)

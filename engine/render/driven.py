@@ -30,6 +30,7 @@ OWN_FROM = 0.5  # of the way to the portrait's own expression, from which it sho
 OWN_REACH = 0.35  # distance from the portrait's own expression at which nothing of it is left
 OFFSET = 7.0  # how far, in that sense, one outer-eye-corner distance of lip offset is
 UNSMILED = 0.7  # the most of it, as a coefficient of the smile
+TUCKS = (0.2, 0.5)  # the roll of the lower lip from which, and at which, the upper teeth stand on it
 
 
 class DrivenFace:
@@ -92,6 +93,7 @@ class DrivenFace:
         face = self._neutral + (beta @ self._basis).reshape(-1, 3)
         self._arch.shape(face)
         self._ring.shape(face, beta)
+        self._arch.tuck(face, tucking(beta))
         if offsets is not None:
             self._offsets.move(face, offsets)
         self._part_lips(face)
@@ -103,6 +105,13 @@ class DrivenFace:
         lack = 0.5 * np.maximum(self._seam - gap, 0)[:, None] * self._down
         face[LOWER] += lack
         face[UPPER] -= lack
+
+
+def tucking(beta: FloatArray) -> float:
+    """How far the lower lip of ``beta`` [52] is drawn in under the upper teeth (F, V), 0 to 1."""
+    pressed = beta[INDEX["mouthPressLeft"]] + beta[INDEX["mouthPressRight"]] + beta[INDEX["mouthRollUpper"]]
+    rolled = beta[INDEX["mouthRollLower"]] - TUCKS[0] - float(pressed)
+    return float(smoothstep(rolled / (TUCKS[1] - TUCKS[0])) * smoothstep(1 - beta[INDEX["jawOpen"]] / 0.35))
 
 
 def _lasting_smile(avatar: Avatar) -> float:

@@ -20,6 +20,7 @@ KEPT = 0.85  # of the arch is followed, the rest is the shapes' own
 BARELY = 0.2  # centimetres of opening from which it is
 REACH = 0.9  # centimetres of skin around the lips that follow
 ROWS = (1.0, 0.97, 0.90, 0.72)  # how much of it the lips' own rows follow, inner rim first
+TEETH_SHOW, BARED = 0.28, 0.16  # centimetres of teeth seen in an F, and how much of it the upper lip bares
 POINTS = 4  # pieces into which each edge of the rim is cut
 
 
@@ -48,8 +49,21 @@ class LipArch:
         outline = (1 - self._place**2) ** power
         kept = KEPT * float(smoothstep(most / BARELY))
         rise, fall = kept * (upper[4] * outline - upper), kept * (lower[4] * outline - lower)
-        amount = (self._low @ fall - self._up @ rise) * self._scale**2
-        face += amount[:, None] * self._down
+        self._shift(face, rise, fall)
+
+    def tuck(self, face: FloatArray, amount: float) -> None:
+        """Bring the lower lip to the upper teeth's ends and bare those a little, in place: 0 nothing, 1 an F."""
+        if amount <= 0:
+            return
+        arch = 1 - self._place**2
+        gap = (face[LOWER] - face[UPPER])[1:-1] @ self._down  # [9] centimetres
+        want = amount * (TEETH_SHOW * arch - gap)
+        bare = np.clip(want, -0.3, BARED * amount)  # what the upper lip does of it
+        self._shift(face, bare, want - bare)
+
+    def _shift(self, face: FloatArray, rise: FloatArray, fall: FloatArray) -> None:
+        """Move the lips' columns [9] up and down by centimetres, with the skin that follows them."""
+        face += ((self._low @ fall - self._up @ rise) * self._scale**2)[:, None] * self._down
 
 
 def _follow(model: FloatArray, rim: np.ndarray, rows: tuple[tuple[int, ...], ...], above: bool) -> FloatArray:

@@ -1,10 +1,13 @@
 """Inside the mouth: teeth on an arch, tongue and cavity, seen through the opening between the lips.
 
-Upper teeth are fixed to the skull, lower teeth and tongue to the jaw. A portrait that smiles keeps its own upper teeth:
-the same arch then samples the portrait, and ends where its teeth end.
+Upper teeth are fixed to the skull, lower teeth and tongue to the jaw; the cavity's walls follow the lips and lose the
+light with depth. A portrait that smiles keeps its own upper teeth: they are laid on the same arch. Places are in
+centimetres along the head's axes from the middle of the closed lips, so light does not depend on the portrait's pose.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,22 +15,32 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
 from engine.face.model import face_model
-from engine.face.panels import place, window
+from engine.face.panels import CAVITY, LIPS, SKIN, TEETH, place
 from engine.face.surround import smoothstep
-from engine.face.teeth import COLUMNS, REACH, arch, cutting_edge
+from engine.face.teeth import COLUMNS, HALF_ARC, REACH, arch, cutting_edge, paint_arch
+from engine.render.own_teeth import lay_on_arch, seen_edge
 from engine.render.parts import Part, grid_triangles
 from engine.render.ring import rounding
+from engine.render.tongue import Tongue, paint_tongue
 from engine.types import FloatArray
 
 ROWS = 5
-TONGUE = (7, 11)  # rows from tip to back, columns
-UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.45  # centimetres below the closed lips' seam
-TEETH_BACK = 0.55  # centimetres behind the lips
+UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.36  # centimetres below the closed lips' seam
+TEETH_BACK, LOWER_BACK = 0.55, 0.25  # centimetres behind the lips, and of lower teeth behind upper ones
+LOWER_TINT = np.array([1.0, 0.95, 0.89], np.float32)  # lower teeth stand in reddish light
 HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
 BACK = 0.20  # outer-eye-corner distances: the whole inside lies behind every lip
+ASIDE_BACK = 5.0  # centimetres more for a portrait in profile: its far cheek lies behind its lips
+SEEN_ASIDE = 0.4  # of what depth shifts in a portrait that is turned: more of it would empty the mouth's far half
+BEHIND = 6.0  # centimetres further away, in depth alone: the cavity lies behind teeth and tongue
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
+JAW_SHARE = np.array([1.0, 0.86, 0.3])  # of it that teeth and tongue follow: a wide mouth bares the lower teeth
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
-UPPER_ROW, LOWER_ROW = np.array(top.LIP_INNER_UPPER), np.array(top.LIP_INNER_LOWER)
+UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
+WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
+WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
+FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
+THROAT = 0.16  # brightness in the middle
 
 
 class Mouth:
@@ -37,115 +50,166 @@ class Mouth:
         model = face_model()
         self._scale = avatar.scale
         self._axes = avatar.scale * avatar.rotation.T  # head centimetres -> pixels, [3, 3]
+        self._axes[2, :2] *= SEEN_ASIDE
+        self._home = np.asarray(avatar.rotation / avatar.scale, np.float32)  # and back
         self._anchor = avatar.neutral[list(top.LIP_INNER)].mean(0)
         width = np.linalg.norm(avatar.reference[61] - avatar.reference[291]) / avatar.scale
         usual = np.linalg.norm(model.neutral[61] - model.neutral[291])
         self._wide = float(np.clip(width / usual, 0.85, 1.15))
-        jaw = model.expressions[[INDEX[name] for name in JAW_SHAPES]][:, list(JAW_BONE)].mean(1)  # [4, 3] cm
-        jaw[:, 2] *= 0.3
+        jaw = model.expressions[[INDEX[name] for name in JAW_SHAPES]][:, list(JAW_BONE)].mean(1) * JAW_SHARE  # [4, 3]
         # Rounded lips reach further down than the bone: the lower teeth stay behind them.
-        jaw = np.vstack([jaw, model.expressions[INDEX["mouthFunnel"], 14] * np.array([0, 1, 0])])
+        self._jaw = np.vstack([jaw, model.expressions[INDEX["mouthFunnel"], 14] * [0, 1, 0]]).astype(np.float32)
         self._jaw_index = [INDEX[name] for name in (*JAW_SHAPES, "mouthFunnel")]
-        self._jaw = (jaw @ self._axes).astype(np.float32)
+        self._tongue = Tongue(self._wide)
         own = len(avatar.teeth) > 0
-        upper, lower = self._teeth(avatar, own), self._lower_teeth(avatar)
-        self.parts = [upper, lower, self._tongue(avatar), self._cavity(avatar)]
-        sizes = [len(p.points) for p in self.parts]
-        self.points = np.vstack([p.points for p in self.parts]).astype(np.float32)
-        self._lower = slice(sizes[0], sizes[0] + sizes[1])
-        self._follow = np.repeat(np.array([0, 1, 0.9, 0], np.float32), sizes)[:, None]
-        depth = (self.points - self._anchor) @ avatar.rotation[:, 2] / avatar.scale  # centimetres behind the lips
-        glow = np.repeat(np.array([0.0 if own else 0.22, 0.30, 0.20, 0.0], np.float32), sizes)
-        dim = np.repeat(np.array([1.0, 0.80, 1.0, 1.0], np.float32), sizes)
-        self._light = dim * np.exp(-glow * np.maximum(depth - TEETH_BACK, 0))
-        # The portrait's own teeth carry its light already.
-        self._corner = np.repeat(np.array([0.10 if own else 0.45, 0.45, 0.45, 0.45], np.float32), sizes)
-        count = sizes[0]
-        sunk = np.repeat(np.linspace(0, 1, ROWS), COLUMNS)
-        self._light[count : count + sizes[1]] *= 1 - 0.5 * smoothstep(sunk * REACH / 0.8)  # in the lower lip's shade
-        aside = np.tile(np.abs(arch(False)[:, 0]), ROWS)  # centimetres along the arch: molars stand in the dark
-        self._light[self._lower] *= 1 - 0.7 * smoothstep((aside - 1.4) / 1.4)
-        tongue = slice(count + sizes[1], count + sizes[1] + sizes[2])
-        rim = np.abs(np.linspace(-1, 1, TONGUE[1])) ** 3  # its sides fall away into the dark, and so does its back
-        back = np.linspace(0, 1, TONGUE[0])[:, None] ** 2
-        self._light[tongue] *= ((1 - 0.6 * rim[None]) * (1 - 0.45 * back)).reshape(-1) * 0.88
-        self._shadow = np.repeat(np.array([0.10 if own else 0.40, 0.35, 0.5, 0.6], np.float32), sizes)
+        self._points = [self._upper(avatar), self._lower()]
+        self._light = [_upper_light(self._points[0], own), _lower_light(self._points[1])]
+        self.parts = self._build(avatar)
+        self.panels = self._paint(avatar)
 
-        self._fall = np.repeat(np.array([0.45, 0.45, 1.1, 1.6], np.float32), sizes)  # reach of the upper lip's shadow
+    def _upper(self, avatar: Avatar) -> FloatArray:
+        arc, x, z = arch(True).T
+        x = x * self._wide
+        edge = UPPER_EDGE_AT + cutting_edge(arc, True)
+        if len(avatar.teeth):
+            flat = self.to_pixels(np.stack([x, np.zeros_like(x), z + TEETH_BACK], 1))
+            edge = seen_edge(avatar.teeth, flat, float(self._axes[1, 1]), edge)
+        down = np.linspace(0, 1, ROWS)[:, None]
+        return _grid(x[None], edge[None] - (1 - down) * REACH, z[None] + TEETH_BACK)
 
-    def _place(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
-        points = np.stack(np.broadcast_arrays(x * self._wide, y, z), -1).reshape(-1, 3)
+    def _lower(self) -> FloatArray:
+        arc, x, z = arch(False).T
+        down = np.linspace(0, 1, ROWS)[:, None]
+        sunk = 0.6 * smoothstep((np.abs(arc) - 1.7) / 1.3)  # molars stay below: cheek and tongue hide them
+        edge = LOWER_EDGE_AT + cutting_edge(arc, False) + sunk
+        return _grid(x[None] * self._wide, edge[None] + down * REACH, z[None] + TEETH_BACK + LOWER_BACK)
+
+    def to_pixels(self, points: np.ndarray) -> FloatArray:
+        """Head centimetres from the closed lips [n, 3] as portrait pixels, before the head turns."""
         return (self._anchor + points @ self._axes).astype(np.float32)
 
-    def _teeth(self, avatar: Avatar, own: bool) -> Part:
-        arc, x, z = arch(True).T
-        spot = place("upper", avatar.size)
-        down = np.linspace(0, 1, ROWS)[:, None]
-        edge = UPPER_EDGE_AT + cutting_edge(arc, True)
-        if own:
-            edge = self._seen_edge(avatar, x, z, edge)
-        points = self._place(x[None], edge[None] - (1 - down) * REACH, z[None] + TEETH_BACK)
-        triangles = grid_triangles(ROWS, COLUMNS)
-        back = BACK * avatar.unit
-        if not own:
-            return Part(points, _drawing(spot.width, spot.height), triangles, spot.x, spot.y, back)
-        corner = window(avatar.reference[list(top.LIP_INNER)], spot)
-        low, high = np.array(corner) + 1, np.array(corner) + np.array([spot.width - 2, spot.height - 2])
-        return Part(points, np.clip(points[:, :2], low, high), triangles, spot.x - corner[0], spot.y - corner[1], back)
+    def _build(self, avatar: Avatar) -> list[Part]:
+        back = BACK * avatar.unit + ASIDE_BACK * abs(float(avatar.rotation[2, 0])) * avatar.scale
+        arches = grid_triangles(ROWS, COLUMNS)
+        spots = {name: place(name, avatar.size) for name in ("upper", "lower", "flesh")}
+        drawing = _drawing(spots["upper"].width, spots["upper"].height)
+        flesh = spots["flesh"]
+        tongue = self._tongue.texture(flesh.width, flesh.height // 2)
+        count = 1 + len(WALLS) * len(RING)
+        dark = np.full((count, 2), (flesh.width / 2, flesh.height * 3 / 4))
+        self._sizes = [len(self._points[0]), len(self._points[1]), len(tongue), count]
+        rest = self.to_pixels(np.vstack([*self._points, self._tongue.points, np.zeros((count, 3))]))
+        first = np.cumsum([0, *self._sizes])
+        pieces = [rest[a:b] for a, b in pairwise(first)]
+        return [
+            Part(pieces[0], drawing, arches, spots["upper"].x, spots["upper"].y, back),
+            Part(pieces[1], drawing, arches, spots["lower"].x, spots["lower"].y, back),
+            Part(pieces[2], tongue, self._tongue.triangles, flesh.x, flesh.y, back),
+            Part(pieces[3], dark, _rings(), flesh.x, flesh.y, back + BEHIND * avatar.scale),
+        ]
 
-    def _seen_edge(self, avatar: Avatar, x: np.ndarray, z: np.ndarray, usual: np.ndarray) -> np.ndarray:
-        """Edge heights in centimetres that put the arch's end where the portrait's teeth end."""
-        flat = self._place(x, np.zeros_like(x), z + TEETH_BACK)
-        seen = np.interp(flat[:, 0], avatar.teeth[:, 0], avatar.teeth[:, 1])
-        return np.asarray((seen - flat[:, 1]) / self._axes[1, 1])
+    def _paint(self, avatar: Avatar) -> dict[str, np.ndarray]:
+        """What is invented, in the portrait's tones: panels by name, float [h, w, 3]."""
+        tones = avatar.tones
+        gum = 0.5 * tones[LIPS] * np.array([1.0, 0.8, 0.85]) + 0.3 * tones[SKIN] * np.array([0.95, 0.42, 0.45])
+        spots = {name: place(name, avatar.size) for name in ("upper", "lower", "flesh")}
+        upper = paint_arch(spots["upper"].width, spots["upper"].height, tones[TEETH], gum, True)
+        if len(avatar.teeth):
+            arc = np.linspace(-HALF_ARC, HALF_ARC, COLUMNS)
+            at = self.to_pixels(self._points[0]).reshape(ROWS, COLUMNS, 3)
+            upper = lay_on_arch(avatar, upper, at, arc)
+        lower = paint_arch(spots["lower"].width, spots["lower"].height, tones[TEETH] * LOWER_TINT, gum, False)
+        flesh = np.empty((spots["flesh"].height, spots["flesh"].width, 3), np.float32)
+        half = len(flesh) // 2
+        flesh[:half] = paint_tongue(flesh.shape[1], half, tones[LIPS], tones[SKIN])
+        flesh[half:] = 1.35 * tones[CAVITY]
+        return {"upper": upper, "lower": lower, "flesh": flesh}
 
-    def _lower_teeth(self, avatar: Avatar) -> Part:
-        arc, x, z = arch(False).T
-        spot = place("lower", avatar.size)
-        down = np.linspace(0, 1, ROWS)[:, None]
-        edge = LOWER_EDGE_AT + cutting_edge(arc, False)
-        points = self._place(x[None], edge[None] + down * REACH, z[None] + TEETH_BACK + 0.25)
-        texture = _drawing(spot.width, spot.height)
-        return Part(points, texture, grid_triangles(ROWS, COLUMNS), spot.x, spot.y, BACK * avatar.unit)
-
-    def _tongue(self, avatar: Avatar) -> Part:
-        spot = place("flesh", avatar.size)
-        across = np.linspace(-1, 1, TONGUE[1])[None]
-        rise = np.linspace(0, 1, TONGUE[0])[:, None]
-        y = LOWER_EDGE_AT + 0.65 - 0.95 * rise * (1 - 0.45 * across**2)
-        points = self._place(1.75 * across * (1 - 0.15 * rise), y, TEETH_BACK + 0.75 + 1.9 * rise + 0.4 * across**2)
-        texture = np.full((len(points), 2), (spot.width / 2, spot.height / 4))
-        return Part(points, texture, grid_triangles(*TONGUE), spot.x, spot.y, BACK * avatar.unit)
-
-    def _cavity(self, avatar: Avatar) -> Part:
-        spot = place("flesh", avatar.size)
-        # Close behind the lips, so that no turn uncovers its rim, and pushed back in depth alone.
-        points = self._place(np.linspace(-5, 5, 5)[None], np.linspace(-3, 6, 5)[:, None], np.array(1.0))
-        texture = np.full((len(points), 2), (spot.width / 2, spot.height * 3 / 4))
-        return Part(points, texture, grid_triangles(5, 5), spot.x, spot.y, BACK * avatar.unit + 6 * avatar.scale)
-
-    def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Vertices [n, 3] before the head turns, and their brightness [n], behind the driven ``face`` [468, 3]."""
-        points = self.points + self._follow * (beta[self._jaw_index] @ self._jaw)
-        self._sink_lower_teeth(points, beta, face)
-        upper, lower = face[UPPER_ROW], face[LOWER_ROW]
-        opening = float(np.linalg.norm((lower - upper)[2:-2], axis=1).max()) / self._scale
-        order = np.argsort(upper[:, 0])
-        under = points[:, 1] - np.interp(points[:, 0], upper[order, 0], upper[order, 1])
-        shade = self._light * (1 - self._shadow * (1 - smoothstep(under / (self._fall * self._scale))))
-        inward = np.minimum(points[:, 0] - upper[order[0], 0], upper[order[-1], 0] - points[:, 0])
-        shade *= 1 - self._corner * (1 - smoothstep(inward / (0.7 * self._scale)))
-        shade *= 0.18 + 0.82 * smoothstep(opening / 0.55)
-        return points, shade
-
-    def _sink_lower_teeth(self, points: FloatArray, beta: FloatArray, face: FloatArray) -> None:
-        """Rounded lips hide the lower teeth: their edge stays below the lip's."""
+    def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Vertices [n, 3] before the head turns, their brightness [n], and how far each comes forward in pixels of
+        depth [n] (a tongue put out passes the lips), behind the driven ``face`` [468, 3].
+        """
+        jaw = beta[self._jaw_index] @ self._jaw
+        upper, lower = ((face[row] - self._anchor) @ self._home for row in (UPPER_ROW, LOWER_ROW))
+        opening = float(np.linalg.norm((lower - upper)[2:-2], axis=1).max())
+        teeth = self._points[1] + jaw
         rounded = rounding(beta)
-        if rounded <= 0:
-            return
-        down = self._axes[1] / self._axes[1, 1]  # one pixel downwards in the picture
-        lack = float(face[LOWER_ROW[5], 1] - points[self._lower.start + COLUMNS // 2, 1]) + HIDDEN * self._scale
-        points[self._lower] += min(1.0, 2 * rounded) * max(lack, 0.0) * down
+        if rounded > 0:
+            seen = self.to_pixels(teeth[COLUMNS // 2])  # how high they stand depends on the head's pitch, too
+            lack = float(face[LOWER_ROW[5], 1] - seen[1]) / float(self._axes[1, 1]) + HIDDEN
+            teeth[:, 1] += min(1.0, 2 * rounded) * max(lack, 0.0)
+        tongue, out = self._tongue.pose(jaw, beta, lower, opening)
+        walls, wall_light = _walls(upper, lower)
+        places = [self._points[0], teeth, tongue, walls]
+        light = [*self._light, self._tongue.light(tongue), wall_light]
+        falls, deep, corner = (0.45, 0.5, 1.3, 1.4), (0.30, 0.30, 0.6, 0.45), (0.40, 0.45, 0.45, 0.2)
+        shade = [
+            bright * _shadow(points, upper, fall, dark, side)
+            for points, bright, fall, dark, side in zip(places, light, falls, deep, corner, strict=True)
+        ]
+        shade[2] += out * (0.35 + 0.75 * light[2] - shade[2])  # what leaves the mouth leaves its shade
+        forward = np.zeros(sum(self._sizes), np.float32)
+        first = self._sizes[0] + self._sizes[1]
+        forward[first : first + self._sizes[2]] = out * (self.parts[2].back + 1.2 * self._scale)
+        barely = 0.25 + 0.75 * float(smoothstep(opening / 0.5))  # little light finds its way through barely open lips
+        return self.to_pixels(np.concatenate(places)), (barely * np.concatenate(shade)).astype(np.float32), forward
+
+
+def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
+    return np.stack(np.broadcast_arrays(x, y, z), -1).reshape(-1, 3).astype(np.float32)
+
+
+def _upper_light(points: FloatArray, own: bool) -> FloatArray:
+    """Light is lost along the arch [n]; the portrait's own teeth carry it already where they were seen."""
+    fade = 0.10 if own else 0.20
+    return np.exp(-fade * np.maximum(points[:, 2] - TEETH_BACK, 0)).astype(np.float32)
+
+
+def _lower_light(points: FloatArray) -> FloatArray:
+    """Lower teeth stand in the shade of the upper ones and of the lip, molars in the dark [n]."""
+    sunk = np.repeat(np.linspace(0, REACH, ROWS), COLUMNS)
+    aside = np.tile(np.abs(np.linspace(-HALF_ARC, HALF_ARC, COLUMNS)), ROWS)
+    light = 0.82 * (1 - 0.35 * smoothstep(sunk / 0.9)) * (1 - 0.7 * smoothstep((aside - 1.3) / 1.5))
+    return np.asarray(light, np.float32)
+
+
+def _shadow(points: FloatArray, upper: FloatArray, fall: float, dark: float, side: float) -> FloatArray:
+    """The shade of the upper lip and of the mouth's corners over ``points`` [n, 3]: factors [n]."""
+    under = points[:, 1] - np.interp(points[:, 0], upper[:, 0], upper[:, 1])
+    inward = np.minimum(points[:, 0] - upper[0, 0], upper[-1, 0] - points[:, 0])
+    lip = 1 - dark * (1 - smoothstep(under / fall))
+    return np.asarray(lip * (1 - side * (1 - smoothstep(inward / 0.8))), np.float32)
+
+
+def _walls(upper: FloatArray, lower: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The cavity behind an opening between two rims [11, 3]: rings that darken towards its middle."""
+    ring = np.concatenate([upper, lower[-2:0:-1]])
+    middle = 0.5 * (ring.min(0) + ring.max(0)) * [1, 1, 0]
+    away = (ring - middle) * [1, 1, 0]
+    points, light = [], []
+    angle = np.pi * (1 + np.arange(len(ring)) / 10)
+    far = np.stack([np.cos(angle) * FAR_RIM[0], np.sin(angle) * FAR_RIM[1], np.zeros(len(ring))], 1)
+    for size, bright in WALLS:
+        points.append(middle + (far if size == 0 else size * away))
+        light.append(np.full(len(ring), bright))
+    points.append(middle[None])
+    light.append(np.array([THROAT]))
+    out = np.concatenate(points).astype(np.float32)
+    out[:, 2] = WALL_DEPTH
+    return out, np.concatenate(light).astype(np.float32)
+
+
+def _rings() -> np.ndarray:
+    """Triangles between the cavity's rings and its middle [t, 3]."""
+    count, out = len(RING), []
+    for k in range(len(WALLS) - 1):
+        a = k * count + np.arange(count)
+        b = k * count + (np.arange(count) + 1) % count
+        out += [np.stack([a, b, a + count], 1), np.stack([b, b + count, a + count], 1)]
+    a = (len(WALLS) - 1) * count + np.arange(count)
+    b = (len(WALLS) - 1) * count + (np.arange(count) + 1) % count
+    out.append(np.stack([a, b, np.full(count, len(WALLS) * count)], 1))
+    return np.vstack(out)
 
 
 def _drawing(width: int, height: int) -> np.ndarray:

@@ -41,7 +41,8 @@ def skin_triangles() -> np.ndarray:
 class Scene:
     """What never changes between frames: triangles, layers, texture and where vertices sample it."""
 
-    def __init__(self, avatar: Avatar, parts: list[Part]) -> None:
+    def __init__(self, avatar: Avatar, parts: list[Part], painted: dict[str, np.ndarray]) -> None:
+        self._painted = painted  # panels by name that replace the avatar's
         size = avatar.size
         margin = size // MARGIN
         oval = list(top.OVAL)
@@ -109,7 +110,10 @@ class Scene:
     def _with_panels(self, avatar: Avatar, skin: ByteArray) -> ByteArray:
         margin = avatar.size // MARGIN
         padded = np.pad(skin, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
-        return np.ascontiguousarray(np.vstack([padded, avatar.panels]))
+        panels = avatar.panels.copy()
+        for name, drawn in self._painted.items():
+            place(name, avatar.size).cut(panels)[:] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.vstack([padded, panels]))
 
 
 def _skin(avatar: Avatar) -> np.ndarray:

@@ -13,7 +13,7 @@ from engine.face.model import face_model
 from engine.face.surround import smoothstep
 from engine.render.compositor import Compositor
 from engine.render.dense_motion import HeadTurn, OuterField
-from engine.render.driven import DrivenFace
+from engine.render.driven import DrivenFace, tucking
 from engine.render.eyes import Eye
 from engine.render.mouth import Mouth
 from engine.render.offsets import check_offsets
@@ -23,6 +23,7 @@ from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
 LASH_LINE = 0.42  # how much darker closed lids meet: bright pixels of the eye's rim lie among the lashes
 CREASE = 0.5  # how much darker lips meet that the portrait shows apart
+CONTACT = 0.35  # how much darker a lip is where teeth stand on it
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
 
 
@@ -45,7 +46,7 @@ class Renderer:
         self._oval = list(top.OVAL)
         self._soft = np.flatnonzero(np.abs(avatar.tucked - avatar.reference[:, :2]).max(1) > 0.05)
         self._normals = facing(avatar.reference, face_model().triangles)
-        scene = Scene(avatar, parts + self._mouth.parts)
+        scene = Scene(avatar, parts + self._mouth.parts, self._mouth.panels)
         self._scene = scene
         counts = np.cumsum([scene.curve[-1] + 1, *[len(p.points) for p in parts]])
         self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
@@ -94,13 +95,14 @@ class Renderer:
         beta, offsets = _check(motion)
         face = self._drive(beta, offsets)
         turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
-        inside, shade = self._mouth.pose(beta, face)
+        inside, shade, forward = self._mouth.pose(beta, face)
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         around = self._field(face, turn)
         head = turn(np.concatenate([face, *eyes, inside]))
         rim = self._scene.lips(head)
         vertices = np.concatenate([head[: top.VERTICES], around, head[self._oval], rim, head[top.VERTICES :]])
         vertices[:, 2] += self._scene.back
+        vertices[len(vertices) - len(forward) :, 2] -= forward
         maps = self._scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
@@ -116,7 +118,7 @@ class Renderer:
         if own == 1:
             return self._paint_portrait(vertices, maps, out)
         as_it_is = maps.copy() if own > 0 else maps
-        self._darken_seam(maps, face)
+        self._darken_seam(maps, face, beta)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
         count = len(self._scene.triangles) if gap > NOTHING else self._without_mouth
         self._compositor.paint(vertices, maps, count, out)
@@ -181,14 +183,16 @@ class Renderer:
         share, rim = gate[self._oval, None], self._scene.rim
         maps[rim, :2] += share * (self.avatar.rim_beyond - maps[rim, :2])
 
-    def _darken_seam(self, maps: FloatArray, face: FloatArray) -> None:
-        """Lips closed over an open smile have no dark line of their own: their rims darken as they meet."""
-        if self.avatar.smile <= 0:
-            return
+    def _darken_seam(self, maps: FloatArray, face: FloatArray, beta: FloatArray) -> None:
+        """Rims darken where nothing painted does: lips closed over an open smile, a lower lip under the teeth."""
         upper, lower = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)
+        tuck = tucking(beta)
+        if self.avatar.smile <= 0 and tuck <= 0:
+            return
         gap = np.linalg.norm(face[lower] - face[upper], axis=1) / self.avatar.scale
-        shade = 1 - CREASE * self._seam * np.clip(1 - gap / 0.3, 0, 1)
-        maps[upper, 2] = maps[lower, 2] = shade
+        closed = CREASE * self._seam * np.clip(1 - gap / 0.3, 0, 1) * (self.avatar.smile > 0)
+        maps[upper, 2] = 1 - closed
+        maps[lower, 2] = 1 - np.maximum(closed, CONTACT * tuck * self._seam)
         maps[self._scene.curve, 2:3] = self._scene.lips(maps[:, 2:3])
 
 

@@ -11,7 +11,6 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.driven import DrivenFace
 from engine.render.lips import LipArch, LipRim
-from engine.render.mouth import TONGUE
 from engine.render.projection import skin_triangles
 
 pytestmark = pytest.mark.cpu
@@ -94,21 +93,3 @@ def test_the_cut_skin_has_no_gap(astronaut: Avatar) -> None:
 
     points = np.vstack([astronaut.neutral, rim(astronaut.neutral)])
     assert area(points, cut) == pytest.approx(area(points, whole), rel=1e-3), "same winding, same skin"
-
-
-def test_rounded_lips_hide_the_lower_teeth(renderer, talk) -> None:
-    beta = talk(jawOpen=0.15, mouthPucker=0.7, mouthFunnel=0.3).blendshapes
-    face = renderer._drive(beta)
-    points, _ = renderer._mouth.pose(beta, face)
-    teeth = points[renderer._mouth._lower]
-    middle = np.abs(teeth[:, 0] - face[14, 0]) < 8
-    assert teeth[middle, 1].min() > face[14, 1] - 1
-
-
-def test_the_tongue_fades_into_the_dark(renderer, talk) -> None:
-    beta = talk(jawOpen=0.6).blendshapes
-    _, shade = renderer._mouth.pose(beta, renderer._drive(beta))
-    teeth, rows, columns = renderer._mouth._lower.stop, *TONGUE
-    tongue = shade[teeth : teeth + rows * columns].reshape(rows, columns)
-    assert (tongue[:, [0, -1]].max(1) < 0.6 * tongue[:, columns // 2]).all(), "its sides"
-    assert tongue[-1, columns // 2] < 0.6 * tongue[0, columns // 2], "and its back"

@@ -1,0 +1,103 @@
+"""Inside the mouth: what shows at which opening, in which light, and that it stays inside."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.teeth import COLUMNS
+from engine.render.driven import tucking
+from engine.render.mouth import ROWS, Mouth
+from engine.render.renderer import Renderer
+from engine.render.tongue import COLUMNS as TONGUE_COLUMNS
+from engine.render.tongue import ROWS as TONGUE_ROWS
+
+pytestmark = pytest.mark.cpu
+UPPER, LOWER = slice(0, ROWS * COLUMNS), slice(ROWS * COLUMNS, 2 * ROWS * COLUMNS)
+TONGUE = slice(LOWER.stop, LOWER.stop + TONGUE_ROWS * TONGUE_COLUMNS)
+MIDDLE = COLUMNS // 2
+
+
+def inside(renderer: Renderer, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    face = renderer._drive(beta)
+    return (face, *renderer._mouth.pose(beta, face))
+
+
+def test_lower_teeth_show_only_when_the_jaw_drops(renderer: Renderer, talk) -> None:
+    shown = []
+    for jaw in (0.15, 0.3, 0.6, 1.0):
+        face, points, _, _ = inside(renderer, talk(jawOpen=jaw).blendshapes)
+        shown.append((face[14, 1] - points[LOWER][MIDDLE, 1]) / renderer.avatar.scale)
+    assert shown[0] < 0.1
+    assert 0.1 < shown[2] < 0.6
+    assert (np.diff(shown) > 0).all()
+
+
+def test_rounded_lips_hide_the_lower_teeth(renderer: Renderer, talk) -> None:
+    face, points, _, _ = inside(renderer, talk(jawOpen=0.15, mouthPucker=0.7, mouthFunnel=0.3).blendshapes)
+    teeth = points[LOWER]
+    middle = np.abs(teeth[:, 0] - face[14, 0]) < 8
+    assert teeth[middle, 1].min() > face[14, 1] - 1
+
+
+def test_the_mouth_darkens_with_depth(renderer: Renderer, talk) -> None:
+    _, points, shade, _ = inside(renderer, talk(jawOpen=0.6).blendshapes)
+    tongue = shade[TONGUE].reshape(TONGUE_ROWS, TONGUE_COLUMNS)
+    assert tongue[-1, 6] < 0.5 * tongue[2, 6], "the tongue's back"
+    assert (tongue[2:, [0, -1]].max(1) < 0.75 * tongue[2:, 6]).all(), "its sides"
+    walls = shade[TONGUE.stop :]
+    assert walls[-1] < 0.4 * walls[20:40].max(), "the throat"
+    assert shade[UPPER].max() > tongue.max(), "teeth catch the light"
+    assert np.isfinite(points).all()
+
+
+def test_barely_open_lips_let_little_light_in(renderer: Renderer, talk) -> None:
+    bright = [inside(renderer, talk(jawOpen=jaw).blendshapes)[2][LOWER].max() for jaw in (0.02, 0.1, 0.4)]
+    assert bright[0] < bright[1] < bright[2]
+
+
+def test_the_tongue_comes_out_over_the_lower_lip(renderer: Renderer, talk) -> None:
+    face, points, _, forward = inside(renderer, talk(jawOpen=0.45, tongueOut=1.0).blendshapes)
+    tip = points[TONGUE][TONGUE_COLUMNS + 6]
+    assert tip[1] > face[14, 1] + 0.5 * renderer.avatar.scale, "it hangs over the rim"
+    assert tip[2] + renderer._mouth.parts[2].back - forward[TONGUE][TONGUE_COLUMNS + 6] < face[17, 2], "in front of it"
+    assert not forward[LOWER].any()
+    before, after = renderer.render(talk(jawOpen=0.45)), renderer.render(talk(jawOpen=0.45, tongueOut=1.0))
+    x, y = face[17, :2].round().astype(int)
+    assert np.abs(before[y, x].astype(int) - after[y, x]).max() > 25
+    _, _, _, closed = inside(renderer, talk(tongueOut=1.0).blendshapes)
+    assert closed.max() < 1, "closed lips keep it in"
+
+
+def test_the_lower_lip_rests_on_the_teeth_in_an_f(renderer: Renderer, talk) -> None:
+    pose = talk(jawOpen=0.06, mouthRollLower=0.5, mouthUpperUp=0.3)
+    face, points, _, _ = inside(renderer, pose.blendshapes)
+    edge = points[UPPER].reshape(ROWS, COLUMNS, 3)[-1, MIDDLE, 1]
+    assert face[14, 1] < edge + 0.05 * renderer.avatar.scale, "no gap under the teeth"
+    assert face[14, 1] - face[13, 1] > 0.15 * renderer.avatar.scale, "and some of them is seen"
+    assert tucking(talk(mouthPress=0.4, mouthRollLower=0.3, mouthRollUpper=0.3).blendshapes) == 0, "an M is no F"
+    assert tucking(talk(jawOpen=0.6, mouthRollLower=0.5).blendshapes) == 0
+
+
+def test_own_teeth_go_on_along_the_arch(renderer: Renderer, astronaut: Avatar) -> None:
+    own = renderer._mouth.panels["upper"]
+    drawn = Mouth(dataclasses.replace(astronaut, teeth=np.zeros((0, 2), np.float32))).panels["upper"]
+    assert own.shape == drawn.shape
+    crowns = slice(own.shape[0] * 6 // 10, None)
+    brightness = own[crowns].mean((0, 2))
+    assert np.abs(own - drawn)[crowns].max() > 20, "hers are not the drawn ones"
+    steps = np.abs(np.diff(np.convolve(brightness, np.ones(15) / 15, "valid")))
+    assert steps.max() < 8, "no tooth ends abruptly"
+    edge = renderer._mouth._points[0].reshape(ROWS, COLUMNS, 3)[-1, :, 1]
+    assert np.abs(np.diff(edge)).max() < 0.35, "nor does their line jump"
+
+
+def test_no_turn_uncovers_the_cavity(renderer: Renderer, talk) -> None:
+    for yaw in (-12, 12):
+        renderer.render(talk((yaw, 6, 0), jawOpen=0.8))
+        assert (renderer._compositor.which >= 0).all()
+    assert set(top.LIP_INNER) <= set(top.LIP_VERTICES)
