@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from fastapi import Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request, WebSocket
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -66,6 +66,11 @@ def error(sentence: str, status: int, headers: Mapping[str, str] | None = None) 
 
 async def refuse(_: Request, problem: Exception) -> JSONResponse:
     """Handler of VivifyError."""
+    return refused(problem)
+
+
+def refused(problem: Exception) -> JSONResponse:
+    """A VivifyError as the answer to a request."""
     status = getattr(problem, "status", None) or STATUS.get(type(problem), 400)  # type: ignore[arg-type]
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else getattr(problem, "headers", None)
     return error(str(problem), status, headers)
@@ -79,6 +84,15 @@ async def refuse_http(_: Request, problem: Exception) -> JSONResponse:
 
 async def refuse_parameters(_: Request, problem: Exception) -> JSONResponse:
     """Handler of a path or query that is not what a route declares."""
-    assert isinstance(problem, RequestValidationError)
+    return _misfit(problem)
+
+
+async def deny_parameters(socket: WebSocket, problem: Exception) -> None:
+    """The same for a socket that is not accepted yet."""
+    await socket.send_denial_response(_misfit(problem))
+
+
+def _misfit(problem: Exception) -> JSONResponse:
+    assert isinstance(problem, (RequestValidationError, WebSocketRequestValidationError))
     name = problem.errors()[0]["loc"][-1]
     return error(f"The parameter {name} was expected to be of another form: see /openapi.json.", 400)

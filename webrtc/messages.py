@@ -112,6 +112,13 @@ class Bye(Told):
     reason: str
 
 
+class Played(Told):
+    """The answer to `Flush`, when all that was pushed before it has left."""
+
+    type: Literal["played"] = "played"
+    flush: int
+
+
 class Clear(BaseModel):
     """Barge-in."""
 
@@ -125,12 +132,28 @@ class Ping(BaseModel):
     t: JsonValue = None
 
 
-ServerMessage = Annotated[Hello | Mapping | Stats | Cleared | Pong | Misunderstood | Bye, Field(discriminator="type")]
+class Flush(BaseModel):
+    """A stretch of pushed sound is whole."""
+
+    type: Literal["flush"]
+
+
+class Resume(BaseModel):
+    """A barge-in has been heard of: what is pushed from now on was made after it."""
+
+    type: Literal["resume"]
+    epoch: int
+
+
+ServerMessage = Annotated[
+    Hello | Mapping | Stats | Cleared | Played | Pong | Misunderstood | Bye, Field(discriminator="type")
+]
 SERVER: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage)
-CLIENT: TypeAdapter[Clear | Ping] = TypeAdapter(Annotated[Clear | Ping, Field(discriminator="type")])
+Said = Clear | Ping | Flush | Resume
+CLIENT: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type")])
 
 
-def read(message: str | bytes) -> Clear | Ping:
+def read(message: str | bytes) -> Said:
     """A client's message. Raises VivifyError for what is none."""
     if not isinstance(message, str) or len(message) > LONGEST_MESSAGE:
         raise VivifyError(f"A control message was expected to be a JSON text of at most {LONGEST_MESSAGE} characters.")
@@ -138,5 +161,5 @@ def read(message: str | bytes) -> Clear | Ping:
         return CLIENT.validate_json(message)
     except ValidationError as error:
         broken = error.errors(include_url=False)[0]["type"] == "json_invalid"
-        expected = "valid JSON" if broken else "an object whose type is 'clear' or 'ping'"
+        expected = "valid JSON" if broken else "an object whose type is 'clear', 'ping', 'flush' or 'resume'"
         raise VivifyError(f"A control message was expected to be {expected}.") from None

@@ -14,7 +14,7 @@ from engine.errors import VivifyError
 from webrtc.config import ServerConfig
 from webrtc.link import BadOffer, Link, Offer, UnfitOffer
 from webrtc.logs import SessionLog
-from webrtc.messages import Clear, Misunderstood, Pong, Told, read
+from webrtc.messages import Clear, Misunderstood, Ping, Pong, Told, read
 from webrtc.stream import Stream
 from webrtc.voice import VOICE_RATE
 
@@ -93,8 +93,10 @@ class Peer:
             return
         if isinstance(command, Clear):
             self.stream.clear()
-        else:
+        elif isinstance(command, Ping):
             self.tell(Pong(t=command.t))
+        else:
+            self.tell(Misunderstood(error="Only who pushes sound over a socket was expected to flush or resume."))
 
     def _on_state(self) -> None:
         state = self.link.state

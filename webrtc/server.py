@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -15,9 +16,11 @@ from webrtc.app import create_app
 from webrtc.config import ServerConfig
 from webrtc.logs import write_logs
 from webrtc.service import Service
+from webrtc.socket import LONGEST_PUSH
 from webrtc.transport import tune_aiortc
 
 GRACE_S = 3  # for requests in flight when the server stops
+PING_S = 10  # a socket that does not answer within so long is closed
 AfterStart = Callable[[str], Awaitable[bool]]  # gets the server's URL; False ends the service
 
 
@@ -75,6 +78,11 @@ def url_of(sock: socket.socket) -> str:
     return f"http://{name}:{port}"
 
 
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """uvicorn takes a socket refused by an HTTP answer for a mistake of the application's."""
+    return "without completing handshake" not in record.getMessage()
+
+
 class _Server(uvicorn.Server):
     """uvicorn's, with an event for the moment it answers."""
 
@@ -91,8 +99,17 @@ async def serve_on(service: Service, sock: socket.socket, after_start: AfterStar
     """Serve over an engine that runs already, on a socket that listens already; ends as `serve` does."""
     tune_aiortc()
     settings = uvicorn.Config(
-        create_app(service), log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S, lifespan="off"
+        create_app(service),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=LONGEST_PUSH,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
     )
+    logging.getLogger("uvicorn.error").addFilter(_worth_a_line)  # one function: adding it again changes nothing
     server = _Server(settings)
     serving = asyncio.create_task(server.serve([sock]))
     try:

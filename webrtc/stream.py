@@ -192,6 +192,10 @@ class Stream:
             await one.leave()
         self._on_closed(self)
 
+    def end(self, reason: str) -> None:
+        """`close`, without waiting for it."""
+        self._spawn(self.close(reason))
+
     def counts(self) -> dict[tuple[str, str], float]:
         """Pictures, and seconds of sound, since the start: what became of them."""
         playout, line = self._playout, self._playout.line
@@ -231,7 +235,7 @@ class Stream:
         self._loop.call_soon_threadsafe(self._on_frame, frame)
 
     def _engine_lost(self, reason: str) -> None:  # on the engine's reader thread
-        self._loop.call_soon_threadsafe(lambda: self._spawn(self.close(reason)))
+        self._loop.call_soon_threadsafe(self.end, reason)
 
     def _on_frame(self, frame: Frame) -> None:
         if self.closing:
