@@ -145,6 +145,31 @@ def enroll(
 
 
 @app.command()
+def evaluate(
+    video: Annotated[Path, typer.Option("--video", metavar="FILM", help="The film to judge: a face that talks.")],
+    truth: Annotated[Path | None, typer.Option(metavar="FILM", help="The real film it should look like.")] = None,
+    inception: Annotated[Path | None, typer.Option(metavar="ONNX", help="Inception's network, for FID.")] = None,
+    arcface: Annotated[Path | None, typer.Option(metavar="ONNX", help="ArcFace's network, for CSIM.")] = None,
+    syncnet_sound: Annotated[Path | None, typer.Option(metavar="ONNX", help="SyncNet's network for sound...")] = None,
+    syncnet_lips: Annotated[Path | None, typer.Option(metavar="ONNX", help="...and the one for lips.")] = None,
+) -> None:
+    """Judge a film of a talking face, alone or beside the real one. The last line is JSON."""
+    from clients import evaluate as evaluating
+    from engine.evaluation.films import open_networks
+
+    given = open_networks(inception, arcface, syncnet_sound, syncnet_lips)
+    with _bar() as bar, _without_native_logs():
+
+        def show(what: str, done: int, total: int) -> None:
+            if not bar.tasks or bar.tasks[-1].description != what:
+                bar.add_task(what)
+            bar.update(bar.tasks[-1].id, completed=done, total=total)
+
+        figures = evaluating.evaluate_film(video, truth, given, show)
+    evaluating.print_figures(figures, say)
+
+
+@app.command()
 def doctor(port: Annotated[int, typer.Option(min=1, max=65535)] = 8080) -> None:
     """Look at this machine and say what to do about what is missing."""
     from clients.doctor import check

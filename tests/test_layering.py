@@ -16,7 +16,8 @@ LAYERS = ["kernels", "engine", "webrtc", "clients"]
 FILES = [p for layer in LAYERS for p in sorted((ROOT / layer).rglob("*.py"))]
 FOREIGN = {  # package -> the only places that may import it
     "mediapipe": {"engine/face/portrait.py", "engine/training"},
-    "skimage": {"engine/face/portrait.py", "engine/training"},
+    "skimage": {"engine/face/portrait.py", "engine/training", "engine/evaluation"},
+    "onnxruntime": {"engine/evaluation"},
     "asyncio": {"webrtc", "clients"},
     "socket": {"webrtc", "clients"},
     "aiortc": {"webrtc", "clients"},
