@@ -1,34 +1,30 @@
-"""Do the lips do what the sound says? Figures against exact phone times, and against sounds that are not speech.
+"""The table of figures for facial motion weights: `evaluate`.
 
-Closure: for each p, b, m, whether the lips' gap falls to a tenth of its 95th percentile within a frame of the phone.
-A mouth that flutters scores well on that alone, so the same figure with the truth shifted in time (chance) and the
-closures where there was no labial (false) always stand beside it.
+Speech with phone times, the same speech through bad lines, sounds that are not speech, filmed speakers; every mouth
+beside a jaw driven by loudness and beside the teacher, who is told the phones.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from engine.motion.articulators import FUNNEL, PUCKER, aperture
 from engine.motion.facial_motion import FacialMotion
-from engine.motion.phones import BILABIAL, LABIODENTAL, ROUNDED, SILENCE, VOWELS, normalise
-from engine.motion.teacher import LEAD, Phone, articulators
-from engine.types import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
-
-CLOSED = 0.10  # of the 95th percentile of the gap
-OPEN_VOWELS = ("AA", "AE", "AO", "AY", "AW")
-OPENED = 0.45  # of the 95th percentile
-ROUND = 0.25  # pucker + funnel / 2
-UNROUND = ("IY", "IH", "EH", "AE", "EY", "AY", "S", "Z")
-_FRAME = 1.0 / FRAMES_PER_SECOND
+from engine.motion.teacher import articulators
+from engine.paths import assets
+from engine.training.dataset import Recording
+from engine.training.evaluation_sets import BAD_LINES, human_sets, not_speech_sounds, synthesised
+from engine.training.lip_films import agreement, filmed_lips, films_of
+from engine.training.lip_score import count, gap, interval, rates
+from engine.training.recording import DOUBT, Phone, load_recording
+from engine.training.splits import Part
+from engine.types import SAMPLES_PER_FRAME, FloatArray
 
 Mouth = Callable[[FloatArray], FloatArray]  # samples [n] -> articulators [n // 640, 9], aligned with the sound
+Figures = dict[str, dict[str, object]]
 
 
 def mouth_of(model: FacialMotion, look_ahead: int, use_past: bool = True) -> Mouth:
@@ -55,123 +51,82 @@ def loud_jaw(samples: FloatArray) -> FloatArray:
     return out
 
 
-def gap(articulated: FloatArray) -> FloatArray:
-    """The lips' gap [n] of articulators [n, 9]."""
-    return np.asarray(aperture(torch.from_numpy(articulated)).numpy(), np.float32)
+def _scores(mouth: Mouth | None, sets: dict[str, list[Recording]]) -> Figures:
+    """Figures by set, and of all human sets pooled with the 95 % interval of closure; the teacher without a mouth."""
+    rows = {
+        name: [
+            count(mouth(samples) if mouth else articulators(_known(phones), len(samples) // SAMPLES_PER_FRAME), phones)
+            for samples, phones in recordings
+        ]
+        for name, recordings in sets.items()
+    }
+    figures: Figures = {name: dict(rates(found)) for name, found in rows.items()}
+    human = [row for name, found in rows.items() if name not in ("bundled", "synthetic") for row in found]
+    if human:
+        figures["human, pooled"] = rates(human) | {"closure_95": interval(human)}
+    return figures
 
 
-def correlation(a: np.ndarray, b: np.ndarray, lag: int = 0) -> float:
-    """Pearson r of ``a`` shown ``lag`` frames later with ``b``."""
-    n = min(len(a), len(b))
-    a, b = a[max(0, lag) : n + min(0, lag)], b[max(0, -lag) : n - max(0, lag)]
-    return float(np.corrcoef(a, b)[0, 1])
+def _known(phones: list[Phone]) -> list[Phone]:
+    return [(name.removeprefix(DOUBT), start, end) for name, start, end in phones]
 
 
-@dataclass
-class Score:
-    """Counts over several recordings."""
-
-    labials: int = 0
-    closed: int = 0
-    chance: float = 0.0
-    speech_s: float = 0.0
-    false: int = 0
-    vowels: int = 0
-    vowels_closed: int = 0
-    open: int = 0
-    opened: int = 0
-    opened_by_chance: float = 0.0
-    round: int = 0
-    rounded: int = 0
-    unround: int = 0
-    rounded_wrongly: int = 0
-    r: float = 0.0
-    recordings: int = 0
-
-    def add(self, said: FloatArray, phones: list[Phone]) -> None:
-        """Count one recording: articulators [n, 9] against phone times."""
-        g = gap(said)
-        p95 = float(np.percentile(g, 95)) + 1e-6
-        times = [(normalise(p), s, e) for p, s, e in phones]
-        shut, rounding = g <= CLOSED * p95, said[:, PUCKER] + 0.5 * said[:, FUNNEL]
-        labials = [(s, e) for p, s, e in times if p in BILABIAL]
-        opens = [(s, e) for p, s, e in times if p in OPEN_VOWELS]
-        shifts = [np.roll(g, k) for k in np.linspace(0.15, 0.85, 15) * len(g) // 1 for k in [int(k)]]
-        self.labials += len(labials)
-        self.closed += _any(shut, labials, 1)
-        self.chance += float(np.mean([_any(s <= CLOSED * p95, labials, 1) for s in shifts]))
-        self.open += len(opens)
-        self.opened += _any(g >= OPENED * p95, opens, 0)
-        self.opened_by_chance += float(np.mean([_any(s >= OPENED * p95, opens, 0) for s in shifts]))
-        self.round += sum(p in ROUNDED for p, _, _ in times)
-        self.rounded += _any(rounding >= ROUND, [(s, e) for p, s, e in times if p in ROUNDED], 0)
-        self.unround += sum(p in UNROUND for p, _, _ in times)
-        self.rounded_wrongly += _mostly(rounding >= ROUND, [(s, e) for p, s, e in times if p in UNROUND])
-        vowels = _inside(len(g), [(s, e) for p, s, e in times if p in VOWELS])
-        self.vowels += int(vowels.sum())
-        self.vowels_closed += int((vowels & shut).sum())
-        quiet = [(s - 0.06, e + 0.06) for p, s, e in times if p in (*BILABIAL, *LABIODENTAL, SILENCE)]
-        plain = _inside(len(g), [(s, e) for p, s, e in times if p != SILENCE]) & ~_inside(len(g), quiet)
-        events = shut & plain
-        self.false += int((events & ~np.r_[False, events[:-1]]).sum())
-        self.speech_s += plain.sum() * _FRAME
-        self.r += correlation(g, gap(articulators(phones, len(g))))
-        self.recordings += 1
-
-    def summary(self) -> dict[str, float]:
-        """Rates; ``corrected`` is closure above chance, as a part of what chance leaves."""
-        closure, chance = self.closed / max(1, self.labials), self.chance / max(1, self.labials)
-        figures = {
-            "closure": closure,
-            "chance": chance,
-            "corrected": (closure - chance) / (1 - chance),
-            "false_per_s": self.false / max(1e-6, self.speech_s),
-            "vowels_closed": self.vowels_closed / max(1, self.vowels),
-            "open": self.opened / max(1, self.open),
-            "open_chance": self.opened_by_chance / max(1, self.open),
-            "round": self.rounded / max(1, self.round),
-            "round_false": self.rounded_wrongly / max(1, self.unround),
-            "r_teacher": self.r / max(1, self.recordings),
-        }
-        return {name: round(value, 3) for name, value in figures.items()} | {"labials": self.labials}
+def _robustness(mouth: Mouth, sets: dict[str, list[Recording]]) -> dict[str, object]:
+    """Closure of the human sets through bad lines."""
+    human = [one for name, found in sets.items() if name not in ("bundled", "synthetic") for one in found]
+    return {
+        line: rates([count(mouth(spoil(samples)), phones) for samples, phones in human]) if human else {}
+        for line, spoil in BAD_LINES.items()
+    }
 
 
-def _frames(start: float, end: float, count: int, margin: int) -> slice:
-    """Frames whose shown instant lies in [start, end), at least the nearest one, and ``margin`` more on each side."""
-    first = int(np.ceil((start - LEAD) / _FRAME - 0.5))
-    last = max(first, int(np.ceil((end - LEAD) / _FRAME - 0.5)) - 1)
-    return slice(max(0, first - margin), min(count, last + 1 + margin))
+def _stillness(mouth: Mouth, opening: float) -> dict[str, object]:
+    """Spread of the gap on each sound that is not speech, as a part of ``opening``."""
+    return {kind: round(float(gap(mouth(x)).std()) / opening, 4) for kind, x in not_speech_sounds().items()}
 
 
-def _any(marks: np.ndarray, spans: list[tuple[float, float]], margin: int) -> int:
-    return sum(bool(marks[_frames(s, e, len(marks), margin)].any()) for s, e in spans)
+def evaluate(
+    weights: Path | None = None,
+    data: Path | None = None,
+    labelled: Path | None = None,
+    part: Part = "test",
+    look_aheads: tuple[int, ...] = (0, 1, 2, 3),
+    spoken: int = 24,
+    cache: Path | None = None,
+    tell: Callable[[str, Figures], None] | None = None,
+) -> dict[str, Figures]:
+    """Measure facial motion weights; the bundled ones unless told others.
 
-
-def _mostly(marks: np.ndarray, spans: list[tuple[float, float]]) -> int:
-    return sum(bool(marks[_frames(s, e, len(marks), 0)].sum() * 2 > max(1, round((e - s) / _FRAME))) for s, e in spans)
-
-
-def _inside(count: int, spans: list[tuple[float, float]]) -> np.ndarray:
-    shown = (np.arange(count) + 0.5) * _FRAME + LEAD
-    out = np.zeros(count, bool)
-    for start, end in spans:
-        out |= (shown >= start) & (shown < end)
-    return out
-
-
-def read_textgrid(path: Path) -> list[Phone]:
-    """The first phone tier of a Praat TextGrid, long or short form; empty when it has none."""
-    text = path.read_text(encoding="utf-8-sig")
-    tokens = re.findall(r'"([^"]*)"|(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w.\]])', text)
-    values: list[str | float] = [float(number) if number else word for word, number in tokens]
-    tiers: dict[str, list[Phone]] = {}
-    at = 0
-    while at < len(values):
-        if values[at] == "IntervalTier" and at + 4 < len(values):
-            name, count = str(values[at + 1]), int(float(values[at + 4]))
-            rows = values[at + 5 : at + 5 + 3 * count]
-            tiers[name] = [(str(rows[k + 2]), float(rows[k]), float(rows[k + 1])) for k in range(0, len(rows) - 2, 3)]
-            at += 5 + 3 * count
-        else:
-            at += 1
-    return next((tier for name, tier in tiers.items() if "phone" in name.lower()), [])
+    ``data`` is a folder with speech/aligned and video (GRID clips, a newsreader), ``labelled`` one made by
+    `engine.training.human` with its dev and test folders; without them the bundled and ``spoken`` synthesised sentences
+    remain. ``cache`` keeps tracked films. ``tell`` is called with each mouth's figures as they come. The speech of
+    ``part`` "test" was never trained on, nor were constants chosen with it. Raises VivifyError for weights that cannot
+    be used, or where a synthesiser or tracker is missing.
+    """
+    model = FacialMotion.load(weights or assets() / "weights" / "facial.safetensors")
+    sets = {"bundled": [load_recording(assets() / "speech")], "synthetic": synthesised(part, spoken)}
+    sets |= human_sets(part, data, labelled)
+    films = (
+        {name: [filmed_lips(path, cache) for path in paths] for name, paths in films_of(data, part).items()}
+        if data
+        else {}
+    )
+    mouths: dict[str, Mouth | None] = {"teacher": None, "loudness": loud_jaw}
+    mouths |= {f"{40 * ahead} ms": mouth_of(model, ahead) for ahead in look_aheads}
+    mouths["80 ms, no past"] = mouth_of(model, 2, use_past=False)
+    result: dict[str, Figures] = {}
+    for name, mouth in mouths.items():
+        figures = _scores(mouth, sets)
+        if mouth:
+            opening = float(np.percentile(gap(mouth(sets["bundled"][0][0])), 95))
+            figures["still"] = _stillness(mouth, opening)
+            figures |= {
+                f"film: {film}": dict(agreement(seen, [mouth(one.samples) for one in seen]))
+                for film, seen in films.items()
+            }
+        if mouth and name == "80 ms":
+            figures["bad lines"] = _robustness(mouth, sets)
+        result[name] = figures
+        if tell:
+            tell(name, figures)
+    return result

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from engine.motion.phones import SILENCE, normalise
+from engine.training.grid import grid_sentence
 from engine.training.recording import DOUBT, Phone, read_mono_16k, save_recording
 from engine.training.speech import speak
 from engine.training.splits import part_of
@@ -115,13 +116,15 @@ def _label(job: tuple[Path, Path, str | None]) -> bool:
 
 
 def label_folder(source: Path, target: Path, said: dict[str, str], workers: int = 1) -> int:
-    """Label the FLACs under ``source`` into ``target``/train, /dev and /test, a .wav and a .json each.
+    """Label the recordings under ``source`` into ``target``/train, /dev and /test, a .wav and a .json each.
 
-    ``said`` holds the words of recordings by name, and the others are left out; without any words, all recordings are
-    recognised. Returns how many could be aligned.
+    ``said`` holds the words of recordings by name, clips of the GRID corpus carry theirs in their names, and the others
+    are left out; without any words, all recordings are recognised. Returns how many could be aligned.
     """
-    paths = [path for path in sorted(source.rglob("*.flac")) if not said or path.stem in said]
-    jobs = [(path, target / part_of(path.stem) / path.stem, said.get(path.stem)) for path in paths]
+    paths = sorted(path for path in source.rglob("*") if path.suffix in (".flac", ".wav", ".mpg"))
+    words = {path: said.get(path.stem) or grid_sentence(path.stem) for path in paths}
+    known = [path for path in paths if words[path] or not any(words.values())]
+    jobs = [(path, target / part_of(path.stem) / path.stem, words[path]) for path in known]
     with ProcessPoolExecutor(workers) as pool:
         return sum(pool.map(_label, jobs))
 

@@ -18,12 +18,17 @@ LJ_TRANSCRIBED = 8  # LJ001-0001 to -0008 come with what was said: for testing, 
 
 
 def part_of(stem: str) -> Part:
-    """Where a recording of LibriSpeech (``speaker-chapter-number``) or LJ Speech (``LJ001-0001``) belongs.
+    """Where a recording of LibriSpeech (``speaker-chapter-number``), LJ Speech (``LJ001-0001``) or GRID belongs.
 
     Of LibriSpeech, every fifth speaker is for testing (a number that five divides), and the one after for development.
-    LJ Speech is one speaker, and none of her clips trains.
+    LJ Speech is one speaker, and none of her clips trains; neither does any clip of the GRID corpus.
     """
+    if stem.split("-")[0].isdigit():
+        return _of_rest(int(stem.split("-")[0]) % 5)
     if stem.startswith("LJ"):
         return "test" if int(stem.split("-")[1]) <= LJ_TRANSCRIBED else "dev"
-    rest = int(stem.split("-")[0]) % 5
+    return "dev" if stem in DEV_GRID else "test"
+
+
+def _of_rest(rest: int) -> Part:
     return "test" if rest == 0 else "dev" if rest == 1 else "train"

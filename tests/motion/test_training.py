@@ -15,8 +15,7 @@ pytest.importorskip("scipy", reason="training needs the train extra")
 
 from engine.motion.articulators import CLOSE
 from engine.motion.phones import INDEX, normalise
-from engine.motion.teacher import articulators, lip_opening
-from engine.training import augment, dataset, evaluate, speech
+from engine.training import augment, dataset, speech
 from engine.training.facial import Plan, Trainer, losses
 from engine.training.recording import load_recording, save_recording
 from engine.training.texts import texts
@@ -149,54 +148,3 @@ def test_training_learns_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     b = [sum(resumed.train_step(sources, [1.0]).values()) for _ in range(3)]
     assert a == pytest.approx(b, rel=1e-3)
     assert a[-1] < first[0]
-
-
-def test_the_teacher_scores_full_marks_and_a_shut_mouth_does_not() -> None:
-    score, shut = evaluate.Score(), evaluate.Score()
-    frames = 40
-    score.add(articulators(PHONES, frames), PHONES)
-    shut.add(np.random.default_rng(0).uniform(0, 0.01, (frames, 9)).astype(np.float32), PHONES)
-    assert score.summary()["closure"] == 1
-    assert score.summary()["round"] == 1
-    assert score.summary()["r_teacher"] == pytest.approx(1, abs=1e-3)
-    assert score.summary()["vowels_closed"] < 0.5, "a rounded vowel is nearly shut"
-    assert shut.summary()["round"] == 0
-
-
-def test_correlation_knows_lag() -> None:
-    opening = lip_opening(PHONES, 40)
-    late = np.roll(opening, 2)
-    assert evaluate.correlation(late, opening, 2) == pytest.approx(1, abs=1e-4)
-    assert evaluate.correlation(late, opening) < 0.9
-
-
-SHORT = '"ooTextFile"\n"TextGrid"\n0\n1\n<exists>\n1\n"IntervalTier"\n"phones"\n0\n1\n2\n0\n0.5\n"M"\n0.5\n1\n"AA1"\n'
-LONG = """File type = "ooTextFile"
-Object class = "TextGrid"
-xmin = 0
-xmax = 1
-tiers? <exists>
-size = 1
-item []:
-    item [1]:
-        class = "IntervalTier"
-        name = "phones"
-        xmin = 0
-        xmax = 1
-        intervals: size = 2
-        intervals [1]:
-            xmin = 0
-            xmax = 0.5
-            text = "M"
-        intervals [2]:
-            xmin = 0.5
-            xmax = 1
-            text = "AA1"
-"""
-
-
-@pytest.mark.parametrize("text", [SHORT, LONG])
-def test_textgrids_of_both_forms_are_read(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "a.TextGrid"
-    path.write_text(text)
-    assert evaluate.read_textgrid(path) == [("M", 0.0, 0.5), ("AA1", 0.5, 1.0)]
