@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.face import topology as top
+from engine.face.surround import smoothstep
 from engine.types import ByteArray, FloatArray
 
 MARGIN = 16  # the portrait's side over this is the mirrored margin around it
@@ -206,6 +207,12 @@ def eye_panels(
     white = opening & (radius > RIM * iris[2]) & bright
     exact = polygon(loop, corner, spot, 1)  # these pixels may show at the portrait's own pose
     sclera = fill(pixels, white, tall=0.5, soften=1.5) if white.sum() > 12 else pixels
+    # Beside the iris the white is as light as its surroundings there: in a corner it lies in the shade.
+    around = opening & (radius > RIM * iris[2])
+    if around.sum() > 12:
+        near = _shade_of(fill(pixels, around, soften=2.5))
+        share = np.clip((radius / iris[2] - 0.45) / 0.55, 0, 1)
+        sclera = sclera * (1 + share * (np.minimum(near / np.maximum(_shade_of(sclera), 1), 1) - 1))[..., None]
     # Under the resting iris the white is invented; around it, it is the portrait, with a soft change between.
     own = np.clip((radius / iris[2] - RIM) / (DISC - RIM - 0.02), 0, 1)[..., None]
     sclera = np.where(exact[..., None], own * pixels + (1 - own) * sclera, sclera)
@@ -214,25 +221,41 @@ def eye_panels(
     filled = np.where(exact[..., None], pixels, filled)
     # What only a wider eye would show above lies in the lid's shadow.
     above = (~exact & (y + corner[1] < loop[:, 1].mean()))[..., None]
-    return np.where(above, 0.5 * sclera, sclera), np.where(above, 0.5 * filled, filled)
+    return np.where(above, 0.65 * sclera, sclera), np.where(above, 0.65 * filled, filled)
+
+
+def _shade_of(pixels: np.ndarray) -> np.ndarray:
+    """Brightness [h, w] of RGB pixels."""
+    return np.asarray(pixels @ LUMA)
 
 
 def lid_panel(
     image: ByteArray, face: FloatArray, loop: tuple[int, ...], row: list[int], crease: list[int], name: str
 ) -> np.ndarray:
     """The skin of an upper lid [h, w, 3], smoothed along the eye: a closing lid stretches it downwards."""
-    import cv2
-
     spot = place(name, image.shape[0])
     corner = window(face[list(loop)], spot)
     pixels = take_window(image, corner, spot)
     rim, fold = face[row, :2], face[crease, :2]
-    strip = polygon(np.vstack([rim + LASHES * (fold - rim), fold[::-1]]), corner, spot, 1).astype(np.float32)
-    along = (4.0 * image.shape[0] / 512, 0.8)
-    weight = np.asarray(cv2.GaussianBlur(strip, (0, 0), sigmaX=along[0], sigmaY=along[1]))
-    colour = np.asarray(cv2.GaussianBlur(pixels * strip[..., None], (0, 0), sigmaX=along[0], sigmaY=along[1]))
-    smooth = colour / np.maximum(weight, 1e-4)[..., None]
-    return fill(smooth, weight > 0.05)
+    base = rim + LASHES * (fold - rim)
+    strip = polygon(np.vstack([base, fold[::-1]]), corner, spot, 1).astype(np.float32)
+    wide = float(np.linalg.norm(rim[-1] - rim[0]))
+    own, lid, tone = (_along(pixels, strip, share * wide) for share in (0.06, 0.14, 0.30))
+    # At the crease the lid meets the portrait's own skin; further down it takes the tone of the whole lid.
+    x, y = np.arange(spot.width) + corner[0], np.arange(spot.height)[:, None] + corner[1]
+    upper, lower = (np.interp(x, *row[np.argsort(row[:, 0])].T)[None] for row in (fold, base))
+    down = smoothstep((y - upper) / np.maximum(lower - upper, 1.0))[..., None]
+    return own + down * (0.4 * lid + 0.6 * tone - own)
+
+
+def _along(pixels: np.ndarray, known: np.ndarray, reach: float) -> np.ndarray:
+    """``pixels`` [h, w, 3] evened sideways by ``reach`` pixels within ``known`` [h, w], and spread beyond."""
+    import cv2
+
+    across = max(reach, 1.0)
+    weight = np.asarray(cv2.GaussianBlur(known, (0, 0), sigmaX=across, sigmaY=1.0))
+    colour = np.asarray(cv2.GaussianBlur(pixels * known[..., None], (0, 0), sigmaX=across, sigmaY=1.0))
+    return fill(colour / np.maximum(weight, 1e-4)[..., None], weight > 0.02)
 
 
 def _round_fill(pixels: np.ndarray, seen: np.ndarray, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:

@@ -11,10 +11,10 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
-from engine.face.panels import DISC, LASHES, MARGIN, place, window
+from engine.face.panels import DISC, LASHES, LUMA, MARGIN, place, window
 from engine.face.surround import smoothstep
 from engine.render.parts import Part, grid_triangles
-from engine.types import FloatArray
+from engine.types import ByteArray, FloatArray
 
 BEHIND = 0.35  # outer-eye-corner distances behind the lids, in depth only: lids slide over it, nothing shifts
 OVERLAP = np.array([1.35, 2.0])  # how much larger than the opening the white is: lids wander with the whole face
@@ -22,6 +22,8 @@ BARELY = 1.06  # the same towards the outline of a turned face, which the far ey
 UNFOLDS = 0.15  # blink from which the smoothed skin of the lid is seen
 SPOKES = 28
 SIDEWAYS, VERTICAL = 0.42, 0.28  # centimetres the iris moves for a coefficient of 1
+LASHES_ARE = 0.42  # of the skin's brightness
+LEAST_DARK, MOST_DARK = 0.10, 0.50  # bounds of what is taken away to get there
 BARE, FREED = 1.10, 1.5  # radii of the moving iris; pixels of movement until it is cut out that closely
 
 
@@ -113,6 +115,23 @@ class Eye:
         reach = np.maximum(np.linalg.norm((crease - rim)[:, :2], axis=1), 1e-3)
         share = np.minimum(self._tall / reach, 1.0)[:, None]
         return np.concatenate([rim, rim + share * (crease - rim)])
+
+
+def lash_line(avatar: Avatar, row: tuple[int, ...]) -> FloatArray:
+    """How much darker each vertex of a lid's rim [9] must be for closed lids to meet in a dark line.
+
+    Bright pixels of the eye lie among the lashes; where the portrait is dark already, nothing is added.
+    """
+    at = np.clip(avatar.reference[list(row), :2].round().astype(int), 2, avatar.size - 3)
+    cheek = at + np.array([0, int(0.16 * avatar.unit)])  # skin under the eye
+    own = np.array([_brightest(avatar.portrait, x, y) for x, y in at])
+    skin = np.array([_brightest(avatar.portrait, x, min(y, avatar.size - 3)) for x, y in cheek])
+    dark = np.clip(1 - LASHES_ARE * np.median(skin) / np.maximum(own, 1), LEAST_DARK, MOST_DARK)
+    return np.asarray(dark * np.sin(np.linspace(0.25, np.pi - 0.25, len(row))) ** 0.5, np.float32)
+
+
+def _brightest(picture: ByteArray, x: int, y: int) -> float:
+    return float((picture[y - 1 : y + 2, x - 1 : x + 2] @ LUMA).max())
 
 
 def _fan(count: int) -> np.ndarray:

@@ -14,14 +14,13 @@ from engine.face.surround import smoothstep
 from engine.render.compositor import Compositor
 from engine.render.dense_motion import HeadTurn, OuterField
 from engine.render.driven import DrivenFace, tucking
-from engine.render.eyes import Eye
+from engine.render.eyes import Eye, lash_line
 from engine.render.mouth import Mouth
 from engine.render.offsets import check_offsets
 from engine.render.projection import Scene, projection_texture
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
-LASH_LINE = 0.42  # how much darker closed lids meet: bright pixels of the eye's rim lie among the lashes
 CREASE = 0.5  # how much darker lips meet that the portrait shows apart
 CONTACT = 0.35  # how much darker a lip is where teeth stand on it
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
@@ -51,7 +50,7 @@ class Renderer:
         counts = np.cumsum([scene.curve[-1] + 1, *[len(p.points) for p in parts]])
         self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         self._lash_at = [int(counts[2]), int(counts[6])]  # and the lashes'
-        self._lash_line = LASH_LINE * np.sin(np.linspace(0.25, np.pi - 0.25, len(top.EYE_RIGHT_UPPER))) ** 0.5
+        self._lash_lines = [lash_line(avatar, top.EYE_RIGHT_UPPER), lash_line(avatar, top.EYE_LEFT_UPPER)]
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
         self._step = avatar.size / size
         self._compositor = Compositor(scene, size, self._step)
@@ -150,11 +149,11 @@ class Renderer:
 
     def _slide_lids(self, maps: FloatArray, beta: FloatArray) -> None:
         reference = self.avatar.reference
-        for (index, row, ring), at in zip(self._rings, self._lash_at, strict=True):
+        for (index, row, ring), at, line in zip(self._rings, self._lash_at, self._lash_lines, strict=True):
             amount = min(float(beta[index]), 1.0)
             if amount > 0:
                 maps[row, :2] += amount * LID_SLIDE * (reference[ring] - reference[row])[:, :2]
-                maps[at : at + len(self._lash_line), 2] = 1 - amount**2 * self._lash_line
+                maps[at : at + len(line), 2] = 1 - amount**2 * line
 
     def _towards_viewer(self, turn: HeadTurn) -> FloatArray:
         """How far each vertex has turned towards the viewer since the portrait, 0 to 1 [468]."""

@@ -1,0 +1,50 @@
+"""Eyes: what a moving iris uncovers fits its place, lids meet in a dark line that is no darker than it must be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.render.eyes import lash_line
+
+pytestmark = pytest.mark.cpu
+
+
+def test_the_white_beside_the_iris_is_as_light_as_its_corner() -> None:
+    pytest.importorskip("cv2", reason="needs the enroll extra")
+    from engine.face.panels import LUMA, eye_panels, place, window
+
+    y, x = np.mgrid[0:512, 0:512].astype(np.float32)
+    image = np.full((512, 512, 3), 150, np.uint8)  # skin
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    loop = np.stack([256 + 24 * np.cos(angle), 256 + 10 * np.sin(angle)], 1).astype(np.float32)
+    inside = ((x - 256) / 24) ** 2 + ((y - 256) / 10) ** 2 < 1
+    image[inside] = 240
+    image[inside & (x > 256)] = 90  # one corner lies in the shade
+    iris = np.array([256, 256, 9], np.float32)
+    image[np.hypot(x - 256, y - 256) < 9] = 20
+    white, seen = eye_panels(image, loop, iris, 512, "right")
+    spot = place("white_right", 512)
+    left, up = window(loop, spot)
+    row = (white @ LUMA)[256 - up]
+    assert row[256 + 9 - left] < 125, "just beside the iris in the dark corner"
+    assert row[256 - 9 - left] > 160, "and in the bright one"
+    assert (seen[256 - up, 256 - left] < 60).all()
+
+
+def test_the_lash_line_adds_only_what_is_missing(astronaut: Avatar) -> None:
+    line = lash_line(astronaut, top.EYE_RIGHT_UPPER)
+    assert line.shape == (9,)
+    assert (line > 0).all()
+    bright = dataclasses.replace(astronaut, portrait=np.full_like(astronaut.portrait, 180))
+    most = lash_line(bright, top.EYE_RIGHT_UPPER)
+    assert (most >= line).all(), "an eye without any lashes gets the most"
+    rows = astronaut.portrait.copy()
+    x, y = astronaut.reference[list(top.EYE_RIGHT_UPPER), :2].round().astype(int).T
+    rows[y.min() - 4 : y.max() + 5, x.min() - 3 : x.max() + 4] = 20
+    least = lash_line(dataclasses.replace(astronaut, portrait=rows), top.EYE_RIGHT_UPPER)
+    assert (least < most).all()
