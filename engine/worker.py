@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import mmap
 import os
+import queue
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from engine.wire import Wire
 
 OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
 STOP_TIMEOUT_S = 5.0
+MOST_UNSENT = 30_000  # messages that wait for a process that stalls: ten minutes of one session
 
 # The engine's matrices are small: a second BLAS thread would only spin, and take a core from the encoder.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -115,7 +117,10 @@ class EngineProcess:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._slot_bytes = slot_bytes(config.size)
+        self._outbox: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
+        self._heard = time.monotonic()  # the process's last sign of life
         self._stopping = False
+        self.on_death: Callable[[], None] | None = None  # called last, when the process has died by itself
 
     @property
     def alive(self) -> bool:
@@ -139,6 +144,8 @@ class EngineProcess:
         assert self._process.stdin
         assert self._process.stdout
         self._wire = Wire(self._process.stdout, self._process.stdin)
+        self._writer = threading.Thread(target=self._write, name="engine-writer", daemon=True)
+        self._writer.start()
         self._await_ready(on_progress or (lambda text: None))
         self._reader = threading.Thread(target=self._read, name="engine-reader", daemon=True)
         self._reader.start()
@@ -163,6 +170,8 @@ class EngineProcess:
             self._opening[number] = answer
             self._sessions[number] = session
         self.tell({"do": "open", "session": number, "avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed})
+        if not self.alive:
+            self._fail_openings()
         try:
             answer.result(OPEN_TIMEOUT_S)
         except FutureTimeout:
@@ -178,22 +187,37 @@ class EngineProcess:
         self._stopping = True
         if self._process is None or self._wire is None:
             return
-        assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()  # the worker takes a closed pipe as its end
+        self._outbox.put(None)  # the writer closes the pipe, which the worker takes as its end
         self._reap()
+        self._writer.join(STOP_TIMEOUT_S)
         if hasattr(self, "_reader"):
             self._reader.join(STOP_TIMEOUT_S)
         self._wire.close()
 
+    def kill(self) -> None:
+        """End a process that does not answer; its sessions hear of it by ``on_lost``."""
+        if self._process is not None:
+            self._process.kill()
+
     def tell(self, head: dict[str, Any], payload: bytes = b"") -> None:
-        """Send a command; what is said to an engine that is gone is dropped, its sessions hear of it by ``on_lost``."""
+        """Send a command, without waiting for a process that stalls; one that never reads again is ended.
+
+        What is said to a process that is gone is dropped, its sessions hear of it by ``on_lost``.
+        """
         if self._wire is None:
             raise VivifyError("The engine is not running: call start() first.")
-        try:
-            self._wire.send(head, payload)
-        except (BrokenPipeError, ValueError):
-            self._fail_openings()
+        if self._outbox.qsize() > MOST_UNSENT:
+            self.kill()
+            return
+        self._outbox.put((head, payload))
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the process last gave a sign of life; `ping` asks for one."""
+        return time.monotonic() - self._heard
+
+    def ping(self) -> None:
+        self.tell({"do": "ping"})
 
     def forget(self, number: int) -> bool:
         """Take a session off the list; True if it was there."""
@@ -233,6 +257,7 @@ class EngineProcess:
                 on_progress(head["text"])
             elif head["event"] == "ready":
                 self._avatars, self.default_avatar = head["avatars"], head["default"]
+                self._heard = time.monotonic()
                 return
             elif head["event"] == "fatal":
                 self.stop()
@@ -242,10 +267,24 @@ class EngineProcess:
             "The engine process ended before it was ready: its own message stands above; try 'vivify doctor'."
         )
 
+    def _write(self) -> None:
+        """Everything goes through this thread: only it waits when the pipe is full."""
+        assert self._wire
+        assert self._process
+        assert self._process.stdin
+        try:
+            while (message := self._outbox.get()) is not None:
+                self._wire.send(*message)
+        except (OSError, ValueError):
+            pass  # the process is gone: the reader notices, too
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
     def _read(self) -> None:
         assert self._wire
         try:
             while (message := self._wire.receive()) is not None:
+                self._heard = time.monotonic()
                 self._event(message[0])
         except (OSError, ValueError):
             pass  # a pipe that breaks or garbles is an engine that died
@@ -257,6 +296,8 @@ class EngineProcess:
                 self._sessions.clear()
             for session in lost:
                 session.lost("The engine stopped unexpectedly: please connect again.")
+            if self.on_death is not None:
+                self.on_death()
 
     def _event(self, head: dict[str, Any]) -> None:
         number = head.get("session", -1)

@@ -100,6 +100,8 @@ class Worker:
         name, number = head["do"], head.get("session", -1)
         if name == "free":
             self._free.append(head["slot"])
+        elif name == "ping":
+            self._wire.send({"event": "pong"})
         elif name == "open":
             self._open(number, head)
         elif (session := self._sessions.get(number)) is None:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.config import EngineConfig
-from engine.worker import EngineProcess
+from engine.keeper import EngineKeeper
 from webrtc.config import ServerConfig
 from webrtc.server import listen, loop_factory, serve_on, url_of
 from webrtc.service import Service
 
 
 @functools.cache
-def engine() -> EngineProcess:
+def engine() -> EngineKeeper:
     """The one engine process of a test run; who starts it here stops it at the end (stopping twice is fine)."""
-    process = EngineProcess(EngineConfig(max_sessions=4))
+    process = EngineKeeper(EngineConfig(max_sessions=4))
     process.start()
     return process
 

@@ -29,12 +29,15 @@ Totals = Mapping[tuple[str, str], float]  # (frames or voice, which) -> count or
 class Metrics(Collector):
     """The figures of one service.
 
-    ``gauges`` gives what is so now: sessions, viewers, max_sessions, engine_up. ``totals`` gives the counts of the
-    sessions that are open; those of a session that ends are kept with `add`.
+    ``gauges`` gives what is so now: sessions, viewers, max_sessions, engine_up; ``restarts`` counts the engine's.
+    ``totals`` gives the counts of the sessions that are open; those of a session that ends are kept with `add`.
     """
 
-    def __init__(self, gauges: Callable[[], Gauges], totals: Callable[[], Iterable[Totals]]) -> None:
+    def __init__(
+        self, gauges: Callable[[], Gauges], restarts: Callable[[], int], totals: Callable[[], Iterable[Totals]]
+    ) -> None:
         self._gauges = gauges
+        self._restarts = restarts
         self._totals = totals
         self._ended: Tally[tuple[str, str]] = Tally()
         self._openings: Tally[str] = Tally()
@@ -81,6 +84,7 @@ class Metrics(Collector):
             ("engine_up", "1 while the engine process lives."),
         ):
             yield GaugeMetricFamily(f"vivify_{name}", help_text, self._gauges()[name])
+        yield CounterMetricFamily("vivify_engine_restarts", "Engine processes replaced.", self._restarts())
         openings = CounterMetricFamily("vivify_openings", "Sessions and viewers let in, and refused.", labels=["way"])
         for way in OPENINGS:
             openings.add_metric([way], self._openings[way])

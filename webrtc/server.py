@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 
 from engine.errors import VivifyError
-from engine.worker import EngineProcess
+from engine.keeper import EngineKeeper
 from webrtc.app import create_app
 from webrtc.config import ServerConfig
 from webrtc.logs import write_logs
@@ -38,7 +38,7 @@ async def serve(
     if config.logs is not None:
         write_logs(config.logs)
     with listen(config.host, config.port) as sock:
-        engine = EngineProcess(config.engine)
+        engine = EngineKeeper(config.engine)
         try:
             await asyncio.to_thread(engine.start, on_progress)
             await serve_on(Service(engine, config), sock, after_start)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 
 from engine.errors import EngineFull, VivifyError
-from engine.worker import EngineProcess
+from engine.keeper import EngineKeeper
 from webrtc.config import ServerConfig
 from webrtc.link import Link, UnknownSession, read_offer
 from webrtc.logs import SessionLog
@@ -20,18 +20,20 @@ from webrtc.viewer import Viewer
 
 
 class EngineDown(VivifyError):
-    """The engine process is gone."""
+    """There is no engine process just now."""
 
 
 class Service:
     """The open sessions, by name. Names are unguessable: knowing one is the right to watch it and to end it."""
 
-    def __init__(self, engine: EngineProcess, config: ServerConfig) -> None:
+    def __init__(self, engine: EngineKeeper, config: ServerConfig) -> None:
         self.engine = engine
         self.config = config
         self.streams: dict[str, Stream] = {}
         self.links: dict[str, Link] = {}  # of those whose speaker has a connection
-        self.metrics = Metrics(self._gauges, lambda: [stream.counts() for stream in self.streams.values()])
+        self.metrics = Metrics(
+            self._gauges, lambda: engine.restarts, lambda: [stream.counts() for stream in self.streams.values()]
+        )
         self._opening = 0
         self._seeds = itertools.count()
 
@@ -124,7 +126,7 @@ class Service:
     async def _place(self, look_ahead_ms: int) -> AsyncIterator[Stream]:
         """A place for one more stream, which is among the others once the block has ended well."""
         if not self.engine.alive:
-            raise EngineDown("The engine is not running: restart the server.")
+            raise EngineDown("The engine is being restarted: please try again in a moment.")
         if self.full:
             limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")

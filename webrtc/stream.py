@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from aiortc.mediastreams import MediaStreamError
 
 from engine.clock import structural_delay_ms
+from engine.keeper import EngineKeeper, KeptSession
 from engine.metrics import LatencyWindow
 from engine.types import FRAMES_PER_SECOND, Frame
-from engine.worker import EngineProcess, EngineSession
 from webrtc.link import UnknownSession
 from webrtc.messages import Bye, Cleared, Hello, Mapping, Stats, Told
 from webrtc.metrics import FRAMES, STAGES, VOICE
@@ -58,7 +58,7 @@ class Stream:
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = asyncio.Event()
         self._playout = Playout(look_ahead_ms, time.monotonic())
-        self._session: EngineSession | None = None
+        self._session: KeptSession | None = None
         self._opened = time.monotonic()
         self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
         self._mapping: Mapping | None = None
@@ -68,7 +68,7 @@ class Stream:
         self.sound = SoundTrack(self._playout, self._started, self._feed, self._on_piece)
         self.picture = PictureTrack(self._playout, self._started, self.sound, latency, self._on_shown)
 
-    async def open(self, engine: EngineProcess, avatar: str | None, seed: int) -> None:
+    async def open(self, engine: EngineKeeper, avatar: str | None, seed: int) -> None:
         """Take a place in the engine. Raises EngineFull, UnknownAvatar, or VivifyError of the engine."""
         self._session = await asyncio.to_thread(
             engine.open, avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost
