@@ -22,6 +22,7 @@ class Compositor:
         self._scene = scene
         self.size = size
         self.triangles = scene.triangles
+        self.layers = scene.layers
         shape = (size, size)
         self.depth = np.empty(shape, np.float32)
         self.which = np.empty(shape, np.int32)

@@ -47,13 +47,14 @@ class Renderer:
         self._normals = facing(avatar.reference, face_model().triangles)
         scene = Scene(avatar, parts + self._mouth.parts, self._mouth.panels)
         self._scene = scene
-        counts = np.cumsum([scene.curve[-1] + 1, *[len(p.points) for p in parts]])
+        counts = np.cumsum([scene.base + scene.dense.count, *[len(p.points) for p in parts]])
         self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         self._lash_at = [int(counts[2]), int(counts[6])]  # and the lashes'
         self._lash_lines = [lash_line(avatar, top.EYE_RIGHT_UPPER), lash_line(avatar, top.EYE_LEFT_UPPER)]
         self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
         self._step = avatar.size / size
         self._compositor = Compositor(scene, size, self._step)
+        self.painter = self._compositor  # who painted the last picture, and knows where each pixel came from
         self._matte: ByteArray | None = None  # made when transparency is first asked for
         self._behind = sum(len(p.triangles) for p in parts)
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
@@ -78,14 +79,14 @@ class Renderer:
         if out is None:
             out = np.empty((self.size, self.size, 4 if alpha else 3), np.uint8)
         if not alpha:
-            self._draw(motion, out)
+            self.painter = self._draw(motion, out)
             return out
         layer = np.empty((self.size, self.size, 3), np.uint8)
-        painter = self._draw(motion, layer)
+        self.painter = self._draw(motion, layer)
         out[..., :3] = layer
         if self._matte is None:
             self._matte = self._scene.matte(self.avatar)
-        painter.paint_again(self._matte, layer)
+        self.painter.paint_again(self._matte, layer)
         out[..., 3] = layer[..., 0]
         return out
 
@@ -98,8 +99,9 @@ class Renderer:
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         around = self._field(face, turn)
         head = turn(np.concatenate([face, *eyes, inside]))
-        rim = self._scene.lips(head)
-        vertices = np.concatenate([head[: top.VERTICES], around, head[self._oval], rim, head[top.VERTICES :]])
+        front = np.concatenate([head[: top.VERTICES], around, head[self._oval]])
+        extra = np.zeros((self._scene.dense.count, 3), np.float32)
+        vertices = np.concatenate([front, extra, head[top.VERTICES :]], dtype=np.float32)
         vertices[:, 2] += self._scene.back
         vertices[len(vertices) - len(forward) :, 2] -= forward
         maps = self._scene.maps.copy()
@@ -112,12 +114,13 @@ class Renderer:
         factor = self.size / self.avatar.size
         if factor != 1:
             vertices[:, :2] = (vertices[:, :2] + 0.5) * factor - 0.5
-        vertices = np.ascontiguousarray(vertices, np.float32)
         own = self._drive.own_share(beta, offsets)
-        if own == 1:
-            return self._paint_portrait(vertices, maps, out)
         as_it_is = maps.copy() if own > 0 else maps
+        self._scene.thicken(vertices, as_it_is)
+        if own == 1:
+            return self._paint_portrait(vertices, as_it_is, out)
         self._darken_seam(maps, face, beta)
+        self._scene.thicken(vertices, maps)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
         count = len(self._scene.triangles) if gap > NOTHING else self._without_mouth
         self._compositor.paint(vertices, maps, count, out)
@@ -192,7 +195,6 @@ class Renderer:
         closed = CREASE * self._seam * np.clip(1 - gap / 0.3, 0, 1) * (self.avatar.smile > 0)
         maps[upper, 2] = 1 - closed
         maps[lower, 2] = 1 - np.maximum(closed, CONTACT * tuck * self._seam)
-        maps[self._scene.curve, 2:3] = self._scene.lips(maps[:, 2:3])
 
 
 def _check(motion: Motion) -> tuple[FloatArray, FloatArray | None]:

@@ -1,0 +1,106 @@
+"""The generator (VividTalk section 3.3): the warped portrait and the occlusion map in, the finished frame out.
+
+The portrait is seen twice: as the picture that geometry painted from it, warped by the residual motion, and as
+features that are warped by the whole motion, so that detail that geometry squeezed or hid can be found again. Where the
+occlusion map trusts the warped picture, it stays as it is, pixel for pixel; elsewhere the network paints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.render.motion_vae import DenseMotion, MotionVAE, conv, warp
+
+FEATURES = 24  # channels of the portrait's features, at a quarter of its side
+
+
+class Block(nn.Module):
+    """A residual block of two convolutions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(width, width), nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class Generator(nn.Module):
+    """A small U-Net between 128 and 32 pixels; the picture enters and leaves by pixel shuffling, at 256."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.look = nn.Sequential(nn.PixelUnshuffle(4), conv(48, 32), conv(32, FEATURES))  # the portrait, once
+        self.enter = nn.Sequential(nn.PixelUnshuffle(2), conv(4 * 7, width))
+        self.down = nn.ModuleList([conv(width, 2 * width, 2), conv(2 * width + FEATURES, 3 * width, 2)])
+        self.deep = nn.Sequential(Block(3 * width), Block(3 * width))
+        self.up = nn.ModuleList([conv(5 * width + FEATURES, 2 * width), conv(3 * width, width)])
+        self.leave = nn.Conv2d(width, 12, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        assert self.leave.bias is not None
+        nn.init.zeros_(self.leave.bias)
+
+    def features(self, portrait: Tensor) -> Tensor:
+        """portrait [B, 3, 256, 256] in [0, 1] -> [B, 24, 64, 64]; once for each avatar."""
+        return self.look(portrait)
+
+    def forward(self, warped: Tensor, texture: Tensor, occlusion: Tensor, features: Tensor) -> Tensor:
+        """What to add [B, 3, 256, 256] to the ``warped`` picture, where it is not to be believed.
+
+        ``texture`` is PT_d, ``occlusion`` [B, 1, 64, 64], ``features`` [B, 24, 64, 64] warped to the frame.
+        """
+        unsure = 1 - F.interpolate(occlusion, scale_factor=4, mode="bilinear", align_corners=False)
+        high = self.enter(torch.cat([warped, texture, unsure], 1))  # [B, w, 128, 128]
+        middle = torch.cat([self.down[0](high), features], 1)
+        x = self.deep(self.down[1](middle))  # [B, 3 w, 32, 32]
+        for layer, skip in zip(self.up, (middle, high), strict=True):
+            x = layer(torch.cat([F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), skip], 1))
+        return torch.tanh(F.pixel_shuffle(self.leave(x), 2)) * unsure
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One batch of frames as the learned half sees them. Pictures [B, 3, 256, 256] in [0, 1]."""
+
+    portrait: Tensor
+    painted: Tensor  # what geometry made of it
+    texture_reference: Tensor  # PT_ref
+    texture: Tensor  # PT_d
+    lips_reference: Tensor  # [B, 20, 2] in [-1, 1]
+    lips: Tensor
+    flow: Tensor  # [B, 2, 64, 64] where geometry looked in the portrait, in [-1, 1]
+    moved: Tensor  # [B] 0 when driven as the portrait is, 1 from a small motion on
+
+
+class LearnedHalf(nn.Module):
+    """Motion-VAE and generator together: `Seen` -> finished pictures [B, 3, 256, 256] in [0, 1]."""
+
+    def __init__(self, lips: bool = True) -> None:
+        super().__init__()
+        self.motion = MotionVAE(lips)
+        self.generator = Generator()
+
+    def forward(self, seen: Seen, noise: Tensor | None = None) -> tuple[Tensor, DenseMotion]:
+        """Everything the residual does is scaled by ``moved``, so that the portrait's own pose stays the portrait."""
+        dense = self.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips, noise)
+        gate = seen.moved.view(-1, 1, 1, 1)
+        residual = dense.motion * gate
+        warped = warp(seen.painted, residual)
+        return (warped + gate * self.paint(seen, dense, residual, warped)).clamp(0, 1), dense
+
+    def paint(self, seen: Seen, dense: DenseMotion, residual: Tensor, warped: Tensor | None = None) -> Tensor:
+        """What the generator adds [B, 3, 256, 256] to the picture warped by ``residual`` [B, 2, 64, 64]."""
+        if warped is None:
+            warped = warp(seen.painted, residual)
+        features = follow(self.generator.features(seen.portrait), seen.flow, residual)
+        return self.generator(warped, seen.texture, dense.occlusion, features)
+
+
+def follow(features: Tensor, flow: Tensor, motion: Tensor) -> Tensor:
+    """The portrait's features [B, C, 64, 64] where the whole motion takes them: geometry's at x + motion(x)."""
+    places = warp(flow, motion).permute(0, 2, 3, 1)  # [B, 64, 64, 2]
+    return F.grid_sample(features, places, mode="bilinear", padding_mode="border", align_corners=False)

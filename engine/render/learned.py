@@ -1,0 +1,163 @@
+"""A renderer whose pictures go through the networks of VividTalk 3.3 after geometry has painted them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.errors import VivifyError
+from engine.face.avatar import Avatar
+from engine.face.model import face_model
+from engine.render.generator import LearnedHalf, Seen
+from engine.render.motion_vae import FIELD, LANDMARKS, PICTURE, warp
+from engine.render.projection import PORTRAIT, ncc
+from engine.render.renderer import Renderer, still
+from engine.types import ByteArray, FloatArray, Motion
+from kernels import cpu
+
+FORMAT = "vivify-picture-1"
+STILL = 0.004  # of the picture's side: a mesh that moved less has not moved
+
+
+def load_learned(path: Path) -> LearnedHalf:
+    """The networks of a weights file, ready for inference. Raises VivifyError for a missing or unfit file."""
+    if not path.is_file():
+        raise VivifyError(
+            f"Learned pictures need weights at {path}, but there are none: train them with scripts/train_picture, or "
+            "use --quality geometry."
+        )
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            notes = file.metadata() or {}
+        if notes.get("format") != FORMAT:
+            raise ValueError(f"its format is {notes.get('format', 'not told')}")
+        model = LearnedHalf(**json.loads(notes["config"]))
+        model.load_state_dict(load_file(str(path)))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".: ")
+        raise VivifyError(
+            f"{path} should hold weights of the learned picture, but cannot be used ({reason}): train them anew with "
+            "scripts/train_picture."
+        ) from error
+    return model.eval().requires_grad_(False)
+
+
+def save_learned(model: LearnedHalf, path: Path, notes: dict[str, str] | None = None) -> None:
+    """Write weights and config as safetensors. ``notes`` are kept beside them as text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = json.dumps({"lips": model.motion.lips is not None})
+    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(tensors, str(path), (notes or {}) | {"format": FORMAT, "config": config})
+
+
+class LearnedRenderer(Renderer):
+    """Geometry first; then the residual motion, the occlusion map and the generator, at 256 pixels whatever the size.
+
+    In a larger picture the residual motion warps the picture at its own size, and what the generator adds is enlarged:
+    the portrait's detail stays.
+    """
+
+    def __init__(self, avatar: Avatar, model: LearnedHalf, size: int = 512) -> None:
+        super().__init__(avatar, size)
+        self._model = model
+        self._eye = Eyesight(self)
+
+    def render(self, motion: Motion, out: ByteArray | None = None, alpha: bool = False) -> ByteArray:
+        """As `Renderer.render`."""
+        out = super().render(motion, out, alpha)
+        with torch.inference_mode():
+            seen = self._eye.see(motion, out[..., :3])
+            dense = self._model.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips)
+            gate = seen.moved.view(-1, 1, 1, 1)
+            residual = dense.motion * gate
+            fine = warp(_tensor(out[..., :3]), residual)
+            added = self._model.paint(seen, dense, residual)
+            added = F.interpolate(added, out.shape[:2], mode="bilinear", align_corners=False)
+            picture = ((fine + gate * added)[0].permute(1, 2, 0) * 255 + 0.5).clamp(0, 255)
+        out[..., :3] = picture.to(torch.uint8).numpy()
+        return out
+
+
+class Eyesight:
+    """What the networks see of one avatar: the things that never change, and those of one motion."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        avatar = renderer.avatar
+        self._scale = PICTURE / avatar.size
+        self._ncc = ncc()
+        self._portrait = _small(_tensor(avatar.portrait))  # [1, 3, 256, 256]
+        self._outside = np.ascontiguousarray(self._portrait[0].permute(1, 2, 0).numpy())
+        own = still()
+        own = Motion(0, renderer.own_expression, own.rotation, own.translation)
+        self._mesh = renderer.driven_mesh(own)
+        self._texture = self._projected(self._mesh)
+        self._lips = self._landmarks(self._mesh)
+
+    def see(self, motion: Motion, painted: ByteArray) -> Seen:
+        """The networks' input for ``motion``, whose picture [S, S, 3] the renderer has just painted."""
+        mesh = self._renderer.driven_mesh(motion)
+        far = float(np.abs(mesh[:, :2] - self._mesh[:, :2]).max()) / self._renderer.avatar.size
+        return Seen(
+            portrait=self._portrait,
+            painted=_small(_tensor(painted)),
+            texture_reference=self._texture,
+            texture=self._projected(mesh),
+            lips_reference=self._lips,
+            lips=self._landmarks(mesh),
+            flow=self._flow(),
+            moved=torch.tensor([min(1.0, far / STILL)]),
+        )
+
+    def _landmarks(self, mesh: FloatArray) -> Tensor:
+        """[1, 20, 2], the picture spanning [-1, 1]."""
+        size = self._renderer.avatar.size
+        return torch.from_numpy((mesh[list(LANDMARKS), :2] + 0.5) * (2 / size) - 1)[None].float()
+
+    def _projected(self, mesh: FloatArray) -> Tensor:
+        """PT (eq. 10) at 256 pixels: NCC on the face, the portrait around it [1, 3, 256, 256]."""
+        vertices = mesh.copy()
+        vertices[:, :2] = (vertices[:, :2] + 0.5) * self._scale - 0.5
+        depth, which = np.empty((PICTURE, PICTURE), np.float32), np.empty((PICTURE, PICTURE), np.int32)
+        inner = np.empty((PICTURE, PICTURE, 3), np.float32)
+        triangles = np.ascontiguousarray(face_model().triangles)
+        cpu.rasterize(np.ascontiguousarray(vertices, np.float32), triangles, self._ncc, depth, which, inner)
+        texture = np.where((which >= 0)[..., None], inner, self._outside)
+        return torch.from_numpy(texture).permute(2, 0, 1)[None]
+
+    def _flow(self) -> Tensor:
+        """Where geometry looked in the portrait [1, 2, 64, 64], of the picture just painted, in [-1, 1].
+
+        Eyes and mouth were painted from elsewhere: there it is the place itself.
+        """
+        painter = self._renderer.painter
+        step = painter.size // FIELD
+        middle = slice(step // 2, None, step)
+        places, which = painter.maps[middle, middle, :2], painter.which[middle, middle]
+        layer = np.where(which >= 0, painter.layers[which], -1)
+        flow = (places + 0.5) * (2 / self._renderer.avatar.size) - 1
+        at = (np.arange(FIELD, dtype=np.float32) + 0.5) * (2 / FIELD) - 1
+        itself = np.stack(np.meshgrid(at, at), -1)
+        flow = np.where((layer == PORTRAIT)[..., None], flow, itself).astype(np.float32)
+        return torch.from_numpy(flow).permute(2, 0, 1)[None]
+
+
+def _tensor(picture: ByteArray) -> Tensor:
+    """RGB uint8 [H, W, 3] -> [1, 3, H, W] in [0, 1]."""
+    return torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32))[None] / 255
+
+
+def _small(picture: Tensor) -> Tensor:
+    """[1, 3, H, W] -> [1, 3, 256, 256]."""
+    if picture.shape[-1] == PICTURE:
+        return picture
+    if picture.shape[-1] % PICTURE == 0:
+        return F.avg_pool2d(picture, picture.shape[-1] // PICTURE)
+    return F.interpolate(picture, (PICTURE, PICTURE), mode="bilinear", antialias=True, align_corners=False)

@@ -1,0 +1,144 @@
+"""The dual-branch motion-VAE (VividTalk section 3.3, figure 5): what geometry cannot know about the dense motion.
+
+Facial branch: the projected textures of the portrait and of the driven face, PT_ref and PT_d, are concatenated and
+encoded; a variational code and an MLP turn them into a 2D facial motion map. Lip branch: the lips' landmarks as
+Gaussian maps, the portrait's subtracted from the driven ones, through an hourglass into a 2D lip motion map. Both are
+concatenated and decoded into a dense motion and an occlusion map.
+
+The paper leaves sizes open. Ours: pictures of 256, maps of 64 pixels a side; 8 x 8 x 16 values before the MLP, a code
+of 128; 16 channels for each motion map; 20 landmarks, every other vertex of the lips' two rims. The dense motion is a
+residual to the geometric field, at most 6 % of the picture's side, composed with it: the picture that geometry has
+painted is sampled at x + motion(x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.face.topology import LIP_VERTICES
+
+PICTURE, FIELD = 256, 64  # pixels a side of what goes in and what comes out
+LANDMARKS = LIP_VERTICES[::2]
+SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
+FARTHEST = 0.06  # of the picture's side: the largest residual motion
+TRUST = 3.0  # logit the occlusion map starts from: geometry is believed until the data say otherwise
+
+
+def conv(channels: int, out: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution, group normalisation, GELU. Group statistics are one picture's own: a batch changes nothing."""
+    groups = 8 if out % 8 == 0 else 4
+    return nn.Sequential(nn.Conv2d(channels, out, kernel, stride, kernel // 2), nn.GroupNorm(groups, out), nn.GELU())
+
+
+def gaussian_maps(points: Tensor, size: int = FIELD, sigma: float = SIGMA) -> Tensor:
+    """Points [B, N, 2] (x, y), the picture spanning [-1, 1], -> maps [B, N, size, size], 1 at the peak."""
+    at = (torch.arange(size, device=points.device, dtype=points.dtype) + 0.5) * (2 / size) - 1
+    x = torch.exp(-0.5 * ((at - points[..., :1]) * (0.5 * size / sigma)) ** 2)  # [B, N, size]
+    y = torch.exp(-0.5 * ((at - points[..., 1:]) * (0.5 * size / sigma)) ** 2)
+    return y[..., :, None] * x[..., None, :]
+
+
+class FacialBranch(nn.Module):
+    """PT_ref and PT_d [B, 3, 256, 256] each -> facial motion map [B, 16, 64, 64], mean and log variance of the code."""
+
+    def __init__(self, out: int = 16, code: int = 128) -> None:
+        super().__init__()
+        widths = (6, 16, 24, 32, 48, 64)
+        self.encoder = nn.Sequential(
+            *(conv(a, b, 2, 5 if a == 6 else 3) for a, b in pairwise(widths)),
+            nn.Conv2d(64, 16, 1),
+        )
+        self.code = nn.Linear(16 * 8 * 8, 2 * code)
+        self.mlp = nn.Sequential(nn.Linear(code, 256), nn.GELU(), nn.Linear(256, 16 * 8 * 8), nn.GELU())
+        self.spread = nn.ModuleList([conv(16, 24), conv(24, 24), conv(24, out)])
+
+    def forward(self, reference: Tensor, driven: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        encoded = self.encoder(torch.cat([reference, driven], 1)).flatten(1)
+        mean, log_variance = self.code(encoded).chunk(2, 1)  # [B, code]
+        log_variance = log_variance.clamp(-12, 4)
+        code = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)
+        x = self.mlp(code).unflatten(1, (16, 8, 8))
+        for layer in self.spread:
+            x = layer(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
+        return x, mean, log_variance
+
+
+class Hourglass(nn.Module):
+    """Down twice and up again with skips: x [B, C, 64, 64] -> [B, out, 64, 64]."""
+
+    def __init__(self, channels: int, out: int, width: int = 24) -> None:
+        super().__init__()
+        self.enter = conv(channels, width)
+        self.down = nn.ModuleList([conv(width, 32, 2), conv(32, 40, 2)])
+        self.deep = conv(40, 40)
+        self.up = nn.ModuleList([conv(40 + 32, 32), conv(32 + width, out)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = [self.enter(x)]
+        for layer in self.down:
+            skips.append(layer(skips[-1]))
+        x = self.deep(skips.pop())
+        for layer in self.up:
+            wider = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = layer(torch.cat([wider, skips.pop()], 1))
+        return x
+
+
+@dataclass(frozen=True)
+class DenseMotion:
+    """What the motion-VAE says of B pictures."""
+
+    motion: Tensor  # [B, 2, 64, 64] where to look from each pixel, (x, y) in units in which the picture spans [-1, 1]
+    occlusion: Tensor  # [B, 1, 64, 64] how far the warped picture is to be believed, 0 to 1
+    mean: Tensor  # [B, code]
+    log_variance: Tensor  # [B, code]
+
+    def kl(self) -> Tensor:
+        """Kullback-Leibler divergence of the codes from a standard Gaussian, mean over batch and code."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance).mean()
+
+
+class MotionVAE(nn.Module):
+    """Both branches and the decoder. ``lips=False`` leaves the lip branch out, for the ablation of figure 8."""
+
+    def __init__(self, lips: bool = True) -> None:
+        super().__init__()
+        self.face = FacialBranch()
+        self.lips = Hourglass(len(LANDMARKS), 16) if lips else None
+        self.decoder = nn.Sequential(conv(32 if lips else 16, 32), conv(32, 32), nn.Conv2d(32, 3, 3, padding=1))
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)  # no residual at first: the picture is geometry's before any training
+        assert last.bias is not None
+        with torch.no_grad():
+            last.bias.copy_(torch.tensor([0.0, 0.0, TRUST]))
+
+    def forward(
+        self, reference: Tensor, driven: Tensor, lips_reference: Tensor, lips: Tensor, noise: Tensor | None = None
+    ) -> DenseMotion:
+        """Textures [B, 3, 256, 256] in [0, 1], lip landmarks [B, 20, 2] in [-1, 1].
+
+        ``noise`` [B, 128] samples the code (training); without it the code is its mean, and the result certain.
+        """
+        motion, mean, log_variance = self.face(reference, driven, noise)
+        if self.lips is not None:
+            motion = torch.cat([motion, self.lips(gaussian_maps(lips) - gaussian_maps(lips_reference))], 1)
+        raw = self.decoder(motion)
+        return DenseMotion(2 * FARTHEST * torch.tanh(raw[:, :2]), torch.sigmoid(raw[:, 2:]), mean, log_variance)
+
+
+def warp(picture: Tensor, motion: Tensor) -> Tensor:
+    """Sample ``picture`` [B, C, H, W] at x + motion(x); motion [B, 2, h, w] is brought to the picture's size."""
+    size = picture.shape[-2:]
+    if motion.shape[-2:] != size:
+        motion = F.interpolate(motion, size, mode="bilinear", align_corners=False)
+    y, x = (
+        (torch.arange(n, device=picture.device, dtype=picture.dtype) + 0.5) * (2 / n) - 1 for n in size
+    )  # pixel centres
+    grid = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1) + motion.permute(0, 2, 3, 1)
+    return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)

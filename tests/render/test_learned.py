@@ -1,0 +1,165 @@
+"""The learned half of the picture: shapes, gradients, certainty, exactness where nothing moves, export, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from math import radians
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import VivifyError
+from engine.evaluation.pictures import psnr
+from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX, NAMES
+from engine.motion.rotation import rotation_matrix
+from engine.paths import assets
+from engine.render.generator import LearnedHalf, Seen, follow
+from engine.render.learned import Eyesight, LearnedRenderer, load_learned, save_learned
+from engine.render.motion_vae import FARTHEST, LANDMARKS, MotionVAE, gaussian_maps, warp
+from engine.render.renderer import Renderer, still
+from engine.types import Motion
+
+pytestmark = pytest.mark.cpu
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    return Avatar.load(assets() / "avatars" / "astronaut")
+
+
+def talking(k: int = 0) -> Motion:
+    beta = np.zeros(len(NAMES), np.float32)
+    beta[INDEX["jawOpen"]] = 0.3 + 0.02 * k
+    return Motion(0, beta, rotation_matrix(radians(4), 0, 0), np.zeros(3, np.float32))
+
+
+def shaken(lips: bool = True) -> LearnedHalf:
+    """Networks as after some training: nothing is at its start, where corrections are zero."""
+    torch.manual_seed(0)
+    model = LearnedHalf(lips)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def seen_of(avatar: Avatar, count: int = 2) -> Seen:
+    renderer = Renderer(avatar, 256)
+    eye = Eyesight(renderer)
+    each = [eye.see(talking(k), renderer.render(talking(k))) for k in range(count)]
+    return Seen(*(torch.cat([getattr(s, f.name) for s in each]) for f in fields(Seen)))
+
+
+def test_shapes_bounds_and_a_start_at_geometry(avatar: Avatar) -> None:
+    seen = seen_of(avatar)
+    picture, dense = LearnedHalf().eval()(seen)
+    assert picture.shape == (2, 3, 256, 256)
+    assert dense.motion.shape == (2, 2, 64, 64)
+    assert dense.occlusion.shape == (2, 1, 64, 64)
+    assert not dense.motion.any(), "untrained, the residual is none"
+    torch.testing.assert_close(picture, seen.painted, atol=1e-4, rtol=0)
+    _, dense = shaken()(seen)
+    assert 0 < dense.motion.abs().max() <= 2 * FARTHEST
+    assert float(dense.kl().detach()) > 0
+
+
+@pytest.mark.parametrize("lips", [True, False])
+def test_gradients_reach_every_parameter(avatar: Avatar, lips: bool) -> None:
+    model, seen = shaken(lips).train(), seen_of(avatar)
+    picture, dense = model(seen, torch.randn(2, 128))
+    (picture.square().mean() + dense.occlusion.mean() + dense.kl()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_sampling_is_certain_with_a_seed_and_varies_without(avatar: Avatar) -> None:
+    model, seen = shaken(), seen_of(avatar)
+    noise = torch.randn(2, 128, generator=torch.Generator().manual_seed(3))
+    first, again = model(seen, noise)[0], model(seen, noise)[0]
+    assert torch.equal(first, again)
+    assert not torch.equal(first, model(seen)[0])
+    assert torch.equal(model(seen)[0], model(seen)[0])
+
+
+def test_pictures_of_a_batch_do_not_meet(avatar: Avatar) -> None:
+    model, seen = shaken(), seen_of(avatar)
+    alone = replace(seen, **{f.name: getattr(seen, f.name)[1:] for f in fields(Seen)})
+    torch.testing.assert_close(model(seen)[0][1:], model(alone)[0], atol=2e-5, rtol=1e-4)
+
+
+def test_the_portraits_own_pose_stays_the_portrait(avatar: Avatar) -> None:
+    renderer = LearnedRenderer(avatar, shaken(), 256)
+    own = replace(still(), blendshapes=renderer.own_expression)
+    plain = Renderer(avatar, 256).render(own)
+    assert psnr(renderer.render(own), plain) > 60
+    assert psnr(renderer.render(talking()), Renderer(avatar, 256).render(talking())) < 40, "else it proves nothing"
+
+
+def test_a_larger_picture_keeps_its_detail(avatar: Avatar) -> None:
+    plain = Renderer(avatar, 512).render(talking())
+    assert np.array_equal(LearnedRenderer(avatar, LearnedHalf().eval(), 512).render(talking()), plain)
+    assert LearnedRenderer(avatar, shaken(), 512).render(talking(), alpha=True).shape == (512, 512, 4)
+
+
+def test_a_gaussian_stands_where_its_landmark_is() -> None:
+    maps = gaussian_maps(torch.tensor([[[-0.5, 0.25]]]))
+    y, x = divmod(int(maps[0, 0].argmax()), 64)
+    assert abs((x + 0.5) / 32 - 1 + 0.5) < 1 / 32
+    assert abs((y + 0.5) / 32 - 1 - 0.25) < 1 / 32
+    assert len(LANDMARKS) == 20
+
+
+def test_warping_goes_where_it_is_told() -> None:
+    ramp = torch.linspace(0, 1, 64).expand(1, 1, 64, 64)
+    right = torch.zeros(1, 2, 16, 16)
+    right[:, 0] = 2 * 4 / 64  # four pixels to the right
+    moved = warp(ramp, right)
+    torch.testing.assert_close(moved[..., :59], ramp[..., 4:63])
+    torch.testing.assert_close(warp(ramp, torch.zeros(1, 2, 16, 16)), ramp, atol=1e-5, rtol=0)
+    at = (torch.arange(64) + 0.5) / 32 - 1
+    identity = torch.stack(torch.meshgrid(at, at, indexing="xy"))[None]
+    torch.testing.assert_close(follow(ramp, identity, right)[..., 1:59], ramp[..., 5:63], atol=1e-5, rtol=0)
+
+
+def test_the_flow_says_where_geometry_looked(avatar: Avatar) -> None:
+    seen = seen_of(avatar, 1)
+    enlarged = torch.nn.functional.interpolate(seen.flow, scale_factor=4, mode="bilinear", align_corners=False)
+    again = torch.nn.functional.grid_sample(seen.portrait, enlarged.permute(0, 2, 3, 1), align_corners=False)
+    away = (again - seen.painted).abs()
+    assert float(away[:, :, :96].mean()) < 0.03, "hair and background, coarsely"
+    assert float((seen.portrait - seen.painted).abs()[:, :, :96].mean()) > float(away[:, :, :96].mean())
+
+
+def test_export_of_the_networks_gives_the_same_pictures(avatar: Avatar) -> None:
+    class Flat(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = shaken()
+
+        def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+            picture: torch.Tensor = self.net(Seen(*tensors))[0]
+            return picture
+
+    seen = seen_of(avatar, 1)
+    tensors = tuple(getattr(seen, f.name) for f in fields(Seen))
+    program = torch.export.export(Flat().eval(), tensors)
+    torch.testing.assert_close(program.module()(*tensors), Flat().eval()(*tensors), atol=1e-4, rtol=1e-4)
+
+
+def test_weights_are_saved_and_missing_or_foreign_ones_refused(avatar: Avatar, tmp_path: Path) -> None:
+    path, model = tmp_path / "picture.safetensors", shaken(lips=False)
+    save_learned(model, path)
+    seen = seen_of(avatar, 1)
+    assert torch.equal(load_learned(path)(seen)[0], model(seen)[0])
+    assert isinstance(load_learned(path).motion, MotionVAE)
+    with pytest.raises(VivifyError, match=r"there are none: train them with scripts/train_picture"):
+        load_learned(tmp_path / "none.safetensors")
+    with pytest.raises(VivifyError, match="should hold weights of the learned picture"):
+        load_learned(assets() / "weights" / "facial.safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(VivifyError, match="cannot be used"):
+        load_learned(path)
