@@ -11,10 +11,11 @@ from engine.face import topology as top
 from engine.face.avatar import SIZES, Avatar
 from engine.face.hidden import find_hidden
 from engine.face.model import FaceModel, face_model, similarity
-from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, relax_smile, snap_to_seam, widen_eyes
+from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, relax_mouth, snap_to_seam, widen_eyes
 from engine.face.panels import measure_tones, paint_panels
 from engine.face.photo import read_photo
 from engine.face.portrait import Portrait, face_mask, take_portrait
+from engine.face.solve import solve
 from engine.face.surround import build_surround
 from engine.types import ByteArray, FloatArray
 
@@ -92,11 +93,12 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
     size = portrait.image.shape[0]
     face = widen_eyes(portrait.landmarks[: top.VERTICES])
     face = flatten_depth(face, fit_pose(face, model)[1])
-    scale, rotation, shift = fit_pose(face, model)
+    solution = solve(face)
+    scale, rotation, shift = solution.scale, solution.rotation, solution.shift
     opening = lip_opening(face, scale)
     smiling = opening > OPEN_FROM
     if smiling:
-        neutral = close_lips(relax_smile(face, scale, rotation, shift))
+        neutral = close_lips(relax_mouth(face, solution))
     else:
         face = snap_to_seam(face, portrait.image, scale)
         neutral = face

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.face import topology as top
-from engine.face.blendshapes import INDEX, NAMES
 from engine.face.model import face_model
+from engine.face.solve import Solution
 from engine.types import ByteArray, FloatArray
 
 OPEN_FROM = 0.45  # centimetres between the lips; FaceMesh reports up to 0.3 for closed ones
@@ -70,39 +70,19 @@ def snap_to_seam(vertices: FloatArray, image: ByteArray, scale: float) -> FloatA
     return out
 
 
-FITTED = ("mouthSmile", "mouthStretch", "mouthPucker", "mouthFrown", "jawOpen", "mouthLowerDown", "mouthUpperUp")
-RELAXED = ("mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight")
-RELAX = 0.55  # of the portrait's smile that is taken away; all of it would fight the folds painted in the cheeks
+RELAX = 0.6  # of the portrait's expression that is taken away; all of it would fight the folds painted in the cheeks
+MEET = 0.6  # of the way up from the lower inner lip to the upper, where they meet
 
 
-def relax_smile(vertices: FloatArray, scale: float, rotation: FloatArray, shift: FloatArray) -> FloatArray:
-    """Part of an open smile taken back, so that rounded lips find a mouth of ordinary width.
-
-    Identity and mouth expressions are fitted together (bounded least squares with priors); the smile's share is then
-    subtracted from the portrait's own vertices.
-    """
-    from scipy.optimize import lsq_linear
-
-    model = face_model()
-    names = [name for name in NAMES if name.startswith(FITTED)]
-    shapes = model.expressions[[INDEX[name] for name in names]]
-    spread = model.identity_spread / np.sqrt(len(model.identity))
-    identity = (model.identity * spread[:, None, None]).reshape(len(spread), -1)
-    matrix = np.vstack([identity, shapes.reshape(len(names), -1)]).T
-    head = (vertices - shift) @ rotation / scale
-    prior = np.r_[np.full(len(spread), 0.6), np.full(len(names), 0.5)]
-    low = np.r_[np.full(len(spread), -np.inf), np.zeros(len(names))]
-    high = np.r_[np.full(len(spread), np.inf), np.ones(len(names))]
-    wanted = np.r_[(head - model.neutral).reshape(-1), np.zeros(len(prior))]
-    found = lsq_linear(np.vstack([matrix, np.diag(prior)]), wanted, bounds=(low, high)).x[len(spread) :]
-    share = [RELAX * found[i] if name in RELAXED else 0.0 for i, name in enumerate(names)]
-    return np.asarray(vertices - scale * np.tensordot(share, shapes, 1) @ rotation.T, np.float32)
+def relax_mouth(vertices: FloatArray, solution: Solution) -> FloatArray:
+    """The jaw raised and the smile taken back by most of what they are, before the lips are closed."""
+    return np.asarray(vertices - RELAX * solution.expression(), np.float32)
 
 
 def close_lips(vertices: FloatArray) -> FloatArray:
-    """Open lips brought together at 0.7 upper + 0.3 lower, each side fading over 1.3 cm of skin."""
+    """Open lips brought together, the upper row moving the less, each side fading over 1.3 cm of skin."""
     model = face_model().neutral
-    goal = 0.7 * vertices[UPPER] + 0.3 * vertices[LOWER]
+    goal = MEET * vertices[UPPER] + (1 - MEET) * vertices[LOWER]
     order = np.argsort(model[UPPER, 0])
     column = model[:, 0]
 
