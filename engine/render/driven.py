@@ -26,7 +26,7 @@ SEAM = 0.022  # centimetres left between lips that the portrait shows apart: the
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
 ROUNDED = {"mouthPucker": 1.3, "mouthFunnel": 0.7}  # how much of a lasting smile rounding the lips takes away
-OWN_FROM = 0.5  # of the way to the portrait's own expression, from which it shows: each such frame is painted twice
+OWN_FROM = 0.35  # of the way to the portrait's own expression, from which it shows: each such frame is painted twice
 OWN_REACH = 0.35  # distance from the portrait's own expression at which nothing of it is left
 OFFSET = 7.0  # how far, in that sense, one outer-eye-corner distance of lip offset is
 UNSMILED = 0.7  # the most of it, as a coefficient of the smile

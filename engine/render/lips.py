@@ -1,7 +1,7 @@
-"""The shape of open lips: an arch instead of a wedge, and a smooth rim.
+"""The shape of open lips: an arch instead of a wedge.
 
 The face mesh has eleven columns of lip vertices, and its shapes open them like a wedge. Here what the shapes open is
-spread over the columns along an arch, and the rims are drawn as one closed curve through their vertices.
+spread over the columns along an arch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ BARELY = 0.2  # centimetres of opening from which it is
 REACH = 0.9  # centimetres of skin around the lips that follow
 ROWS = (1.0, 0.97, 0.90, 0.72)  # how much of it the lips' own rows follow, inner rim first
 TEETH_SHOW, BARED = 0.28, 0.16  # centimetres of teeth seen in an F, and how much of it the upper lip bares
-POINTS = 4  # pieces into which each edge of the rim is cut
 
 
 class LipArch:
@@ -78,55 +77,3 @@ def _follow(model: FloatArray, rim: np.ndarray, rows: tuple[tuple[int, ...], ...
     for row, share in zip((tuple(rim), *rows), ROWS, strict=True):
         out[list(row)] = share * np.eye(len(rim))
     return out[:, 1:-1].astype(np.float32)
-
-
-class LipRim:
-    """The inner rim as a closed Catmull-Rom curve: vertices between those of the mesh, and the triangles they cut."""
-
-    def __init__(self) -> None:
-        ring = np.array(top.LIP_INNER)
-        count = len(ring)
-        self.ring = ring
-        rows = []
-        for i in range(count):
-            for k in range(1, POINTS):
-                t = k / POINTS
-                row = np.zeros(count)
-                row[(i - 1) % count] = -0.5 * t + t**2 - 0.5 * t**3
-                row[i] = 1 - 2.5 * t**2 + 1.5 * t**3
-                row[(i + 1) % count] = 0.5 * t + 2 * t**2 - 1.5 * t**3
-                row[(i + 2) % count] = -0.5 * t**2 + 0.5 * t**3
-                rows.append(row)
-        self._curve = np.array(rows, np.float32)  # [n, 20]
-
-    def __call__(self, points: FloatArray) -> FloatArray:
-        """The curve's own vertices [n, D] for the mesh's [468, D]."""
-        return np.asarray(self._curve @ points[self.ring], np.float32)
-
-    def patch(self, first: int) -> np.ndarray:
-        """Triangles [t, 3] that fill the opening between the rims; the curve begins at ``first``."""
-        path = []
-        for i, vertex in enumerate(self.ring.tolist()):
-            path += [vertex, *range(first + i * (POINTS - 1), first + (i + 1) * (POINTS - 1))]
-        half, out = len(path) // 2, []
-        for k in range(half):
-            a, b, c, d = path[k], path[k + 1], path[-k - 1], path[-k]
-            out += [[a, b, c], [a, c, d]]
-        return np.array([t for t in out if len(set(t)) == 3], np.int32)
-
-    def cut(self, triangles: np.ndarray, first: int) -> np.ndarray:
-        """``triangles`` [t, 3] of the skin with those at the rim cut into fans; the curve begins at ``first``."""
-        ring = self.ring.tolist()
-        edges = {frozenset((ring[i - 1], ring[i])): (i - 1) % len(ring) for i in range(len(ring))}
-        out = []
-        for corners in triangles.tolist():
-            for a, b, c in (corners, corners[1:] + corners[:1], corners[2:] + corners[:2]):
-                i = edges.get(frozenset((a, b)))
-                if i is not None:
-                    between = [first + i * (POINTS - 1) + k for k in range(POINTS - 1)]
-                    path = [a, *(between if a == ring[i] else between[::-1]), b]
-                    out += [[path[k], path[k + 1], c] for k in range(POINTS)]
-                    break
-            else:
-                out.append(corners)
-        return np.array(out, triangles.dtype)

@@ -1,6 +1,6 @@
 """The scene as one mesh, and its projection: reference coordinates and NCC through the rasterizer (VividTalk 3.3).
 
-Order of the vertices: face (468), surroundings, copies of the oval (36), curve of the lips' rim (60), then the parts
+Order of the vertices: face (468), surroundings, copies of the oval (36), what makes the face dense, then the parts
 behind the skin (eyes, mouth).
 Every triangle belongs to a layer; a layer says where in the texture its coordinates count from.
 """
@@ -16,7 +16,7 @@ from engine.face.avatar import Avatar
 from engine.face.hidden import mirror_twins
 from engine.face.model import face_model
 from engine.face.panels import MARGIN, place, window
-from engine.render.lips import LipRim
+from engine.render.dense_mesh import DenseMesh
 from engine.render.parts import Part
 from engine.types import ByteArray, FloatArray
 
@@ -47,17 +47,16 @@ class Scene:
         margin = size // MARGIN
         oval = list(top.OVAL)
         # The sheet hangs on copies of the oval, which may sample the portrait elsewhere than the skin does.
-        self.lips = LipRim()
-        curve = self.lips(avatar.reference)[:, :2]
-        front = np.vstack([avatar.reference[:, :2], avatar.around[:, :2], avatar.reference[oval, :2], curve])
-        self.curve = np.arange(len(front) - len(curve), len(front))  # the vertices on the lips' rim
-        self.rim = np.arange(len(oval)) + self.curve[0] - len(oval)  # the copies' vertices
+        front = np.vstack([avatar.reference[:, :2], avatar.around[:, :2], avatar.reference[oval, :2]])
+        self.base = len(front)  # how many vertices everything else of skin and sheet follows from
+        self.rim = np.arange(self.base - len(oval), self.base)  # the copies' vertices
         hang = np.arange(len(front))
         hang[oval] = self.rim
-        limit = size - 1 + margin
-        texture = [np.clip(front, -margin, limit)]
-        skin = self.lips.cut(skin_triangles(), int(self.curve[0]))
-        triangles = [skin, hang[avatar.around_triangles]]
+        self.dense = DenseMesh(skin_triangles(), hang[avatar.around_triangles], self.rim, self.base)
+        front = np.clip(front, -margin, size - 1 + margin).astype(np.float32)
+        front = np.vstack([front, self.dense(front)])
+        texture = [front]
+        triangles = [self.dense.skin, self.dense.sheet]
         layers = [np.full(len(triangles[0]) + len(triangles[1]), PORTRAIT)]
         offsets: list[tuple[float, float]] = [(margin, margin)]
         backs = [np.where(np.isin(np.arange(len(front)), self.rim), 0.5, 0)]
@@ -86,6 +85,12 @@ class Scene:
             self.maps[:, 5] = 0
         self.atlas = self._with_panels(avatar, _skin(avatar))  # [h, w, 3] uint8
 
+    def thicken(self, vertices: FloatArray, maps: FloatArray) -> None:
+        """Place the dense mesh's own rows of ``vertices`` [V, 3] and ``maps`` [V, C] after the given ones, in place."""
+        rows = slice(self.base, self.base + self.dense.count)
+        both = self.dense(np.concatenate([vertices[: self.base], maps[: self.base]], axis=1))
+        vertices[rows], maps[rows] = both[:, :3], both[:, 3:]
+
     def as_portrait(self, avatar: Avatar, parts: int) -> Scene:
         """The same vertices for the portrait's own expression: its lips as they are, its mouth one piece of skin.
 
@@ -93,7 +98,7 @@ class Scene:
         """
         scene = copy(self)
         behind = int(np.argmax(self.layers > PORTRAIT))
-        patch = self.lips.patch(int(self.curve[0]))
+        patch = self.dense.patch()
         kept = self.triangles[behind : behind + parts], self.layers[behind : behind + parts]
         scene.triangles = np.ascontiguousarray(np.vstack([self.triangles[:behind], patch, kept[0]]), np.int32)
         scene.layers = np.concatenate([self.layers[:behind], np.full(len(patch), PORTRAIT), kept[1]]).astype(np.int32)

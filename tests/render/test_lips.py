@@ -1,4 +1,4 @@
-"""Open lips make an arch, rounded ones a ring, and their rim is a curve without gaps."""
+"""Open lips make an arch, rounded ones a ring."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.driven import DrivenFace
-from engine.render.lips import LipArch, LipRim
-from engine.render.projection import skin_triangles
+from engine.render.lips import LipArch
 
 pytestmark = pytest.mark.cpu
 UPPER, LOWER = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)
@@ -68,28 +67,3 @@ def test_lips_at_rest_stay_where_they_are(astronaut: Avatar) -> None:
     face = astronaut.reference.copy()
     arch.shape(face)
     assert np.array_equal(face, astronaut.reference), "an open smile that is the neutral face is not reshaped"
-
-
-def test_the_rim_runs_through_its_vertices_and_closes_with_the_lips(astronaut: Avatar) -> None:
-    rim = LipRim()
-    flat = np.zeros((top.VERTICES, 3), np.float32)
-    flat[:] = (3, 4, 5)
-    assert np.allclose(rim(flat), (3, 4, 5), atol=1e-5), "weights sum to one"
-    curve = rim(astronaut.neutral)
-    half = len(curve) // 2
-    assert np.abs(curve[:half] - curve[half:][::-1]).max() < 1e-3, "closed lips: both sides of the curve coincide"
-
-
-def test_the_cut_skin_has_no_gap(astronaut: Avatar) -> None:
-    rim, whole = LipRim(), skin_triangles()
-    cut = rim.cut(whole, top.VERTICES)
-    count = len(rim(astronaut.neutral))
-    assert len(cut) == len(whole) + count
-    assert set(range(top.VERTICES, top.VERTICES + count)) <= set(cut.reshape(-1).tolist())
-
-    def area(points: np.ndarray, triangles: np.ndarray) -> float:
-        a, b, c = (points[triangles[:, k], :2] for k in range(3))
-        return float(0.5 * ((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum())
-
-    points = np.vstack([astronaut.neutral, rim(astronaut.neutral)])
-    assert area(points, cut) == pytest.approx(area(points, whole), rel=1e-3), "same winding, same skin"
