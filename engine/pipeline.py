@@ -114,12 +114,13 @@ class Pipeline:
             features = self._facial.encode(samples, exec_mask=mask)  # [B, 1, D]
             heard = time.perf_counter()
             shapes = self._facial.animate(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, 52]
-        lips = shapes[:, 0].numpy()
+            moved_lips = self._facial.offset_lips(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, n, 3]
+        lips, offsets = shapes[:, 0].numpy(), moved_lips[:, 0].numpy()
         moved = time.perf_counter()
         spent = (1000 * (heard - began), 1000 * (moved - heard))
-        return [self._draw(request, lips[request.row], spent) for request in requests]
+        return [self._draw(request, lips[request.row], offsets[request.row], spent) for request in requests]
 
-    def _draw(self, request: Request, lips: FloatArray, spent: tuple[float, float]) -> Drawn:
+    def _draw(self, request: Request, lips: FloatArray, offsets: FloatArray, spent: tuple[float, float]) -> Drawn:
         row = self._taken(request.row)
         frame = row.heard - row.look_ahead
         row.heard += 1
@@ -133,6 +134,7 @@ class Pipeline:
             blendshapes=np.clip(lips + life.blendshapes, 0.0, 1.0).astype(np.float32),
             rotation=life.rotation,
             translation=life.translation,
+            lip_offsets=offsets,
         )
         motion = row.controls.apply(motion)
         composed = time.perf_counter()

@@ -3,8 +3,9 @@
 Time: when the frame with index n has just been pushed, the motion emitted is that of frame ``n - look_ahead``. The
 first ``look_ahead`` emissions of a row belong to frames before its first and are to be discarded.
 
-The learned branches live side by side in `FacialMotionGenerator`, each with its own transformer, cache and past. There
-is one so far, the lips; the other blendshapes and the lip vertices join it without a change for callers of `animate`.
+The learned branches live side by side in `FacialMotionGenerator`, each with its own transformer, cache and past: the
+lip blendshapes (`animate`) and the lips' vertices (`offset_lips`). The paper's branch for the other blendshapes is not
+learned: docs/motion.md says why.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from engine.face.topology import LIP_VERTICES
 from engine.motion.articulators import ARTICULATORS, CLOSE, spread_matrix, to_blendshapes
 from engine.motion.branch import MotionBranch
 from engine.motion.closure import ClosureDecoder, closure_score
@@ -21,6 +23,7 @@ from engine.motion.phones import BILABIAL, INDEX, PHONES
 from engine.streaming import State, StreamingModule
 
 IDENTITY = 150  # length of the identity code alpha of the face model
+VERTEX_LIMIT = 4.0  # of the lip-vertex branch's values, whose usual size is 1
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class FacialConfig:
     context: int = 64  # frames each layer looks back over
     look_aheads: int = 4  # 0, 40, 80, 120 ms
     dropout: float = 0.0
+    vertex_modes: int = 0  # directions that the lip-vertex branch moves the lips in; 0 for none
+    vertex_dim: int = 64
     encoder: str = "log-mel"  # the kind of features it was trained with
 
 
@@ -65,6 +70,8 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
 
     spread: Tensor
     bilabial: Tensor
+    gain: Tensor
+    vertex_modes: Tensor
 
     def __init__(self, config: FacialConfig) -> None:
         super().__init__()
@@ -83,6 +90,19 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             config.dropout,
         )
         self.closure = ClosureDecoder()
+        self.register_buffer("gain", torch.ones(len(ARTICULATORS)))  # what learning from averages takes away
+        if config.vertex_modes:
+            self.vertices = MotionBranch(
+                config.features,
+                config.vertex_modes,
+                dim=config.vertex_dim,
+                layers=1,
+                heads=2,
+                context=config.context // 2,
+                look_aheads=config.look_aheads,
+                dropout=config.dropout,
+            )
+            self.register_buffer("vertex_modes", torch.zeros(config.vertex_modes, len(LIP_VERTICES), 3))
         self.register_buffer("spread", spread_matrix(), persistent=False)
         self.register_buffer("bilabial", torch.tensor([INDEX[p] for p in BILABIAL]), persistent=False)
 
@@ -129,11 +149,37 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             self.lips.remember(fed_back(read_lips(raw).articulators), exec_mask)
             steps.append(raw)
         lips = read_lips(torch.cat(steps, 1))
+        said = lips.articulators * self.gain
         close = lips.articulators[..., CLOSE]
         labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)
         following = closure_score(torch.sigmoid(lips.next_close), torch.sigmoid(lips.next_labial))
         closed = self.closure(close, closure_score(close, labial), following, exec_mask)
-        return torch.cat([lips.articulators[..., :CLOSE], closed[..., None], lips.articulators[..., CLOSE + 1 :]], -1)
+        return torch.cat([said[..., :CLOSE], closed[..., None], said[..., CLOSE + 1 :]], -1)
+
+    def offset_lips(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Free-running lip offsets (eq. 3), arguments as of `animate`.
+
+        Returns [B, k, n, 3] as `engine.types.Motion.lip_offsets`; n is 0 for weights without the branch.
+        """
+        if not self.config.vertex_modes:
+            return features.new_zeros(*features.shape[:2], 0, 3)
+        if not self.is_streaming:
+            with self.streaming(features.shape[0]):
+                return self.offset_lips(features, look_ahead, identity, exec_mask)
+        style = self.z_style(identity, features)
+        steps = []
+        for k in range(features.shape[1]):
+            said = self.vertices(features[:, k : k + 1], self.vertices.past(), look_ahead, style, exec_mask)
+            said = said.clamp(-VERTEX_LIMIT, VERTEX_LIMIT)
+            self.vertices.remember(said, exec_mask)
+            steps.append(said)
+        return torch.einsum("btk,knd->btnd", torch.cat(steps, 1), self.vertex_modes)
 
 
 def fed_back(articulators: Tensor) -> Tensor:

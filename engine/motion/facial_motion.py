@@ -64,6 +64,16 @@ class FacialMotion(StreamingModule[FacialMotionState]):
         """features [B, k, F], look_ahead [B] int64 in frames, identity code [B, 150] or None -> [B, k, 52] ARKit."""
         return self.generator.animate(features, look_ahead, identity, exec_mask)
 
+    def offset_lips(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+    ) -> Tensor:
+        """The same frames' lip offsets [B, k, n, 3] in outer-eye-corner distances; n is 0 for weights without them."""
+        return self.generator.offset_lips(features, look_ahead, identity, exec_mask)
+
     @classmethod
     def load(cls, path: Path, encoder: Encoder | None = None) -> FacialMotion:
         """The model of a weights file, ready for inference, on the bundled features or those of ``encoder``.

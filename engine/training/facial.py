@@ -12,6 +12,7 @@ from rich.progress import Progress, TextColumn
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.audio.encoder import AudioEncoder
 from engine.motion.articulators import CLOSE, aperture, width
 from engine.motion.facial import FacialConfig, LipEstimate, fed_back, read_lips
 from engine.motion.facial_motion import FacialMotion
@@ -122,6 +123,13 @@ def mask_features(mel: Tensor, rng: np.random.Generator) -> Tensor:
     return mel
 
 
+def bundled_encoder(model: FacialMotion) -> AudioEncoder:
+    """The model's encoder, which must be the one that starts from log-mel. Raises ValueError for another."""
+    if not isinstance(model.encoder, AudioEncoder):
+        raise ValueError(f"Training starts from log-mel features, which {type(model.encoder).__name__} does not take.")
+    return model.encoder
+
+
 class Trainer:
     """Model, optimiser and schedule, saved together now and then so that a stopped run goes on where it was."""
 
@@ -173,7 +181,7 @@ class Trainer:
         model.train()
         share = max(plan.own_past, min(0.85, 1.5 * self.step / plan.steps))
         with torch.autocast("cpu", torch.bfloat16):  # twice as fast on one core; the losses stay in full precision
-            features = model.encoder.from_mel(mask_features(batch.mel, rng))
+            features = bundled_encoder(model).from_mel(mask_features(batch.mel, rng))
             past = own_past(model, features.detach(), batch, share, rng)
             style = features.new_zeros(len(features), features.shape[2])
             raw = model.generator.lips(features, past, batch.look_ahead, style)
