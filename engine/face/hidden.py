@@ -19,6 +19,8 @@ from engine.types import ByteArray, FloatArray
 OVAL = list(top.OVAL)
 BEYOND = 0.022  # of the face's width: how far past the outline the sheet takes its texture
 TUCK = 0.024  # of the face's width: how far texture places move off a soft outline at most
+TRUST = (1.4, 2.0)  # factors between the light of the two sides up to which, and beyond which not, they are exchanged
+SMOOTHED = 3  # rounds of evening out between the hidden and the visible rim
 NOSE_SHADOW = 2.2  # centimetres from the midline within which nothing is mirrored
 
 
@@ -64,9 +66,18 @@ def find_hidden(
     share = smoothstep((0.30 - toward) / 0.25) * smoothstep((better - 0.15) / 0.25)
     share *= smoothstep((np.abs(model[:, 0]) - NOSE_SHADOW) / 1.0)
     both = (toward > 0.25) & (toward < 0.6) & (better > 0.05)
-    return Hidden(
-        share.astype(np.float32), _gain(face, twins, both, image), _beyond(face, face_area), _tuck(face, silhouette)
-    )
+    gain = _gain(face, twins, both, image)
+    share *= _trust(gain)
+    return Hidden(share.astype(np.float32), gain, _beyond(face, face_area), _tuck(face, silhouette))
+
+
+def _trust(gain: FloatArray) -> float:
+    """How far the twin's skin can stand in, 0 to 1: a lit cheek cannot be made of one in deep shade, nor the reverse.
+
+    Where it cannot, the skin beside the outline is stretched instead.
+    """
+    apart = float(np.abs(np.log(gain)).max())
+    return float(smoothstep((np.log(TRUST[1]) - apart) / np.log(TRUST[1] / TRUST[0])))
 
 
 def _gain(face: FloatArray, twins: np.ndarray, both: np.ndarray, image: ByteArray) -> FloatArray:
@@ -104,5 +115,8 @@ def _beyond(face: FloatArray, face_area: FloatArray) -> FloatArray:
     distance, nearest = cKDTree(empty).query(rim)
     away = (empty[nearest] - rim) / np.maximum(distance, 1e-6)[:, None]
     outside = empty[nearest] + away * BEYOND * width
-    share = smoothstep((distance - 1.5) / 3.0)[:, None]
+    share = smoothstep((distance - 1.5) / 3.0)
+    for _ in range(SMOOTHED):  # along the oval, or the outline would jump where its hidden part ends
+        share = np.maximum(share, 0.25 * np.roll(share, 1) + 0.5 * share + 0.25 * np.roll(share, -1))
+    share = share[:, None]
     return np.asarray(rim + share * (outside - rim), np.float32)
