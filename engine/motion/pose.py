@@ -94,7 +94,7 @@ class HeadPose(StreamingModule[HeadPoseState]):
         self.mel = LogMel()
         self.codebook = Codebook(c.codes, c.code_dim)
         self.decoder = PoseDecoder(c.dim, c.code_dim)
-        self.mapping = PoseMapping(SOUND, c.code_dim, c.dim, c.layers, c.heads, c.context, c.hearing)
+        self.mapping = PoseMapping(SOUND, c.codes, c.code_dim, c.dim, c.layers, c.heads, c.context, c.hearing)
 
     def fresh_state(self, batch_size: int) -> HeadPoseState:
         like = self.codebook.codes
@@ -152,9 +152,9 @@ class HeadPose(StreamingModule[HeadPoseState]):
         due = phase == 0 if exec_mask is None else (phase == 0) & exec_mask
         if bool(due.any()):
             style = state.style + state.style.new_tensor(self.config.style)
-            z = self.mapping(state.code, style, state.start, heard, due)
+            logits = self.mapping(state.code, style, state.start, heard, due)
             chance = uniform(state.seed, state.count)[:, None]
-            index = draw(self.codebook.distances(z), chance, self.config.temperature)
+            index = draw(logits, chance, self.config.temperature)
             state.code = keep(self.codebook.codes[index], state.code, due)
         pose = self.decoder(state.code, phase[:, None], exec_mask)
         rise = ((state.count + 1).to(pose.dtype) / _RISE).clamp(max=1)[:, None, None]

@@ -1,8 +1,8 @@
 """From sound to codes of head poses (VividTalk 3.2, eq. 7): self-attention over codes, cross-attention over sound.
 
-Every 160 ms the mapping says a point Z in the codebook's space. The paper takes the code closest to it; a point is an
-average over what a head might do next, and heads steered by averages stand still, so a code is drawn instead, with
-probabilities that fall off with the squared distance from Z. At temperature 0 that is the paper's rule.
+The paper says a point in the codebook's space and takes the code closest to it. A point is an average over what a head
+might do next, and heads steered by averages stand still; so every 160 ms this mapping says how likely each code is, and
+one is drawn. Its expected code is the paper's point, and is trained as such (eq. 13).
 """
 
 from __future__ import annotations
@@ -84,11 +84,12 @@ class MappingState(State):
 
 
 class PoseMapping(StreamingModule[MappingState]):
-    """Z = Phi_map(A, s, P0): the point in code space for the next four frames."""
+    """Phi_map(A, s, P0): how likely each code is for the next four frames."""
 
     def __init__(
         self,
         features: int,
+        codes: int,
         code_dim: int,
         dim: int = 64,
         layers: int = 2,
@@ -103,7 +104,7 @@ class PoseMapping(StreamingModule[MappingState]):
         self.from_style, self.from_start = nn.Linear(STYLE, dim), nn.Linear(POSE, dim)
         self.blocks = nn.ModuleList([MappingBlock(dim, heads, context, hearing, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(dim)
-        self.out = nn.Linear(dim, code_dim)
+        self.out = nn.Linear(dim, codes)
 
     def fresh_state(self, batch_size: int) -> MappingState:
         return MappingState(batch_size)
@@ -121,7 +122,8 @@ class PoseMapping(StreamingModule[MappingState]):
         heard: list[Heard],
         exec_mask: Tensor | None = None,
     ) -> Tensor:
-        """Codes said before each step [B, J, D] (zeros for the first), style [B, 2], scaled P0 [B, 6] -> Z [B, J, D].
+        """Codes said before each step [B, J, D] (zeros for the first), style [B, 2], scaled P0 [B, 6] -> logits
+        [B, J, K].
 
         Without state, step j has heard frames up to 4 j; when streaming, J is 1 and it has heard all there was.
         """
@@ -135,16 +137,16 @@ class PoseMapping(StreamingModule[MappingState]):
         return self.out(self.norm(x))
 
 
-def draw(distance: Tensor, uniform: Tensor, temperature: float, nucleus: float = 0.95) -> Tensor:
-    """Code indices [...] for squared distances [..., K], chosen by numbers [...] in [0, 1).
+def draw(logits: Tensor, uniform: Tensor, temperature: float, nucleus: float = 0.95) -> Tensor:
+    """Code indices [...] for logits [..., K], chosen by numbers [...] in [0, 1).
 
     Only the likeliest codes that together have ``nucleus`` of the probability are considered. Temperature 0 takes the
-    closest.
+    likeliest.
     """
     if temperature <= 0:
-        return distance.argmin(-1)
-    share, order = torch.softmax(-distance / temperature, -1).sort(-1, descending=True)
+        return logits.argmax(-1)
+    share, order = torch.softmax(logits / temperature, -1).sort(-1, descending=True)
     share = share * (share.cumsum(-1) - share < nucleus)
     ladder = share.cumsum(-1) / share.sum(-1, keepdim=True)
-    place = (ladder < uniform[..., None]).sum(-1).clamp(max=distance.shape[-1] - 1)
+    place = (ladder < uniform[..., None]).sum(-1).clamp(max=logits.shape[-1] - 1)
     return order.gather(-1, place[..., None])[..., 0]

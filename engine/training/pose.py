@@ -101,13 +101,12 @@ class PoseTrainer:
             codes, index = model.codebook.quantize(self.encoder(batch.poses))
         heard = model.mapping.hear(batch.features, batch.speaking)
         before = self._before(rng, batch, codes, heard, progress)
-        z = model.mapping(before, batch.style, batch.start, heard)
-        distance = model.codebook.distances(z)
-        expected = torch.softmax(-distance, -1) @ model.codebook.codes
+        logits = model.mapping(before, batch.style, batch.start, heard)
+        expected = torch.softmax(logits, -1) @ model.codebook.codes
         said = model.decoder(*per_frame(expected))
         return {
-            "codes": F.cross_entropy(-distance.flatten(0, 1), index.flatten()),
-            "point": 0.02 * F.mse_loss(z, codes),
+            "codes": F.cross_entropy(logits.flatten(0, 1), index.flatten()),
+            "point": 0.02 * F.mse_loss(expected, codes),
             "pose": 0.3 * F.mse_loss(said, batch.poses),
         }
 
@@ -136,7 +135,7 @@ class PoseTrainer:
         before = F.pad(codes[:, :-1], (0, 0, 1, 0))
         with torch.no_grad():
             said = self.model.mapping(before, batch.style, batch.start, heard)
-            own = draw(self.model.codebook.distances(said), torch.rand(said.shape[:2]), 1.0)
+            own = draw(said, torch.rand(said.shape[:2]), 1.0)
         own_before = F.pad(book[own][:, :-1], (0, 0, 1, 0))
         rows = torch.from_numpy(rng.random(len(codes)) < _OWN * progress)[:, None, None]
         some = torch.rand(before.shape[:2])[..., None] < 0.5

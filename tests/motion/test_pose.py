@@ -47,7 +47,7 @@ def test_head_pose_streams_beyond_its_caches() -> None:
 
 def test_mapping_trained_at_once_says_what_it_says_in_a_stream() -> None:
     torch.manual_seed(0)
-    mapping = PoseMapping(4, 6, 16, 2, 2, context=5, hearing=9).eval()
+    mapping = PoseMapping(4, 12, 6, 16, 2, 2, context=5, hearing=9).eval()
     lively(mapping)
     features, speaking, before = torch.randn(2, 48, 4), torch.rand(2, 48) > 0.5, torch.randn(2, 12, 6)
     style, start = torch.randn(2, 2), torch.randn(2, 6)
@@ -119,13 +119,13 @@ def test_chance_is_even_and_differs_by_seed_and_step() -> None:
     assert abs(float(torch.corrcoef(torch.stack([a, b]))[0, 1])) < 0.05
 
 
-def test_drawing_follows_the_distances() -> None:
-    distance = torch.tensor([0.0, 0.7, 9.0]).expand(4000, 3)
-    index = draw(distance, torch.rand(4000, generator=torch.Generator().manual_seed(0)), 1.0)
+def test_drawing_follows_the_probabilities() -> None:
+    logits = torch.tensor([0.0, -0.7, -9.0]).expand(4000, 3)
+    index = draw(logits, torch.rand(4000, generator=torch.Generator().manual_seed(0)), 1.0)
     share = torch.bincount(index, minlength=3) / 4000
     assert share[2] == 0, "outside the nucleus"
     assert float(share[1] / share[0]) == pytest.approx(0.4966, rel=0.1)  # exp(-.7)
-    assert draw(distance, torch.rand(4000), 0.0).sum() == 0
+    assert draw(logits, torch.rand(4000), 0.0).sum() == 0
 
 
 def test_codebook_takes_the_closest_and_keeps_its_codes_alive() -> None:
