@@ -21,13 +21,20 @@ def part_of(stem: str) -> Part:
     """Where a recording of LibriSpeech (``speaker-chapter-number``), LJ Speech (``LJ001-0001``) or GRID belongs.
 
     Of LibriSpeech, every fifth speaker is for testing (a number that five divides), and the one after for development.
-    LJ Speech is one speaker, and none of her clips trains; neither does any clip of the GRID corpus.
+    LJ Speech is one speaker, and none of her clips trains; neither does the sound of any GRID clip.
     """
     if stem.split("-")[0].isdigit():
         return _of_rest(int(stem.split("-")[0]) % 5)
     if stem.startswith("LJ"):
         return "test" if int(stem.split("-")[1]) <= LJ_TRANSCRIBED else "dev"
     return "dev" if stem in DEV_GRID else "test"
+
+
+def film_part(name: str) -> Part:
+    """Where a tracked film belongs: GRID clips by speaker, the newsreader to testing, other films to training."""
+    if name.startswith("newsreader") or name.startswith(TEST_GRID):
+        return "test"
+    return "dev" if name.startswith(DEV_GRID) else "train"
 
 
 def _of_rest(rest: int) -> Part:

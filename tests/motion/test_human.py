@@ -15,7 +15,7 @@ from engine.paths import assets
 from engine.training import human
 from engine.training.espeak import voice
 from engine.training.recording import DOUBT
-from engine.training.splits import DEV_GRID, DEV_VOICES, TEST_GRID, part_of
+from engine.training.splits import DEV_GRID, DEV_VOICES, TEST_GRID, film_part, part_of
 
 pytestmark = pytest.mark.cpu
 
@@ -26,6 +26,8 @@ def test_speakers_never_change_sides() -> None:
     assert part_of("103-1240-0000") == "train"
     assert part_of("LJ001-0008") == "test"
     assert part_of("LJ001-0009") == "dev"
+    assert film_part(TEST_GRID[0]) == film_part("newsreader_eval_only") == "test"
+    assert (film_part(DEV_GRID[0]), film_part("latentsync_demo3")) == ("dev", "train")
     assert not set(DEV_GRID) & set(TEST_GRID)
 
 

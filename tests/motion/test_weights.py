@@ -122,3 +122,19 @@ def test_the_card_is_beside_the_weights() -> None:
     folder = assets() / "weights"
     assert (folder / "facial.safetensors").stat().st_size < 8_000_000
     assert (folder / "facial.md").read_text().startswith("# ")
+
+
+def test_gains_are_for_rare_movements_alone() -> None:
+    pytest.importorskip("scipy", reason="training needs the train extra")
+    from engine.training.calibrate import LIMIT, RARE, gains
+    from engine.training.recording import load_recording
+
+    found = gains(model(), [load_recording(assets() / "speech")])
+    assert ((found >= 1) & (found <= LIMIT)).all()
+    assert all(found[k] == 1 for k in range(9) if k not in RARE)
+    timid = FacialMotion(model().config).eval()
+    timid.load_state_dict(model().state_dict())
+    timid.generator.gain.fill_(0.7)
+    more = gains(timid, [load_recording(assets() / "speech")])
+    assert all(more[k] >= found[k] for k in RARE)
+    assert any(more[k] > found[k] for k in RARE)
