@@ -74,6 +74,10 @@ class Connection:
         self._microphone.start()
         self._spawn(self._ping())
 
+    def send(self, message: dict[str, Any]) -> None:
+        """A message over the control channel."""
+        self._channel.send(json.dumps(message))
+
     async def close(self) -> None:
         self._pc.remove_all_listeners("connectionstatechange")
         for task in self._tasks:

@@ -127,6 +127,32 @@ async def test_a_barge_in_fences_what_was_pushed_before(server: Running) -> None
     await emptied(server)
 
 
+async def test_an_interruption_is_heard_at_the_other_end(server: Running) -> None:
+    tone = (9000 * np.sin(2 * np.pi * 300 * np.arange(6 * RATE) / RATE)).astype(np.int16)
+    async with VideoGenerator(server.url, rate=RATE) as avatar, asyncio.timeout(15):
+        pushed, cleared, loud = False, False, 0
+        after: list[int] = []
+        async for came in avatar:
+            if not isinstance(came, AudioFrame):
+                continue
+            level = int(np.abs(came.to_ndarray().astype(int)).max())
+            if not pushed:
+                pushed = True
+                await avatar.push_audio(tone)
+            loud += level > 5000
+            if loud > 10 and not cleared:
+                cleared = True
+                await avatar.clear_buffer()
+            elif cleared and len(after) < 75:
+                after.append(level)
+            elif cleared:
+                break
+        assert max(after[50:]) < 300, "of six seconds only the beginning may be heard"
+        assert avatar.epoch == 1
+        await asyncio.to_thread(ask_delete, server, avatar.session)
+    await emptied(server)
+
+
 async def test_a_socket_speaks_in_a_running_session_and_goes_again(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
