@@ -37,8 +37,13 @@ class Compositor:
         self._gain = scene.mirror_gain
         self._fine_maps = np.empty((most, edges.SAMPLES, channels), np.float32)
 
-    def paint(self, vertices: FloatArray, maps: FloatArray, triangles: int, out: ByteArray) -> None:
-        """``vertices`` [V, 3] in pixels of ``out`` [size, size, 3]; the first ``triangles`` of the scene are drawn."""
+    def paint(
+        self, vertices: FloatArray, maps: FloatArray, triangles: int, out: ByteArray, clean: bool = False
+    ) -> None:
+        """``vertices`` [V, 3] in pixels of ``out`` [size, size, 3]; the first ``triangles`` of the scene are drawn.
+
+        ``clean`` keeps the background's colours out of the person's soft edges.
+        """
         scene = self._scene
         faces, layers = scene.triangles[:triangles], scene.layers[:triangles]
         cpu.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
@@ -48,13 +53,14 @@ class Compositor:
         if count:
             edges.supersample(vertices, faces, maps, self._slots, self._tiles, *fine)
         painted = self.which, self.maps, self._slots, fine[1], fine[2]
-        edges.paint(scene.atlas, scene.offsets, layers, *painted, self._gain, self._spread, WARMTH, out)
+        atlas = scene.clean_atlas if clean else scene.atlas
+        edges.paint(atlas, scene.offsets, layers, *painted, self._gain, self._spread, WARMTH, out)
         self._painted = painted
 
-    def paint_again(self, atlas: ByteArray, out: ByteArray) -> None:
-        """The mesh that was last painted, unshaded, from another texture laid out like the scene's atlas."""
+    def paint_matte(self, out: ByteArray) -> None:
+        """The opacity of the mesh that was last painted, three times the same [size, size, 3]."""
         scene, fine = self._scene, self._painted[4]
         self.maps[..., 2] = 1
         fine[..., 2] = 1
         plain = np.ones(3, np.float32), self._spread, np.float32(0)
-        edges.paint(atlas, scene.offsets, scene.layers, *self._painted, *plain, out)
+        edges.paint(scene.matte, scene.offsets, scene.layers, *self._painted, *plain, out)

@@ -8,6 +8,7 @@ Every triangle belongs to a layer; a layer says where in the texture its coordin
 from __future__ import annotations
 
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from engine.face.hidden import mirror_twins
 from engine.face.model import face_model
 from engine.face.panels import MARGIN, place, window
 from engine.render.dense_mesh import DenseMesh
+from engine.render.matte import clean_colours
 from engine.render.parts import Part
 from engine.types import ByteArray, FloatArray
 
@@ -42,6 +44,7 @@ class Scene:
     """What never changes between frames: triangles, layers, texture and where vertices sample it."""
 
     def __init__(self, avatar: Avatar, parts: list[Part], painted: dict[str, np.ndarray]) -> None:
+        self._avatar = avatar
         self._painted = painted  # panels by name that replace the avatar's
         size = avatar.size
         margin = size // MARGIN
@@ -97,6 +100,8 @@ class Scene:
         Of the parts behind the skin the first ``parts`` triangles stay.
         """
         scene = copy(self)
+        for made in ("matte", "clean_atlas"):
+            scene.__dict__.pop(made, None)
         behind = int(np.argmax(self.layers > PORTRAIT))
         patch = self.dense.patch()
         kept = self.triangles[behind : behind + parts], self.layers[behind : behind + parts]
@@ -105,12 +110,21 @@ class Scene:
         scene.atlas = self._with_panels(avatar, avatar.portrait)
         return scene
 
-    def matte(self, avatar: Avatar) -> ByteArray:
+    @cached_property
+    def matte(self) -> ByteArray:
         """The person's matte as a texture laid out like ``atlas``, three times the same; eyes and mouth are opaque."""
-        margin = avatar.size // MARGIN
-        padded = np.pad(avatar.matte, margin, mode="reflect")
-        grey = np.vstack([padded, np.full(avatar.panels.shape[:2], 255, np.uint8)])
+        margin = self._avatar.size // MARGIN
+        padded = np.pad(self._avatar.matte, margin, mode="reflect")
+        grey = np.vstack([padded, np.full(self._avatar.panels.shape[:2], 255, np.uint8)])
         return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+
+    @cached_property
+    def clean_atlas(self) -> ByteArray:
+        """``atlas`` without the background's colours in the person's soft edges."""
+        out = self.atlas.copy()
+        rows = self._avatar.size + 2 * (self._avatar.size // MARGIN)
+        out[:rows] = clean_colours(self.atlas[:rows], self.matte[:rows, :, 0])
+        return out
 
     def _with_panels(self, avatar: Avatar, skin: ByteArray) -> ByteArray:
         margin = avatar.size // MARGIN

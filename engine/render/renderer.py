@@ -55,7 +55,6 @@ class Renderer:
         self._step = avatar.size / size
         self._compositor = Compositor(scene, size, self._step)
         self.painter = self._compositor  # who painted the last picture, and knows where each pixel came from
-        self._matte: ByteArray | None = None  # made when transparency is first asked for
         self._behind = sum(len(p.triangles) for p in parts)
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
@@ -73,24 +72,22 @@ class Renderer:
     def render(self, motion: Motion, out: ByteArray | None = None, alpha: bool = False) -> ByteArray:
         """RGB uint8 [size, size, 3] of ``motion``, written to ``out`` when given (C-contiguous, same shape).
 
-        With ``alpha`` RGBA [size, size, 4]: the person's matte moves along with the picture, colours are not
-        multiplied by it.
+        With ``alpha`` RGBA [size, size, 4]: the person's matte moves along with the picture. Colours are the person's
+        alone, free of the background and not multiplied by the matte.
         """
         if out is None:
             out = np.empty((self.size, self.size, 4 if alpha else 3), np.uint8)
         if not alpha:
-            self.painter = self._draw(motion, out)
+            self.painter = self._draw(motion, out, False)
             return out
         layer = np.empty((self.size, self.size, 3), np.uint8)
-        self.painter = self._draw(motion, layer)
+        self.painter = self._draw(motion, layer, True)
         out[..., :3] = layer
-        if self._matte is None:
-            self._matte = self._scene.matte(self.avatar)
-        self.painter.paint_again(self._matte, layer)
+        self.painter.paint_matte(layer)
         out[..., 3] = layer[..., 0]
         return out
 
-    def _draw(self, motion: Motion, out: ByteArray) -> Compositor:
+    def _draw(self, motion: Motion, out: ByteArray, clean: bool) -> Compositor:
         """Paint RGB into ``out`` and return who painted last."""
         beta, offsets = _check(motion)
         face = self._drive(beta, offsets)
@@ -118,15 +115,15 @@ class Renderer:
         as_it_is = maps.copy() if own > 0 else maps
         self._scene.thicken(vertices, as_it_is)
         if own == 1:
-            return self._paint_portrait(vertices, as_it_is, out)
+            return self._paint_portrait(vertices, as_it_is, out, clean)
         self._darken_seam(maps, face, beta)
         self._scene.thicken(vertices, maps)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
         count = len(self._scene.triangles) if gap > NOTHING else self._without_mouth
-        self._compositor.paint(vertices, maps, count, out)
+        self._compositor.paint(vertices, maps, count, out, clean)
         if own > 0:
             driven = out.astype(np.float32)
-            self._paint_portrait(vertices, as_it_is, out)
+            self._paint_portrait(vertices, as_it_is, out, clean)
             out[:] = (driven + np.float32(own) * (out - driven) + 0.5).astype(np.uint8)
         return self._compositor
 
@@ -135,11 +132,11 @@ class Renderer:
         """Blendshapes [52] that give the portrait back as it is; zero where its face is neutral."""
         return self._drive.own.copy()
 
-    def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray) -> Compositor:
+    def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray, clean: bool) -> Compositor:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
             self._portrait = Compositor(self._scene.as_portrait(self.avatar, self._behind), self.size, self._step)
-        self._portrait.paint(vertices, maps, len(self._portrait.triangles), out)
+        self._portrait.paint(vertices, maps, len(self._portrait.triangles), out, clean)
         return self._portrait
 
     def driven_mesh(self, motion: Motion) -> FloatArray:

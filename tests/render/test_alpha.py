@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.face.avatar import Avatar
+from engine.render.matte import clean_colours
 from engine.render.renderer import Renderer, still
 
 pytestmark = pytest.mark.cpu
@@ -23,9 +24,25 @@ def test_the_background_is_clear_and_the_face_opaque(renderer: Renderer, astrona
         assert picture[mouth[1], mouth[0], 3] == 255, "an open mouth is no hole"
 
 
-def test_colours_are_those_without_transparency(renderer: Renderer, talk) -> None:
+def test_opaque_colours_are_those_without_transparency(renderer: Renderer, talk) -> None:
     pose = talk((5, 2, 1), jawOpen=0.3, eyeBlink=0.3)
-    assert np.array_equal(renderer.render(pose, alpha=True)[..., :3], renderer.render(pose))
+    clear, plain = renderer.render(pose, alpha=True), renderer.render(pose)
+    opaque = clear[..., 3] == 255
+    assert opaque.mean() > 0.2
+    assert np.abs(clear[opaque, :3].astype(int) - plain[opaque]).max() <= 1
+
+
+def test_no_background_in_the_soft_edges() -> None:
+    """A red disc with a soft edge on white: pasted over black, its rim must stay red."""
+    y, x = np.mgrid[0:97, 0:120]
+    cover = np.clip((30 - np.hypot(x - 60, y - 48)) / 6 + 0.5, 0, 1)[..., None]
+    red, white = np.array([200.0, 20, 10]), np.array([255.0, 255, 255])
+    picture = (cover * red + (1 - cover) * white).astype(np.uint8)
+    cleaned = clean_colours(picture, np.round(cover[..., 0] * 255).astype(np.uint8)).astype(float)
+    edge = (cover[..., 0] > 0.05) & (cover[..., 0] < 0.95)
+    assert np.abs(picture[edge].astype(float) - red).mean() > 60
+    assert np.abs(cleaned[edge] - red).mean() < 6
+    assert np.array_equal(cleaned[cover[..., 0] == 1], picture[cover[..., 0] == 1]), "the inside is not touched"
 
 
 def test_at_rest_it_is_the_portraits_matte(renderer: Renderer, astronaut: Avatar) -> None:
