@@ -10,17 +10,18 @@ from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import SIZES, Avatar
 from engine.face.hidden import find_hidden
+from engine.face.measures import rotation_angles
 from engine.face.model import FaceModel, face_model, similarity
 from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, relax_mouth, snap_to_seam, widen_eyes
 from engine.face.panels import measure_tones, paint_panels
 from engine.face.photo import read_photo
-from engine.face.portrait import Portrait, face_mask, take_portrait
+from engine.face.portrait import SIDEWAYS, Portrait, face_mask, take_portrait
 from engine.face.solve import solve
 from engine.face.surround import build_surround
 from engine.types import ByteArray, FloatArray
 
 FLATTEN = 0.75  # depth behind the eye corners is overestimated; left as it is, the cheek smears when the head turns
-STRONG_YAW, TOO_FAR = 25.0, 60.0  # degrees
+STRONG_YAW, TOO_FAR = 25.0, 53.0  # degrees as the tracker reads them: 60 real ones as 53
 STRONG_PITCH = 22.0
 CLOSED_EYE = 0.16  # height over width; open ones have 0.25 and more
 
@@ -40,7 +41,7 @@ def enroll_picture(rgb: ByteArray, size: int, facts: dict[str, str]) -> tuple[Av
         raise VivifyError(f"An avatar is {', '.join(map(str, SIZES))} pixels wide, not {size}: choose one of these.")
     model = face_model()
     portrait = take_portrait(rgb, model.triangles, size)
-    told = [*portrait.warnings, *_judge_pose(portrait.landmarks, model), *_judge_eyes(portrait.landmarks)]
+    told = [*portrait.warnings, *judge_pose(portrait.landmarks, model), *_judge_eyes(portrait.landmarks)]
     return build_avatar(portrait, model, facts), tuple(told)
 
 
@@ -51,14 +52,12 @@ def fit_pose(face: FloatArray, model: FaceModel) -> tuple[float, FloatArray, Flo
     return scale, rotation.astype(np.float32), shift.astype(np.float32)
 
 
-def _judge_pose(landmarks: FloatArray, model: FaceModel) -> list[str]:
+def judge_pose(landmarks: FloatArray, model: FaceModel) -> list[str]:
+    """What to tell about the turn of a face [>= 468, 3]. Raises `VivifyError` for one from the side."""
     rotation = fit_pose(landmarks[: top.VERTICES], model)[1]
-    yaw = float(np.degrees(np.arcsin(np.clip(-rotation[2, 0], -1, 1))))
-    pitch = float(np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2])))
+    yaw, pitch, _ = rotation_angles(rotation)
     if abs(yaw) > TOO_FAR:
-        raise VivifyError(
-            f"The face is turned {abs(yaw):.0f} degrees to the side: give a photo that looks at the camera."
-        )
+        raise VivifyError(SIDEWAYS)
     told = []
     if abs(yaw) > STRONG_YAW:
         told.append(

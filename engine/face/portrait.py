@@ -10,15 +10,22 @@ import numpy as np
 
 from engine.errors import VivifyError
 from engine.face import topology as top
+from engine.face.cropping import crop
+from engine.face.search import Sighting, face_height, find_faces, look_everywhere
 from engine.types import ByteArray, FloatArray
 
-FACE_SHARE = 0.45  # forehead to chin, as a share of the crop's side
 SMALLEST_FACE = 60  # pixels from forehead to chin
-TIGHT_SHARE = 0.64  # the same at most, where the photo is narrow
-TILTED = 30.0  # degrees of roll from which a head is turned upright
-SHARPEN = 0.38
-SURER = 0.04  # by how much a turned photo must look more like a face than the photo as it came
-LOOK_AT = 640  # pixels of the longer side that suffice to tell up from down
+SECOND_LOOK = 256  # pixels a side
+CONFIRMED = 0.6  # how sure the detector must then be
+CERTAIN = 0.8  # and how sure that a face seen from the side is one
+IN_PROFILE = 0.25  # of a face's width: eyes nearer each other than this are seen from the side, beyond 60 degrees
+SIDEWAYS = "The face is seen from the side, 60 degrees or more: give a photo that looks at the camera."
+TURNED = {  # quarter turns to the left that set a photo upright, and what is told about them
+    0: (),
+    1: ("The photo lay on its side and was turned upright.",),
+    2: ("The photo stood on its head and was turned upright.",),
+    3: ("The photo lay on its side and was turned upright.",),
+}
 RIVAL = 0.8  # a second face this large beside the first makes the choice ambiguous
 
 
@@ -70,76 +77,33 @@ class FaceMesh:
         return sorted(faces, key=face_height, reverse=True)
 
 
-def face_height(landmarks: FloatArray) -> float:
-    """Forehead to chin in pixels."""
-    return float(np.linalg.norm(landmarks[top.FOREHEAD] - landmarks[top.CHIN]))
+class FaceDetector:
+    """MediaPipe's two face detectors, for near and for distant faces; use as a context manager."""
 
+    def __init__(self, confidence: float = 0.3) -> None:
+        make = _mediapipe().solutions.face_detection.FaceDetection
+        self._nets = [make(confidence, model) for model in (0, 1)]
 
-def find_faces(net: FaceMesh, rgb: ByteArray) -> list[FloatArray]:
-    """Look at the whole picture, then enlarged, then window by window: small faces hide from the detector."""
-    import cv2
+    def __enter__(self) -> FaceDetector:
+        return self
 
-    height, width = rgb.shape[:2]
-    for factor in (1.0, 2.0, 0.5):
-        if max(height, width) * factor > 4000 or min(height, width) * factor < 64:
-            continue
-        scaled = rgb if factor == 1 else cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        faces = net.find(np.asarray(scaled, np.uint8))
-        if faces:
-            return [_rescale(f, factor, 0, 0) for f in faces]
-    for share in (0.6, 0.35):
-        side = int(max(height, width) * share)
-        factor = max(1.0, 512 / side)
-        step = max(side // 2, 1)
-        best: list[FloatArray] = []
-        for y in range(0, max(height - side, 0) + step, step):
-            for x in range(0, max(width - side, 0) + step, step):
-                window = rgb[y : y + side, x : x + side]
-                if min(window.shape[:2]) < 48:
-                    continue
-                larger = np.asarray(cv2.resize(window, None, fx=factor, fy=factor), np.uint8)
-                best += [_rescale(f, factor, x, y) for f in net.find(larger)[:1]]
-        if best:
-            return _distinct(best)
-    return []
+    def __exit__(self, *_: object) -> None:
+        for net in self._nets:
+            net.close()
 
-
-def _rescale(landmarks: FloatArray, factor: float, x: float, y: float) -> FloatArray:
-    out = landmarks.copy()
-    out[:, :2] = (out[:, :2] + 0.5) / factor - 0.5 + np.array([x, y], np.float32)
-    out[:, 2] /= factor
-    return out
-
-
-def _distinct(faces: list[FloatArray]) -> list[FloatArray]:
-    """Overlapping windows see one face more than once."""
-    kept: list[FloatArray] = []
-    for face in sorted(faces, key=face_height, reverse=True):
-        centre = face[:, :2].mean(0)
-        if all(np.linalg.norm(centre - other[:, :2].mean(0)) > 0.5 * face_height(other) for other in kept):
-            kept.append(face)
-    return kept
-
-
-def stand_upright(rgb: ByteArray) -> tuple[ByteArray, list[str]]:
-    """The photo in that of its four orientations in which a face looks most like a face, and what to tell about it.
-
-    The landmarks do not notice a face that stands on its head; the detector's certainty does.
-    """
-    import cv2
-
-    factor = min(1.0, LOOK_AT / max(rgb.shape[:2]))
-    small = rgb if factor == 1 else cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    sure = []
-    with _mediapipe().solutions.face_detection.FaceDetection(0.3, 0) as detector:
-        for quarter in range(4):
-            found = detector.process(np.ascontiguousarray(np.rot90(small, quarter))).detections or []
-            sure.append(max((float(d.score[0]) for d in found), default=0.0))
-    best = int(np.argmax(sure))
-    if sure[best] < sure[0] + SURER:
-        return rgb, []
-    lay = "stood on its head" if best == 2 else "lay on its side"
-    return np.ascontiguousarray(np.rot90(rgb, best)), [f"The photo {lay} and was turned upright."]
+    def __call__(self, rgb: ByteArray) -> list[Sighting]:
+        """Where faces seem to be, those of both detectors."""
+        height, width = rgb.shape[:2]
+        out = []
+        for net in self._nets:
+            for found in net.process(np.ascontiguousarray(rgb)).detections or []:
+                place = found.location_data
+                box, eyes = place.relative_bounding_box, place.relative_keypoints[:2]
+                apart = np.hypot((eyes[0].x - eyes[1].x) * width, (eyes[0].y - eyes[1].y) * height)
+                centre = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
+                wide = max(box.width * width, 1.0)
+                out.append(Sighting(*centre, wide, float(found.score[0]), float(apart / wide)))
+        return out
 
 
 def choose(faces: list[FloatArray]) -> tuple[FloatArray, list[str]]:
@@ -161,65 +125,6 @@ def choose(faces: list[FloatArray]) -> tuple[FloatArray, list[str]]:
     if face_height(face) < 2 * SMALLEST_FACE:
         told.append(f"The face is only {face_height(face):.0f} pixels high, so the picture will look soft.")
     return face, told
-
-
-def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, list[str]]:
-    """Head and shoulders around the face, ``size`` pixels square, and what to tell about it.
-
-    A head that lies on its side is turned upright. Where the photo is too narrow the face fills more of the square, and
-    what is still missing continues the photo's edge, blurred.
-    """
-    import cv2
-
-    told = []
-    up = landmarks[top.FOREHEAD, :2] - landmarks[top.CHIN, :2]
-    tall = float(np.linalg.norm(up))
-    roll = float(np.arctan2(up[0], -up[1]))
-    upright = abs(np.degrees(roll)) <= TILTED
-    if not upright:
-        told.append(f"The head is tilted by {abs(np.degrees(roll)):.0f} degrees and was turned upright.")
-    side = tall / FACE_SHARE
-    if upright:
-        side = float(np.clip(min(rgb.shape[:2]), tall / TIGHT_SHARE, side))
-    centre = landmarks[[top.FOREHEAD, top.CHIN], :2].mean(0) - 0.02 * side * up / tall
-    if upright:  # a photo large enough is never left
-        for axis, extent in enumerate(rgb.shape[1::-1]):
-            low = min(side / 2, extent / 2)
-            centre[axis] = np.clip(centre[axis], low - 0.5, extent - low - 0.5)
-    factor, middle = size / side, (size - 1) / 2
-    turn = 0.0 if upright else roll
-    cos, sin = factor * np.cos(turn), factor * np.sin(turn)
-    matrix = np.array([[cos, sin, 0.0], [-sin, cos, 0.0]])
-    matrix[:, 2] = middle - matrix[:, :2] @ centre
-    if factor < 1 / 1.3:  # shrinking: blur first, or fine patterns alias
-        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.5 / factor), np.uint8)
-    out = np.asarray(
-        cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE), np.float32
-    )
-    if factor > 1.3:  # enlarging: what looks soft is given back some of its edges
-        out = out + SHARPEN * (out - np.asarray(cv2.GaussianBlur(out, (0, 0), 0.55 * factor)))
-    there = np.asarray(cv2.warpAffine(np.ones(rgb.shape[:2], np.float32), matrix, (size, size)))
-    if there.min() < 0.5:
-        told.append(
-            "The photo ends close to the face, so its surroundings are invented: a wider one would look better."
-        )
-        out = _melt(out, np.asarray(there, np.float32))
-    return np.clip(out + 0.5, 0, 255).astype(np.uint8), told
-
-
-def _melt(picture: FloatArray, there: FloatArray) -> FloatArray:
-    """Missing surroundings get blurrier with distance from the photo's edge."""
-    import cv2
-
-    missing = (there < 0.5).astype(np.uint8)
-    distance = np.asarray(cv2.distanceTransform(missing, cv2.DIST_L2, 5))
-    size = len(picture)
-    out: np.ndarray = picture
-    for reach, sigma in ((0.0, 0.006), (0.02, 0.02), (0.06, 0.05)):
-        soft = np.asarray(cv2.GaussianBlur(out, (0, 0), sigma * size))
-        share = np.clip((distance / size - reach) / (reach + 0.01), 0, 1)[..., None]
-        out = out * (1 - share) + soft * share
-    return out.astype(np.float32)
 
 
 def person_silhouette(rgb: ByteArray) -> FloatArray:
@@ -244,12 +149,34 @@ def face_mask(vertices: FloatArray, triangles: np.ndarray, size: int) -> FloatAr
     return mask
 
 
+def find_portrait(detector: FaceDetector, net: FaceMesh, rgb: ByteArray) -> tuple[int, list[FloatArray]]:
+    """How many quarter turns set ``rgb`` upright, and the faces [478, 3] in it that a second look confirms.
+
+    Raises `VivifyError` when the surest thing seen is a face from the side.
+    """
+    for quarter, sightings in look_everywhere(detector, rgb):
+        upright = np.ascontiguousarray(np.rot90(rgb, quarter))
+        surest = max(sightings, key=lambda s: s.sure, default=None)
+        if surest and surest.sure >= CERTAIN and surest.eyes_apart < IN_PROFILE:
+            raise VivifyError(SIDEWAYS)
+        faces = [face for face in find_faces(net.find, upright, sightings) if _is_face(detector, net, upright, face)]
+        if faces:
+            return quarter, faces
+    return 0, []
+
+
+def _is_face(detector: FaceDetector, net: FaceMesh, rgb: ByteArray, face: FloatArray) -> bool:
+    """Whether both nets see a face again when it fills the picture: cups and cats are seen once."""
+    close = crop(rgb, face, SECOND_LOOK)[0]
+    return max((s.sure for s in detector(close)), default=0.0) >= CONFIRMED and bool(net.find(close))
+
+
 def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
     """Find the face, crop around it, and measure the crop. Raises `VivifyError` with one sentence."""
-    rgb, turned = stand_upright(rgb)
-    with FaceMesh() as net:
-        face, told = choose(find_faces(net, rgb))
-        image, more = crop(rgb, face, size)
+    with FaceDetector() as detector, FaceMesh() as net:
+        quarter, faces = find_portrait(detector, net, rgb)
+        face, told = choose(faces)
+        image, more = crop(np.ascontiguousarray(np.rot90(rgb, quarter)), face, size)
         seen = net.find(image)
     if not seen:
         raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
@@ -260,4 +187,4 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
     silhouette = person_silhouette(image)
     face = np.asarray(cv2.erode(face_mask(landmarks[: top.VERTICES], triangles, size), np.ones((3, 3))))
     matte = np.clip((np.maximum(silhouette, face) - 0.15) / 0.7, 0, 1).astype(np.float32)
-    return Portrait(image, landmarks, matte, silhouette, (*turned, *told, *more))
+    return Portrait(image, landmarks, matte, silhouette, (*TURNED[quarter], *told, *more))

@@ -11,9 +11,11 @@ import pytest
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
-from engine.face.enrolment import enroll, enroll_picture
+from engine.face.enrolment import enroll, enroll_picture, judge_pose
+from engine.face.model import face_model
 from engine.face.portrait import choose
 
+Image = pytest.importorskip("PIL.Image", reason="needs the enroll extra")
 # mediapipe and its protobuf warn about their own use of deprecated names.
 pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
 
@@ -51,6 +53,76 @@ def test_a_small_face_off_centre(photo: np.ndarray) -> None:
     assert 80 < made.reference[top.CHIN, 1] - made.reference[top.FOREHEAD, 1] < 140
 
 
+def test_a_face_lost_in_a_large_photo_that_lies_on_its_side(photo: np.ndarray) -> None:
+    from skimage.data import coffee
+
+    wide = np.array(Image.fromarray(coffee()).resize((3000, 2000)))
+    wide[1200:1712, 2300:2812] = photo
+    made, warnings = enroll_picture(np.ascontiguousarray(np.rot90(wide)), 256, {})
+    assert any("lay on its side" in w for w in warnings)
+    up = made.reference[top.FOREHEAD] - made.reference[top.CHIN]
+    assert up[1] < -80
+    assert abs(up[0]) < 15
+
+
+@pytest.mark.parametrize("degrees", [30, 60, 120, 150, 210, 300])
+def test_a_head_at_any_angle(photo: np.ndarray, degrees: int) -> None:
+    turned = Image.fromarray(photo).rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=(90, 90, 90))
+    made, _ = enroll_picture(np.asarray(turned), 256, {})
+    up = made.reference[top.FOREHEAD] - made.reference[top.CHIN]
+    assert up[1] < -80
+    assert abs(np.degrees(np.arctan2(up[0], -up[1]))) <= 31, "upright, or tilted as much as a head may be"
+
+
+def test_cups_and_cats_are_no_faces() -> None:
+    from skimage import data
+
+    for picture in (data.coffee(), data.chelsea()):
+        with pytest.raises(VivifyError, match="No face was found"):
+            enroll_picture(picture, 256, {})
+
+
+def test_a_face_from_the_side_is_told() -> None:
+    model = face_model()
+    for yaw, refused in ((30, False), (57, True)):
+        cos, sin = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+        turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+        face = (10 * model.neutral @ turn.T + 256).astype(np.float32)
+        if refused:
+            with pytest.raises(VivifyError, match="60 degrees or more"):
+                judge_pose(face, model)
+        else:
+            assert "30 degrees to the side" in judge_pose(face, model)[0]
+
+
+def test_a_profile_without_landmarks_is_told(shared: Path) -> None:
+    """A scanned head, drawn from the side: the detector sees a face, the landmark net none."""
+    for yaw in (70, 90):
+        with pytest.raises(VivifyError, match="60 degrees or more"):
+            enroll_picture(draw_head(shared / "face3d" / "ict_facekit_light.npz", yaw), 256, {})
+
+
+def draw_head(path: Path, yaw: float) -> np.ndarray:
+    """The scan's neutral face in plain shading, turned to the side: RGB [512, 512, 3]."""
+    import cv2
+
+    scan = np.load(path)
+    points, faces = scan["neutral"].astype(float), scan["faces"][:11144]
+    cos, sin = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+    points = (points - points[:9409].mean(0)) @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]).T
+    corners = np.where(faces < 0, faces[:, 2:3], faces)
+    a, b, c = (points[corners[:, k]] for k in range(3))
+    normals = np.cross(b - a, c - a)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+    light = 0.35 + 0.65 * np.clip(normals @ [0.3, 0.4, 0.86], 0, None)
+    picture = np.full((512, 512, 3), 150, np.uint8)
+    for k in np.argsort(points[corners, 2].mean(1)):
+        if normals[k, 2] > -0.05:
+            place = np.round((points[corners[k], :2] * [14, -14] + 256) * 8).astype(np.int32)
+            cv2.fillConvexPoly(picture, place, (light[k] * np.array([200, 150, 125])).tolist(), cv2.LINE_AA, 3)
+    return picture
+
+
 @pytest.mark.parametrize(("quarters", "words"), [(1, "lay on its side"), (2, "stood on its head"), (3, "on its side")])
 def test_a_photo_of_any_orientation_is_turned_upright(photo: np.ndarray, quarters: int, words: str) -> None:
     upright, _ = enroll_picture(photo, 256, {})
@@ -60,8 +132,6 @@ def test_a_photo_of_any_orientation_is_turned_upright(photo: np.ndarray, quarter
 
 
 def test_a_tilted_head_is_turned_upright(photo: np.ndarray) -> None:
-    from PIL import Image
-
     tilted = np.asarray(Image.fromarray(photo).rotate(40, Image.Resampling.BICUBIC))
     made, warnings = enroll_picture(tilted, 256, {})
     assert any("tilted by" in w for w in warnings)
@@ -111,8 +181,6 @@ def test_an_odd_size(photo: np.ndarray) -> None:
 
 
 def test_a_file_on_disk(photo: np.ndarray, tmp_path: Path) -> None:
-    from PIL import Image
-
     Image.fromarray(photo).save(tmp_path / "eileen.jpg", quality=95)
     made, _ = enroll(tmp_path / "eileen.jpg", 256)
     assert made.name == "eileen"
