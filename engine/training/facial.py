@@ -35,6 +35,7 @@ class Plan:
     peak_rate: float = 2e-3
     seed: int = 0
     own_past: float = 0.0  # share of rows that see the model's own past from the first step on; it grows to .85
+    past: bool = True  # without, no row ever sees a past: what autoregression is compared with
 
 
 def _distance(said: Tensor, want: Tensor) -> Tensor:
@@ -182,7 +183,10 @@ class Trainer:
         share = max(plan.own_past, min(0.85, 1.5 * self.step / plan.steps))
         with torch.autocast("cpu", torch.bfloat16):  # twice as fast on one core; the losses stay in full precision
             features = bundled_encoder(model).from_mel(mask_features(batch.mel, rng))
-            past = own_past(model, features.detach(), batch, share, rng)
+            if plan.past:
+                past = own_past(model, features.detach(), batch, share, rng)
+            else:
+                past = torch.zeros_like(batch.motion[:, :-1])
             style = features.new_zeros(len(features), features.shape[2])
             raw = model.generator.lips(features, past, batch.look_ahead, style)
         terms = losses(read_lips(raw.float()), batch)
