@@ -17,13 +17,16 @@ from webrtc.voice import PIECE, VOICE_RATE, PcmArray
 class Microphone(MediaStreamTrack):
     """Starts when `start` is called: ``lead_in_s`` of silence, the voice (float32 [n], 48 kHz), then silence.
 
+    With ``again`` the voice is read over and over instead.
+
     Like a real one it hands out a piece when its last sample has been captured.
     """
 
     kind = "audio"
 
-    def __init__(self, voice: FloatArray, lead_in_s: float) -> None:
+    def __init__(self, voice: FloatArray, lead_in_s: float, again: bool = False) -> None:
         super().__init__()
+        self._again = again
         self.voice = voice
         self._lead_in = round(lead_in_s * VOICE_RATE)
         self.pcm: PcmArray = np.round(32767 * voice).astype(np.int16)
@@ -59,6 +62,8 @@ class Microphone(MediaStreamTrack):
 
     def _piece(self) -> PcmArray:
         first = self._sent - self._lead_in
+        if self._again and first >= 0:
+            return np.take(self.pcm, np.arange(first, first + PIECE), mode="wrap")
         piece = np.zeros(PIECE, np.int16)
         part = self.pcm[max(first, 0) : max(first + PIECE, 0)]
         offset = max(-first, 0) if first < 0 else 0

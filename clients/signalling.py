@@ -13,7 +13,9 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from clients.microphone import Microphone
+from clients.monitor import Monitor
 from clients.recording import Recording
+from clients.relay import Relay
 from engine.errors import VivifyError
 from webrtc.config import CODECS
 from webrtc.transport import no_servers, tune_aiortc
@@ -30,7 +32,13 @@ class TalkError(VivifyError):
 class Connection:
     """One session with a server. ``lost`` tells why it ended, while it should not have."""
 
-    def __init__(self, microphone: Microphone, recording: Recording, codec: str | None = None) -> None:
+    def __init__(
+        self,
+        microphone: Microphone,
+        recording: Recording | Monitor,
+        codec: str | None = None,
+        relay: Relay | None = None,
+    ) -> None:
         tune_aiortc()
         self.hello: dict[str, Any] | None = None
         self.mapping: dict[str, Any] | None = None
@@ -38,6 +46,7 @@ class Connection:
         self.lost: str | None = None
         self._microphone = microphone
         self._recording = recording
+        self._relay = relay
         self._greeted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pc = RTCPeerConnection(no_servers())
@@ -53,14 +62,16 @@ class Connection:
     async def open(self, url: str, look_ahead_ms: int, avatar: str | None, token: str | None) -> None:
         """Negotiate, and start the microphone once the server has greeted. Raises TalkError."""
         await self._pc.setLocalDescription(await self._pc.createOffer())
+        sdp = self._pc.localDescription.sdp
         offer = {
-            "sdp": self._pc.localDescription.sdp,
+            "sdp": sdp if self._relay is None else self._relay.hide(sdp),
             "type": "offer",
             "look_ahead_ms": look_ahead_ms,
             "avatar": avatar,
         }
         answer = await asyncio.to_thread(_post, url, offer, token)
-        await self._pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        sdp = answer["sdp"] if self._relay is None else await self._relay.stand_in(answer["sdp"])
+        await self._pc.setRemoteDescription(RTCSessionDescription(sdp, answer["type"]))
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._greeted.wait()
@@ -83,6 +94,8 @@ class Connection:
         for task in self._tasks:
             task.cancel()
         await self._pc.close()
+        if self._relay is not None:
+            self._relay.close()
 
     def _on_message(self, message: str | bytes) -> None:
         body = json.loads(message)
@@ -92,6 +105,8 @@ class Connection:
             self._greeted.set()
         elif kind == "mapping":
             self.mapping = body
+            if isinstance(self._recording, Monitor):
+                self._recording.mapping = body
         elif kind == "stats":
             self.stats = body
         elif kind == "bye":
