@@ -12,6 +12,7 @@ from engine.types import ByteArray
 
 MAX_BYTES = 100_000_000
 MAX_PIXELS = 40_000_000
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 
 
 def read_photo(path: Path) -> ByteArray:
@@ -26,10 +27,14 @@ def read_photo(path: Path) -> ByteArray:
         raise VivifyError(
             "Enrolling a photo needs Pillow, which is not installed: run pip install 'vivify[enroll]'."
         ) from missing
+    if path.is_dir():
+        raise VivifyError(f"A photo was expected at {path}, but that is a folder: name one picture in it.")
     if not path.is_file():
         raise VivifyError(f"A photo was expected at {path}, but there is no such file: check the path.")
     if path.stat().st_size > MAX_BYTES:
         raise VivifyError(f"The photo {path.name} is {path.stat().st_size / 1e6:.0f} MB: give one under 100 MB.")
+    if path.stat().st_size == 0:
+        raise VivifyError(f"The photo {path.name} is empty, no byte is in it: copy or export it again.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit below is stricter than Pillow's warning
@@ -42,6 +47,10 @@ def read_photo(path: Path) -> ByteArray:
                 image.load()
                 return _to_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as problem:
+        if _is_heif(path):
+            raise VivifyError(
+                f"The photo {path.name} is of the HEIC or AVIF kind, which cannot be read here: export it as JPEG."
+            ) from problem
         raise VivifyError(
             f"The file {path.name} is no picture that can be read: give a JPEG, PNG or WebP."
         ) from problem
@@ -49,6 +58,13 @@ def read_photo(path: Path) -> ByteArray:
         raise VivifyError(f"The photo {path.name} has too many megapixels: give one of at most 40.") from problem
     except (OSError, SyntaxError, ValueError, EOFError) as problem:
         raise VivifyError(f"The photo {path.name} is damaged or cut short: export it again and retry.") from problem
+
+
+def _is_heif(path: Path) -> bool:
+    """Whether the file begins as ISO base media do that phones keep pictures in."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
 
 
 def _to_rgb(image) -> ByteArray:  # type: ignore[no-untyped-def]  # PIL.Image.Image, which may be missing
