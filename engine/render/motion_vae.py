@@ -26,7 +26,7 @@ PICTURE, FIELD = 256, 64  # pixels a side of what goes in and what comes out
 LANDMARKS = LIP_VERTICES[::2]
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
 FARTHEST = 0.06  # of the picture's side: the largest residual motion
-TRUST = 3.0  # logit the occlusion map starts from: geometry is believed until the data say otherwise
+TRUST = 1.0  # logit the occlusion map starts from: geometry is mostly believed until the data say otherwise
 
 
 def conv(channels: int, out: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:

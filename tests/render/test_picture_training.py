@@ -1,0 +1,119 @@
+"""Training of the learned picture: pairs are what they say, a few are learned by heart, a cut run goes on unharmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from training_pairs import eight
+
+from engine.errors import VivifyError
+from engine.render.generator import LearnedHalf
+from engine.training.pairs import Pairs, from_film
+from engine.training.picture import VGG, Edges, Plan, Trainer, Vgg19
+
+pytestmark = pytest.mark.cpu
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads on two busy cores wait for each other at every small operation."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_still_turned_back_comes_near_the_photograph() -> None:
+    seen, truth, mouth = eight().pick(list(range(8)))
+    assert float((seen.painted - truth).abs().mean()) < 0.03
+    assert float((seen.portrait - truth).abs().mean()) > 1.5 * float((seen.painted - truth).abs().mean())
+    assert float(seen.moved.min()) == 1
+    assert 0.002 < float(mouth.mean()) < 0.05
+
+
+def test_pairs_are_kept_as_they_are(tmp_path: Path) -> None:
+    eight().save(tmp_path / "pairs.safetensors")
+    again = Pairs.load(tmp_path / "pairs.safetensors")
+    assert len(again) == 8
+    for one, other in zip(again.pick([3]), eight().pick([3]), strict=True):
+        if isinstance(one, torch.Tensor):
+            assert torch.equal(one, other)
+
+
+def test_a_film_gives_pairs_that_geometry_nearly_paints(shared: Path) -> None:
+    pairs = from_film(shared / "video" / "grid" / "lbax4n.mpg", references=1)
+    assert len(pairs) > 70
+    seen, truth, _ = pairs.pick(list(range(0, 70, 5)))
+    still, driven = (seen.portrait - truth).abs(), (seen.painted - truth).abs()
+    assert float(driven.mean()) < float(still.mean()) < 0.05
+
+
+def test_a_file_that_is_no_film_is_told(tmp_path: Path) -> None:
+    (tmp_path / "no.mp4").write_bytes(b"nothing")
+    with pytest.raises(VivifyError, match="expected to be a film"):
+        from_film(tmp_path / "no.mp4")
+
+
+def test_eight_frames_are_learned_by_heart(tmp_path: Path) -> None:
+    plan = Plan(steps=24, rows=8, peak_rate=1e-3, ema=0.5, matching=0.0, kl=0.0, regularity=0.0, unsure=0.0)
+    trainer = Trainer(plan, tmp_path)
+    seen, truth, _ = eight().pick(list(range(8)))
+    for _ in range(plan.steps):
+        trainer.train_step([eight()])
+    with torch.inference_mode():
+        learned = float((trainer.averaged()(seen)[0] - truth).abs().mean())
+    assert learned < 0.85 * float((seen.painted - truth).abs().mean())
+
+
+def test_a_killed_run_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    plan = Plan(steps=4, rows=1)
+    whole = Trainer(plan, tmp_path / "whole")
+    for _ in range(3):
+        figures = whole.train_step([eight()])
+    assert set(figures) == {"pixels", "perceptual", "kl", "regular", "unsure", "matching", "real", "judge"}
+    first = Trainer(plan, tmp_path / "cut")
+    first.train_step([eight()])
+    first.save()
+    first.train_step([eight()])  # lost: killed before it was saved
+    second = Trainer(plan, tmp_path / "cut")
+    assert second.step == 1
+    for _ in range(2):
+        second.train_step([eight()])
+    for mine, other in ((whole.average, second.average), (whole.judge.state_dict(), second.judge.state_dict())):
+        for name, value in mine.items():
+            assert torch.equal(value, other[name]), name
+
+
+def test_the_stand_in_for_vgg_sees_edges_and_vgg_needs_its_weights(tmp_path: Path) -> None:
+    flat, edge = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    edge[..., 16:] = 1
+    apart = [float((a - b).abs().mean()) for a, b in zip(Edges()(flat), Edges()(edge), strict=True)]
+    assert len(apart) == 8
+    assert min(apart) > 0
+    (tmp_path / "no.safetensors").write_bytes(b"nothing")
+    with pytest.raises(VivifyError, match=r"VGG-19's weights as safetensors"):
+        Vgg19(tmp_path / "no.safetensors")
+    rng, channels, tensors, at = np.random.default_rng(0), 3, {}, 0
+    for width in VGG:
+        if width:
+            tensors[f"features.{at}.weight"] = torch.from_numpy(
+                rng.normal(0, 0.02, (width, channels, 3, 3)).astype(np.float32)
+            )
+            tensors[f"features.{at}.bias"] = torch.zeros(width)
+            channels = width
+        at += 2 if width else 1
+    save_file(tensors, str(tmp_path / "vgg.safetensors"))
+    features = Vgg19(tmp_path / "vgg.safetensors")(torch.rand(1, 3, 32, 32))
+    assert [f.shape[1] for f in features] == [64, 128, 256, 512, 512]
+
+
+def test_untrained_networks_and_their_average_are_geometry(tmp_path: Path) -> None:
+    seen, _, _ = eight().pick([0])
+    with torch.inference_mode():
+        torch.testing.assert_close(Trainer(Plan(), tmp_path).averaged()(seen)[0], seen.painted, atol=1e-4, rtol=0)
+        assert isinstance(LearnedHalf(lips=False)(seen)[0], torch.Tensor)
