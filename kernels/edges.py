@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.compiled import compiled
-from kernels.cpu import FAR, INSIDE
+from kernels.cpu import INSIDE
 
 SAMPLES = 8
 TILE = 16
@@ -59,15 +59,14 @@ def find_edges(which, maps, layer, jump, slots, tiles, limit):
 
 
 @compiled
-def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out):
-    """Rasterize the numbered pixels at `SAMPLES` points each.
+def supersample(vertices, triangles, attributes, slots, tiles, window, first, depth, which, out):
+    """Rasterize the numbered pixels at `SAMPLES` points each, wherever ``window`` [n, 8] uint8 is 1.
 
-    Written: depth [n, 8] float32, which [n, 8] int32, out [n, 8, C] float32 for the n numbered pixels.
+    Triangles are numbered from ``first``. depth [n, 8] float32 (`FAR`), which [n, 8] int32 (-1) and out [n, 8, C]
+    float32 of the n numbered pixels go on from where they are, so a mesh may be drawn in several calls.
     """
     height, width = slots.shape
     channels = attributes.shape[1]
-    depth[:] = FAR
-    which[:] = -1
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         x0, y0 = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
@@ -95,6 +94,8 @@ def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out
                 if slot < 0:
                     continue
                 for s in range(SAMPLES):
+                    if window[slot, s] == 0:
+                        continue
                     px, py = x + SAMPLE_X[s] - x0, y + SAMPLE_Y[s] - y0
                     w1 = (px * (y2 - y0) - (x2 - x0) * py) * inverse
                     w2 = ((x1 - x0) * py - px * (y1 - y0)) * inverse
@@ -104,7 +105,7 @@ def supersample(vertices, triangles, attributes, slots, tiles, depth, which, out
                     z = np.float32(w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
                     if z < depth[slot, s]:
                         depth[slot, s] = z
-                        which[slot, s] = f
+                        which[slot, s] = first + f
                         for k in range(channels):
                             out[slot, s, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.render.projection import Scene
+from engine.render.projection import Scene, Shown
 from engine.types import ByteArray, FloatArray
-from kernels import cpu, edges
+from kernels import cpu, edges, window
 
 JUMP = 3.0  # texture pixels between neighbours that make an edge
 SPREAD = 2.0  # texture pixels within which an edge pixel's points still agree
@@ -36,26 +36,35 @@ class Compositor:
         self._fine_which = np.empty((most, edges.SAMPLES), np.int32)
         self._gain = scene.mirror_gain
         self._fine_maps = np.empty((most, edges.SAMPLES, channels), np.float32)
+        self._window = np.empty(shape, np.uint8)
+        self._fine_window = np.empty((most, edges.SAMPLES), np.uint8)
 
-    def paint(
-        self, vertices: FloatArray, maps: FloatArray, triangles: int, out: ByteArray, clean: bool = False
-    ) -> None:
-        """``vertices`` [V, 3] in pixels of ``out`` [size, size, 3]; the first ``triangles`` of the scene are drawn.
+    def paint(self, vertices: FloatArray, maps: FloatArray, shown: Shown, out: ByteArray, clean: bool = False) -> None:
+        """Paint ``vertices`` [V, 3], in pixels of ``out`` [size, size, 3], as far as they are ``shown``.
 
         ``clean`` keeps the background's colours out of the person's soft edges.
         """
         scene = self._scene
-        faces, layers = scene.triangles[:triangles], scene.layers[:triangles]
+        faces, first = scene.triangles[: shown.before], shown.behind
         cpu.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
+        span = (0, -1, 0, -1)
+        if shown.opening:
+            span = window.open_window(self.which, self.depth, *shown.opening, self._window)
+            given = vertices, scene.triangles[first:], maps, self._window, span, first
+            window.rasterize_within(*given, self.depth, self.which, self.maps)
         most = len(self._fine_depth)
-        count = edges.find_edges(self.which, self.maps, layers, self._jump, self._slots, self._tiles, most)
+        count = edges.find_edges(self.which, self.maps, scene.layers, self._jump, self._slots, self._tiles, most)
         fine = self._fine_depth[:count], self._fine_which[:count], self._fine_maps[:count]
-        if count:
-            edges.supersample(vertices, faces, maps, self._slots, self._tiles, *fine)
-        painted = self.which, self.maps, self._slots, fine[1], fine[2]
+        fine[0][:], fine[1][:], seen = cpu.FAR, -1, self._fine_window[:count]
+        seen[:] = 1
+        where = self._slots, self._tiles, seen
+        edges.supersample(vertices, faces, maps, *where, 0, *fine)
+        if shown.opening:
+            window.open_window(fine[1], fine[0], *shown.opening, seen)
+            edges.supersample(vertices, scene.triangles[first:], maps, *where, first, *fine)
+        self._painted = self.which, self.maps, self._slots, fine[1], fine[2]
         atlas = scene.clean_atlas if clean else scene.atlas
-        edges.paint(atlas, scene.offsets, layers, *painted, self._gain, self._spread, WARMTH, out)
-        self._painted = painted
+        edges.paint(atlas, scene.offsets, scene.layers, *self._painted, self._gain, self._spread, WARMTH, out)
 
     def paint_matte(self, out: ByteArray) -> None:
         """The opacity of the mesh that was last painted, three times the same [size, size, 3]."""

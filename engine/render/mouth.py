@@ -29,15 +29,15 @@ UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.36  # centimetres below the closed lips' 
 TEETH_BACK, LOWER_BACK = 0.55, 0.25  # centimetres behind the lips, and of lower teeth behind upper ones
 LOWER_TINT = np.array([1.0, 0.95, 0.89], np.float32)  # lower teeth stand in reddish light
 HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
-BACK = 0.20  # outer-eye-corner distances: the whole inside lies behind every lip
-ASIDE_BACK = 5.0  # centimetres more for a portrait in profile: its far cheek lies behind its lips
+WALLS_BACK = 6.0  # centimetres further away, in depth alone: the cavity lies behind teeth and tongue
 SEEN_ASIDE = 0.4  # of what depth shifts in a portrait that is turned: more of it would empty the mouth's far half
-BEHIND = 6.0  # centimetres further away, in depth alone: the cavity lies behind teeth and tongue
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
 JAW_SHARE = np.array([1.0, 0.86, 0.3])  # of it that teeth and tongue follow: a wide mouth bares the lower teeth
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
 WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
+TONGUE = 2  # its place among the parts
+COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the lips
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
 THROAT = 0.16  # brightness in the middle
@@ -89,7 +89,6 @@ class Mouth:
         return (self._anchor + points @ self._axes).astype(np.float32)
 
     def _build(self, avatar: Avatar) -> list[Part]:
-        back = BACK * avatar.unit + ASIDE_BACK * abs(float(avatar.rotation[2, 0])) * avatar.scale
         arches = grid_triangles(ROWS, COLUMNS)
         spots = {name: place(name, avatar.size) for name in ("upper", "lower", "flesh")}
         drawing = _drawing(spots["upper"].width, spots["upper"].height)
@@ -102,10 +101,10 @@ class Mouth:
         first = np.cumsum([0, *self._sizes])
         pieces = [rest[a:b] for a, b in pairwise(first)]
         return [
-            Part(pieces[0], drawing, arches, spots["upper"].x, spots["upper"].y, back),
-            Part(pieces[1], drawing, arches, spots["lower"].x, spots["lower"].y, back),
-            Part(pieces[2], tongue, self._tongue.triangles, flesh.x, flesh.y, back),
-            Part(pieces[3], dark, _rings(), flesh.x, flesh.y, back + BEHIND * avatar.scale),
+            Part(pieces[0], drawing, arches, spots["upper"].x, spots["upper"].y, 0.0),
+            Part(pieces[1], drawing, arches, spots["lower"].x, spots["lower"].y, 0.0),
+            Part(pieces[2], tongue, self._tongue.triangles, flesh.x, flesh.y, 0.0),
+            Part(pieces[3], dark, _rings(), flesh.x, flesh.y, WALLS_BACK * avatar.scale),
         ]
 
     def _paint(self, avatar: Avatar) -> dict[str, np.ndarray]:
@@ -125,9 +124,10 @@ class Mouth:
         flesh[half:] = 1.35 * tones[CAVITY]
         return {"upper": upper, "lower": lower, "flesh": flesh}
 
-    def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Vertices [n, 3] before the head turns, their brightness [n], and how far each comes forward in pixels of
-        depth [n] (a tongue put out passes the lips), behind the driven ``face`` [468, 3].
+    def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray, bool]:
+        """The inside for the driven ``face`` [468, 3].
+
+        Returns vertices [n, 3] before the head turns, their brightness [n], and whether the tongue comes out.
         """
         jaw = beta[self._jaw_index] @ self._jaw
         upper, lower = ((face[row] - self._anchor) @ self._home for row in (UPPER_ROW, LOWER_ROW))
@@ -148,11 +148,9 @@ class Mouth:
             for points, bright, fall, dark, side in zip(places, light, falls, deep, corner, strict=True)
         ]
         shade[2] += out * (0.35 + 0.75 * light[2] - shade[2])  # what leaves the mouth leaves its shade
-        forward = np.zeros(sum(self._sizes), np.float32)
-        first = self._sizes[0] + self._sizes[1]
-        forward[first : first + self._sizes[2]] = out * (self.parts[2].back + 1.2 * self._scale)
         barely = 0.25 + 0.75 * float(smoothstep(opening / 0.5))  # little light finds its way through barely open lips
-        return self.to_pixels(np.concatenate(places)), (barely * np.concatenate(shade)).astype(np.float32), forward
+        bright = (barely * np.concatenate(shade)).astype(np.float32)
+        return self.to_pixels(np.concatenate(places)), bright, bool(out.max() > COMES_OUT)
 
 
 def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:

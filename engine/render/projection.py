@@ -8,6 +8,7 @@ Every triangle belongs to a layer; a layer says where in the texture its coordin
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +20,7 @@ from engine.face.model import face_model
 from engine.face.panels import MARGIN, place, window
 from engine.render.dense_mesh import DenseMesh
 from engine.render.matte import clean_colours
+from engine.render.mouth import TONGUE, Mouth
 from engine.render.parts import Part
 from engine.types import ByteArray, FloatArray
 
@@ -40,12 +42,21 @@ def skin_triangles() -> np.ndarray:
     return np.asarray(triangles[~np.any(holes, axis=0)])
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Which of a scene's triangles are drawn: all ``before`` a number, and through an opening what lies ``behind``."""
+
+    before: int
+    opening: tuple[int, int] | None = None  # the triangles stretched over it
+    behind: int = 0  # the first of those drawn only through it
+
+
 class Scene:
     """What never changes between frames: triangles, layers, texture and where vertices sample it."""
 
-    def __init__(self, avatar: Avatar, parts: list[Part], painted: dict[str, np.ndarray]) -> None:
+    def __init__(self, avatar: Avatar, eyes: list[Part], mouth: Mouth) -> None:
         self._avatar = avatar
-        self._painted = painted  # panels by name that replace the avatar's
+        self._painted = mouth.panels  # these replace the avatar's
         size = avatar.size
         margin = size // MARGIN
         oval = list(top.OVAL)
@@ -58,22 +69,28 @@ class Scene:
         self.dense = DenseMesh(skin_triangles(), hang[avatar.around_triangles], self.rim, self.base)
         front = np.clip(front, -margin, size - 1 + margin).astype(np.float32)
         front = np.vstack([front, self.dense(front)])
-        texture = [front]
-        triangles = [self.dense.skin, self.dense.sheet]
-        layers = [np.full(len(triangles[0]) + len(triangles[1]), PORTRAIT)]
+        texture, count = [front], len(front)
         offsets: list[tuple[float, float]] = [(margin, margin)]
         backs = [np.where(np.isin(np.arange(len(front)), self.rim), 0.5, 0)]
-        count = len(front)
-        for number, part in enumerate(parts, start=1):
-            triangles.append(part.triangles + count)
+        pieces = [(self.dense.skin, PORTRAIT), (self.dense.sheet, PORTRAIT)]
+        inside: list[tuple[np.ndarray, int]] = []
+        for number, part in enumerate((*eyes, *mouth.parts), start=1):
+            (pieces if number <= len(eyes) else inside).append((part.triangles + count, number))
             texture.append(part.texture)
-            layers.append(np.full(len(part.triangles), number))
             offsets.append((part.offset_x, part.offset_y + size + 2 * margin))
             backs.append(np.full(len(part.points), part.back))
             count += len(part.points)
+        # A surface over the opening of the lips, the tongue where it comes out, and what is seen through the opening.
+        pieces += [(self.dense.patch(), PORTRAIT), inside[TONGUE], *inside]
+        ends = np.cumsum([len(triangles) for triangles, _ in pieces]).tolist()
+        outside = 2 + len(eyes)
+        self.closed = Shown(ends[outside - 1])
+        self.open = Shown(ends[outside], (ends[outside - 1], ends[outside]), ends[outside + 1])
+        self.tongue_out = replace(self.open, before=ends[outside + 1])
+        self.whole = Shown(ends[outside])  # lips and what is between them as one surface
+        self.triangles = np.ascontiguousarray(np.vstack([triangles for triangles, _ in pieces]), np.int32)  # [F, 3]
+        self.layers = np.repeat([layer for _, layer in pieces], [len(t) for t, _ in pieces]).astype(np.int32)  # [F]
         self.mirror_gain = np.ascontiguousarray(avatar.mirror_gain)
-        self.triangles = np.ascontiguousarray(np.vstack(triangles), np.int32)  # [F, 3]
-        self.layers = np.concatenate(layers).astype(np.int32)  # [F]
         self.offsets = np.array(offsets, np.float32)  # [L, 2]
         self.back = np.concatenate(backs).astype(np.float32)  # [V]
         mirrors = bool(avatar.mirror_share.max() > 0.05)
@@ -94,20 +111,11 @@ class Scene:
         both = self.dense(np.concatenate([vertices[: self.base], maps[: self.base]], axis=1))
         vertices[rows], maps[rows] = both[:, :3], both[:, 3:]
 
-    def as_portrait(self, avatar: Avatar, parts: int) -> Scene:
-        """The same vertices for the portrait's own expression: its lips as they are, its mouth one piece of skin.
-
-        Of the parts behind the skin the first ``parts`` triangles stay.
-        """
+    def as_portrait(self) -> Scene:
+        """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""
         scene = copy(self)
-        for made in ("matte", "clean_atlas"):
-            scene.__dict__.pop(made, None)
-        behind = int(np.argmax(self.layers > PORTRAIT))
-        patch = self.dense.patch()
-        kept = self.triangles[behind : behind + parts], self.layers[behind : behind + parts]
-        scene.triangles = np.ascontiguousarray(np.vstack([self.triangles[:behind], patch, kept[0]]), np.int32)
-        scene.layers = np.concatenate([self.layers[:behind], np.full(len(patch), PORTRAIT), kept[1]]).astype(np.int32)
-        scene.atlas = self._with_panels(avatar, avatar.portrait)
+        scene.__dict__.pop("clean_atlas", None)
+        scene.atlas = self._with_panels(self._avatar, self._avatar.portrait)
         return scene
 
     @cached_property

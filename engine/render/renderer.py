@@ -41,21 +41,19 @@ class Renderer:
         self._field = OuterField(avatar)
         self._eyes = [Eye(avatar, "right"), Eye(avatar, "left")]
         self._mouth = Mouth(avatar)
-        parts = [part for eye in self._eyes for part in eye.parts]
+        eyes = [part for eye in self._eyes for part in eye.parts]
         self._oval = list(top.OVAL)
         self._soft = np.flatnonzero(np.abs(avatar.tucked - avatar.reference[:, :2]).max(1) > 0.05)
         self._normals = facing(avatar.reference, face_model().triangles)
-        scene = Scene(avatar, parts + self._mouth.parts, self._mouth.panels)
+        scene = Scene(avatar, eyes, self._mouth)
         self._scene = scene
-        counts = np.cumsum([scene.base + scene.dense.count, *[len(p.points) for p in parts]])
+        counts = np.cumsum([scene.base + scene.dense.count, *[len(p.points) for p in eyes]])
         self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         self._lash_at = [int(counts[2]), int(counts[6])]  # and the lashes'
         self._lash_lines = [lash_line(avatar, top.EYE_RIGHT_UPPER), lash_line(avatar, top.EYE_LEFT_UPPER)]
-        self._without_mouth = len(scene.triangles) - sum(len(p.triangles) for p in self._mouth.parts)
         self._step = avatar.size / size
         self._compositor = Compositor(scene, size, self._step)
         self.painter = self._compositor  # who painted the last picture, and knows where each pixel came from
-        self._behind = sum(len(p.triangles) for p in parts)
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
         self._rings = [
@@ -92,7 +90,7 @@ class Renderer:
         beta, offsets = _check(motion)
         face = self._drive(beta, offsets)
         turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
-        inside, shade, forward = self._mouth.pose(beta, face)
+        inside, shade, out_of_mouth = self._mouth.pose(beta, face)
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         around = self._field(face, turn)
         head = turn(np.concatenate([face, *eyes, inside]))
@@ -100,7 +98,6 @@ class Renderer:
         extra = np.zeros((self._scene.dense.count, 3), np.float32)
         vertices = np.concatenate([front, extra, head[top.VERTICES :]], dtype=np.float32)
         vertices[:, 2] += self._scene.back
-        vertices[len(vertices) - len(forward) :, 2] -= forward
         maps = self._scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
@@ -119,8 +116,9 @@ class Renderer:
         self._darken_seam(maps, face, beta)
         self._scene.thicken(vertices, maps)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
-        count = len(self._scene.triangles) if gap > NOTHING else self._without_mouth
-        self._compositor.paint(vertices, maps, count, out, clean)
+        scene = self._scene
+        shown = scene.closed if gap <= NOTHING else scene.tongue_out if out_of_mouth else scene.open
+        self._compositor.paint(vertices, maps, shown, out, clean)
         if own > 0:
             driven = out.astype(np.float32)
             self._paint_portrait(vertices, as_it_is, out, clean)
@@ -135,8 +133,8 @@ class Renderer:
     def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray, clean: bool) -> Compositor:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
-            self._portrait = Compositor(self._scene.as_portrait(self.avatar, self._behind), self.size, self._step)
-        self._portrait.paint(vertices, maps, len(self._portrait.triangles), out, clean)
+            self._portrait = Compositor(self._scene.as_portrait(), self.size, self._step)
+        self._portrait.paint(vertices, maps, self._scene.whole, out, clean)
         return self._portrait
 
     def driven_mesh(self, motion: Motion) -> FloatArray:

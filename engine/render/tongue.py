@@ -18,7 +18,7 @@ WIDE = 1.75  # half the width of its body
 TOP = 0.62  # centimetres below the seam, where its tip lies
 FOLLOWS = 0.62  # of the jaw's drop that its back follows
 LIGHT = np.array([0.0, -0.55, -0.83], np.float32)  # from above and in front
-OUT = 2.3  # centimetres that it comes out at most
+OUT, BEFORE = 1.8, 1.1  # centimetres behind the lower lip's rim of what stays inside, and before it of what is out
 NEEDS = 0.55  # centimetres of opening that it needs to come out
 
 
@@ -62,13 +62,14 @@ class Tongue:
             return points, np.zeros(len(points), np.float32)
         grid = points.reshape(ROWS, COLUMNS, 3)
         t, u = self._along, self._across
-        narrow = min(1.0, 0.34 * float(lower[-1, 0] - lower[0, 0]) / WIDE)
+        narrow = min(1.0, 0.30 * float(lower[-1, 0] - lower[0, 0]) / WIDE)
         reach = 1 - np.clip(t / 0.75, 0, 1)  # 1 at the tip, 0 where it stays inside
         taper = np.sqrt(1 - (1 - np.clip(0.08 + t / 0.4, 0, 1)) ** 2)
         goal = np.empty_like(grid)
         goal[..., 0] = WIDE * narrow * taper * u
         goal[..., 1] = lower[5, 1] - 0.35 + 1.6 * wanted * reach**1.5 + 0.25 * u**2 * (1 - reach)
-        goal[..., 2] = lower[5, 2] - 0.3 + OUT * (1 - reach) - 0.8 * np.sin(np.pi * reach)
+        before = smoothstep(reach / 0.3)  # from where it passes the lower lip it lies before it
+        goal[..., 2] = lower[5, 2] + OUT * (1 - before) - BEFORE * before
         share = smoothstep(wanted / 0.4) * smoothstep(reach / 0.5)[..., None]
         grid += share * (goal - grid)
         return points, (smoothstep(wanted / 0.3) * self._out).astype(np.float32)

@@ -20,11 +20,11 @@ def draw(vertices: np.ndarray, triangles: np.ndarray, maps: np.ndarray, layer: n
     tiles = np.empty((SIZE // edges.TILE,) * 2, np.uint8)
     count = edges.find_edges(which, out, layer, 3.0, slots, tiles, SIZE * SIZE)
     fine = (
-        np.empty((count, edges.SAMPLES), np.float32),
-        np.empty((count, edges.SAMPLES), np.int32),
+        np.full((count, edges.SAMPLES), cpu.FAR, np.float32),
+        np.full((count, edges.SAMPLES), -1, np.int32),
         np.empty((count, edges.SAMPLES, 3), np.float32),
     )
-    edges.supersample(vertices, triangles, maps, slots, tiles, *fine)
+    edges.supersample(vertices, triangles, maps, slots, tiles, np.ones((count, edges.SAMPLES), np.uint8), 0, *fine)
     picture = np.empty((SIZE, SIZE, 3), np.uint8)
     offsets = np.zeros((2, 2), np.float32)
     edges.paint(

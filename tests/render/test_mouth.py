@@ -22,7 +22,7 @@ TONGUE = slice(LOWER.stop, LOWER.stop + TONGUE_ROWS * TONGUE_COLUMNS)
 MIDDLE = COLUMNS // 2
 
 
-def inside(renderer: Renderer, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def inside(renderer: Renderer, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     face = renderer._drive(beta)
     return (face, *renderer._mouth.pose(beta, face))
 
@@ -61,16 +61,15 @@ def test_barely_open_lips_let_little_light_in(renderer: Renderer, talk) -> None:
 
 
 def test_the_tongue_comes_out_over_the_lower_lip(renderer: Renderer, talk) -> None:
-    face, points, _, forward = inside(renderer, talk(jawOpen=0.45, tongueOut=1.0).blendshapes)
+    face, points, _, out = inside(renderer, talk(jawOpen=0.45, tongueOut=1.0).blendshapes)
     tip = points[TONGUE][TONGUE_COLUMNS + 6]
     assert tip[1] > face[14, 1] + 0.5 * renderer.avatar.scale, "it hangs over the rim"
-    assert tip[2] + renderer._mouth.parts[2].back - forward[TONGUE][TONGUE_COLUMNS + 6] < face[17, 2], "in front of it"
-    assert not forward[LOWER].any()
+    assert out
+    assert tip[2] < face[17, 2], "in front of it"
     before, after = renderer.render(talk(jawOpen=0.45)), renderer.render(talk(jawOpen=0.45, tongueOut=1.0))
     x, y = face[17, :2].round().astype(int)
     assert np.abs(before[y, x].astype(int) - after[y, x]).max() > 25
-    _, _, _, closed = inside(renderer, talk(tongueOut=1.0).blendshapes)
-    assert closed.max() < 1, "closed lips keep it in"
+    assert not inside(renderer, talk(tongueOut=1.0).blendshapes)[3], "closed lips keep it in"
 
 
 def test_the_lower_lip_rests_on_the_teeth_in_an_f(renderer: Renderer, talk) -> None:

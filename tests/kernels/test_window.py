@@ -1,0 +1,98 @@
+"""Through a window: what lies behind an opening shows there and nowhere else, however near it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernels import cpu, edges, window
+
+pytestmark = pytest.mark.cpu
+SIZE = 24
+
+
+def square(x0: float, x1: float, z: float) -> list[list[float]]:
+    return [[x0, x0, z], [x1, x0, z], [x0, x1, z], [x1, x1, z]]
+
+
+def two(first: int) -> list[list[int]]:
+    return [[first, first + 1, first + 2], [first + 1, first + 3, first + 2]]
+
+
+VERTICES = np.array(square(-9, 60, 5) + square(6.5, 15.5, 4) + square(-9, 60, 1) + square(-9, 12.2, 9), np.float32)
+TRIANGLES = np.array(two(0) + two(4) + two(8) + two(12), np.int32)  # wall, opening in it, two things behind
+MAPS = np.repeat(np.arange(4, dtype=np.float32), 4)[:, None]
+
+
+def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int, int]]:
+    depth, which = np.empty((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.int32)
+    out, seen = np.empty((SIZE, SIZE, 1), np.float32), np.empty((SIZE, SIZE), np.uint8)
+    cpu.rasterize(VERTICES, TRIANGLES[:4], MAPS, depth, which, out)
+    span = window.open_window(which, depth, 2, 4, seen)
+    return depth, which, out, seen, span
+
+
+def test_the_window_is_where_the_opening_was_seen() -> None:
+    depth, which, _, seen, span = drawn()
+    assert span == (7, 15, 7, 15)
+    assert seen.sum() == 81
+    assert (which[seen == 1] == -1).all()
+    assert (depth[seen == 1] == cpu.FAR).all()
+    assert set(which[seen == 0].tolist()) <= {0, 1}
+
+
+def test_what_is_behind_shows_only_there_nearest_first() -> None:
+    depth, which, out, seen, span = drawn()
+    window.rasterize_within(VERTICES, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    assert set(which[seen == 1].tolist()) <= {4, 5}, "nearer than the wall, yet only in the window"
+    assert (out[seen == 1] == 2).all()
+    assert (out[seen == 0] == 0).all()
+    far = VERTICES.copy()
+    far[8:12, 2] = 12
+    depth, which, out, seen, span = drawn()
+    window.rasterize_within(far, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    assert out[8, 8] == 3
+    assert out[14, 14] == 2
+    assert which[8, 8] in (6, 7)
+
+
+def test_an_opening_that_is_not_seen_shows_nothing() -> None:
+    hidden = VERTICES.copy()
+    hidden[4:8, 2] = 7  # behind the wall
+    depth, which = np.empty((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.int32)
+    out, seen = np.empty((SIZE, SIZE, 1), np.float32), np.empty((SIZE, SIZE), np.uint8)
+    cpu.rasterize(hidden, TRIANGLES[:4], MAPS, depth, which, out)
+    before = which.copy()
+    span = window.open_window(which, depth, 2, 4, seen)
+    assert span[1] < span[0]
+    window.rasterize_within(hidden, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    assert np.array_equal(which, before)
+
+
+def test_broken_triangles_draw_nothing_in_it() -> None:
+    depth, which, out, seen, span = drawn()
+    broken = VERTICES.copy()
+    broken[8:] = np.nan
+    window.rasterize_within(broken, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    assert (which[seen == 1] == -1).all()
+
+
+def test_its_edge_is_smooth() -> None:
+    """Eight points a pixel: one on the window's border shows as much of the inside as the border leaves."""
+    _, which, out, _, _ = drawn()
+    slots, tiles = np.full((SIZE, SIZE), -1, np.int32), np.ones((2, 2), np.uint8)
+    slots[10, 15] = 0  # the opening ends at 15.5, so a quarter of the points at 15.0 +- 0.5 ...
+    slots[10, 16] = 1
+    shape = (2, edges.SAMPLES)
+    fine = np.full(shape, cpu.FAR, np.float32), np.full(shape, -1, np.int32), np.zeros((*shape, 1), np.float32)
+    seen = np.ones(shape, np.uint8)
+    moved = VERTICES.copy()
+    moved[4:8] = square(6.5, 15.25, 4)
+    edges.supersample(moved, TRIANGLES[:4], MAPS, slots, tiles, seen, 0, *fine)
+    window.open_window(fine[1], fine[0], 2, 4, seen)
+    edges.supersample(moved, TRIANGLES[4:], MAPS, slots, tiles, seen, 4, *fine)
+    inside = (fine[1] >= 4).mean(1)
+    assert inside[0] == pytest.approx(0.75)
+    assert inside[1] == 0
+    assert (fine[1] >= 0).all()
+    assert which.shape == out.shape[:2]
