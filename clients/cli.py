@@ -146,15 +146,33 @@ def enroll(
 
 @app.command()
 def evaluate(
-    video: Annotated[Path, typer.Option("--video", metavar="FILM", help="The film to judge: a face that talks.")],
+    video: Annotated[Path | None, typer.Option(metavar="FILM", help="Judge this film of a talking face.")] = None,
     truth: Annotated[Path | None, typer.Option(metavar="FILM", help="The real film it should look like.")] = None,
     inception: Annotated[Path | None, typer.Option(metavar="ONNX", help="Inception's network, for FID.")] = None,
     arcface: Annotated[Path | None, typer.Option(metavar="ONNX", help="ArcFace's network, for CSIM.")] = None,
     syncnet_sound: Annotated[Path | None, typer.Option(metavar="ONNX", help="SyncNet's network for sound...")] = None,
     syncnet_lips: Annotated[Path | None, typer.Option(metavar="ONNX", help="...and the one for lips.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="speech/aligned and video, held out.")] = None,
+    labelled: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Human speech with phone times.")] = None,
+    dev: Annotated[bool, typer.Option("--dev", help="Measure on the development part, not on the test part.")] = False,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights other than the bundled.")] = None,
 ) -> None:
-    """Judge a film of a talking face, alone or beside the real one. The last line is JSON."""
-    from clients import evaluate as evaluating
+    """Judge a film with --video (and --truth); without, the motion on held-out speech. The last line is JSON."""
+    try:
+        from clients import evaluate as evaluating
+    except ImportError as missing:
+        raise VivifyError(
+            f"Evaluating needs {missing.name}, which is not installed: pip install 'vivify[evaluate,enroll,train]'."
+        ) from missing
+    if video is None:
+        with say.status("measuring the motion (minutes)...") as status:
+
+            def told(mouth: str, _: object) -> None:
+                status.update(f"measured: {mouth}...")
+
+            result = evaluating.evaluate_motion(data, labelled, "dev" if dev else "test", weights, told)
+        evaluating.print_motion(result, say)
+        return
     from engine.evaluation.films import open_networks
 
     given = open_networks(inception, arcface, syncnet_sound, syncnet_lips)
