@@ -16,11 +16,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine.errors import VivifyError
+from engine.face.model import IDENTITY
 from engine.face.panels import panel_shape
 from engine.face.pictures import read_png, write_png
 from engine.types import ByteArray, FloatArray
 
-VERSION = 1
+VERSION = 2  # 1 had no stiffness and 100 identity coefficients
 MAX_FILE = 64_000_000  # bytes; a real avatar holds about two million
 SIZES = (256, 512, 768)
 
@@ -36,7 +37,7 @@ class Avatar:
     rotation: FloatArray  # [3, 3] the head's rotation in the portrait
     scale: float  # pixels per centimetre of the face model
     shift: FloatArray  # [3] so that pixels = scale * model @ rotation.T + shift
-    alpha: FloatArray  # [K] identity coefficients of VividTalk eq. 1
+    alpha: FloatArray  # [150] identity coefficients of VividTalk eq. 1
     residual: FloatArray  # [468, 3] what alpha leaves, in the model's frame
     smile: float  # how far the portrait's lips stood open, centimetres; 0 for closed lips
     pivot: FloatArray  # [3] the neck joint, around which the head turns
@@ -50,6 +51,7 @@ class Avatar:
     mirror_gain: FloatArray  # [3] RGB factors from the twin's light to this side's
     tucked: FloatArray  # [468, 2] texture places off the outline's soft pixels, for vertices that turn into view
     rim_beyond: FloatArray  # [36, 2] texture places of the oval for the sheet, where a hidden rim turns into view
+    stiff: FloatArray  # [468] how much a vertex under glasses keeps its place in any expression; 0 without glasses
     panels: ByteArray  # [h, S + 2 * margin, 3] painted textures: mouth and eyes, see engine.face.panels
     irises: FloatArray  # [2, 3] x, y, radius of each iris, the person's right first
     tones: FloatArray  # [4, 3] RGB of skin, lips, teeth, cavity
@@ -126,7 +128,7 @@ LAYOUT: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "rotation": ("f", (3, 3)),
     "scale": ("f", (1,)),
     "shift": ("f", (3,)),
-    "alpha": ("f", ("K",)),
+    "alpha": ("f", (IDENTITY,)),
     "residual": ("f", (468, 3)),
     "smile": ("f", (1,)),
     "pivot": ("f", (3,)),
@@ -140,6 +142,7 @@ LAYOUT: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "mirror_gain": ("f", (3,)),
     "tucked": ("f", (468, 2)),
     "rim_beyond": ("f", (36, 2)),
+    "stiff": ("f", (468,)),
     "panels": ("u", ("h", "w", 3)),
     "irises": ("f", (2, 3)),
     "tones": ("f", (4, 3)),

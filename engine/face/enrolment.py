@@ -9,6 +9,7 @@ import numpy as np
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import SIZES, Avatar
+from engine.face.covers import mouth_is_covered, stiffness, wears_glasses
 from engine.face.hidden import find_hidden
 from engine.face.measures import rotation_angles
 from engine.face.model import FaceModel, face_model, similarity
@@ -42,7 +43,12 @@ def enroll_picture(rgb: ByteArray, size: int, facts: dict[str, str]) -> tuple[Av
     model = face_model()
     portrait = take_portrait(rgb, model.triangles, size)
     told = [*portrait.warnings, *judge_pose(portrait.landmarks, model), *_judge_eyes(portrait.landmarks)]
-    return build_avatar(portrait, model, facts), tuple(told)
+    if mouth_is_covered(portrait.image, portrait.landmarks):
+        told.append("The mouth has no lips' colour: a hand, hair or a microphone before it would move with the skin.")
+    glasses = wears_glasses(portrait.image, portrait.landmarks)
+    if glasses:
+        told.append("Glasses were seen, so the skin under them is kept stiff; reflections in them stay as they are.")
+    return build_avatar(portrait, model, facts, glasses), tuple(told)
 
 
 def fit_pose(face: FloatArray, model: FaceModel) -> tuple[float, FloatArray, FloatArray]:
@@ -87,7 +93,7 @@ def flatten_depth(face: FloatArray, rotation: FloatArray) -> FloatArray:
     return (face - (1 - FLATTEN) * behind[:, None] * toward).astype(np.float32)
 
 
-def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) -> Avatar:
+def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str], glasses: bool = False) -> Avatar:
     """Everything a run needs, out of landmarks and pixels."""
     size = portrait.image.shape[0]
     face = widen_eyes(portrait.landmarks[: top.VERTICES])
@@ -101,6 +107,8 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
     else:
         face = snap_to_seam(face, portrait.image, scale)
         neutral = face
+    stiff = stiffness(model) if glasses else np.zeros(top.VERTICES, np.float32)
+    neutral = neutral + stiff[:, None] * (face - neutral)
     alpha, residual = model.fit_identity(((neutral - shift) @ rotation / scale).astype(np.float32))
     irises = _irises(portrait.landmarks)
     panels, edge, tones = paint_panels(portrait.image, face, irises, measure_tones(portrait.image, face), smiling)
@@ -129,6 +137,7 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str]) ->
         mirror_gain=hidden.gain,
         tucked=hidden.tucked,
         rim_beyond=hidden.beyond,
+        stiff=stiff,
         panels=panels,
         irises=irises,
         tones=tones,

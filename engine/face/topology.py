@@ -50,6 +50,7 @@ def loop(upper: tuple[int, ...], lower: tuple[int, ...]) -> tuple[int, ...]:
     return upper + lower[-2:0:-1]
 
 
+LIP_OUTER = loop(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
 LIP_INNER = loop(LIP_INNER_UPPER, LIP_INNER_LOWER)
 LIP_OUTER = loop(LIP_OUTER_UPPER, LIP_OUTER_LOWER)
 LIP_VERTICES = LIP_INNER + LIP_OUTER  # the order of `Motion.lip_offsets` [40]: each ring from the viewer's left corner
