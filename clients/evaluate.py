@@ -95,10 +95,10 @@ def evaluate_motion(
     return result
 
 
-def head_figures(seeds: int = 4) -> dict[str, object]:
-    """Diversity, beats and blinks of the head over the bundled sentence, said again and again, over some seeds."""
+def head_figures(seeds: int = 4, times: int = 3) -> dict[str, object]:
+    """Diversity, beats and blinks of the head over the bundled sentence, said ``times`` times, over some seeds."""
     voice = read_speech(assets() / "speech.wav")
-    voice = np.tile(voice[: len(voice) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME], 3)
+    voice = np.tile(voice[: len(voice) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME], times)
     model = HeadPose.load(assets() / "weights" / "pose.safetensors")
     poses = [pose_evaluate.move(model, voice, seed) for seed in range(seeds)]
     beats = pose_evaluate.beats(poses, [voice] * seeds)
