@@ -20,9 +20,8 @@ def spectacled(avatar: Avatar, thick: int, colour: tuple[int, int, int]) -> np.n
     out, face, size = avatar.portrait.copy(), avatar.reference, unit(avatar.reference)
     for outer, inner in ((33, 133), (263, 362)):
         x, y = face[[outer, inner], :2].mean(0)
-        cv2.ellipse(
-            out, (round(x), round(y + 0.06 * size)), (int(0.24 * size), int(0.19 * size)), 0, 0, 360, colour, thick
-        )
+        axes = (int(0.24 * size), int(0.19 * size))
+        cv2.ellipse(out, (round(x), round(y + 0.06 * size)), axes, 0, 0, 360, colour, thick)
     (x0, y0), (x1, y1) = face[133, :2], face[362, :2]
     cv2.line(out, (round(x0 + 0.08 * size), round(y0)), (round(x1 - 0.08 * size), round(y1)), colour, thick)
     return out
@@ -47,7 +46,7 @@ def test_lids_stay_free_under_stiff_glasses() -> None:
     assert stiff.min() == 0
     assert stiff.max() == 1
     assert not stiff[[*top.EYE_RIGHT, *top.EYE_LEFT, *top.LIP_OUTER, top.CHIN, top.FOREHEAD]].any()
-    assert (stiff[[168, 6, 230, 450]] == 1).all(), "the bridge and below the eyes"
+    assert stiff[[168, 6, 230, 450]].min() > 0.99, "the bridge and below the eyes"
 
 
 @pytest.mark.parametrize("colour", [(225, 228, 230), (35, 35, 38), (90, 140, 60)])
