@@ -16,6 +16,7 @@ from engine.face.avatar import Avatar
 from engine.motion.controls import Controller, Controls
 from engine.motion.facial_motion import FacialMotion
 from engine.motion.idle import IdleMotion
+from engine.motion.pose import HeadPose
 from engine.paths import assets
 from engine.render.renderer import Renderer
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
@@ -32,6 +33,11 @@ class Row:
     shown: int = 0  # frames whose motion has been given; none is given twice
     controls: Controller = field(default_factory=Controller)
 
+    @property
+    def shows(self) -> bool:
+        """Whether the frame heard next has a motion to give: not while the look-ahead fills, nor twice for one."""
+        return self.heard - self.look_ahead >= self.shown
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -42,6 +48,7 @@ class Request:
     level: float  # 0..1, how loud the voice is, for the head's liveliness
     speaking: bool
     draw: bool = True
+    matte: bool = False  # RGBA instead of RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Drawn:
 
     row: int
     motion: Motion | None
-    picture: ByteArray | None  # RGB [H, W, 3]
+    picture: ByteArray | None  # RGB [H, W, 3], RGBA [H, W, 4] where the matte was asked for
     features_ms: float
     motion_ms: float
     render_ms: float
@@ -62,8 +69,10 @@ class Pipeline:
     def __init__(self, config: EngineConfig, weights: Path | None = None) -> None:
         self.config = config
         self._facial = FacialMotion.load(weights or assets() / "weights" / "facial.safetensors")
-        self._stream = self._facial.streaming(config.max_sessions)
-        self._stream.__enter__()
+        self._head = HeadPose.load(assets() / "weights" / "pose.safetensors")
+        self._streams = [model.streaming(config.max_sessions) for model in (self._facial, self._head)]
+        for stream in self._streams:
+            stream.__enter__()
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = torch.zeros(config.max_sessions, dtype=torch.long)  # [B], frames
 
@@ -78,6 +87,7 @@ class Pipeline:
         self._rows[row] = Row(Renderer(avatar, self.config.size), IdleMotion(seed), look_ahead)
         self._look_ahead[row] = look_ahead
         self.forget(row)
+        self._head.begin(self._mask([row]), torch.full((len(self._rows),), seed))
         return row
 
     def leave(self, row: int) -> None:
@@ -107,28 +117,34 @@ class Pipeline:
         """Advance every requested row by one frame. All rows share one pass of the networks."""
         began = time.perf_counter()
         samples = torch.zeros(len(self._rows), SAMPLES_PER_FRAME)  # [B, 640]
+        speaking = torch.zeros(len(self._rows), 1, dtype=torch.bool)
         for request in requests:
             samples[request.row] = torch.from_numpy(request.samples)
+            speaking[request.row] = request.speaking
         mask = self._mask([request.row for request in requests])
+        shown = self._mask([request.row for request in requests if self._taken(request.row).shows])
         with torch.inference_mode():
             features = self._facial.encode(samples, exec_mask=mask)  # [B, 1, D]
             heard = time.perf_counter()
             shapes = self._facial.animate(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, 52]
             moved_lips = self._facial.offset_lips(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, n, 3]
-        lips, offsets = shapes[:, 0].numpy(), moved_lips[:, 0].numpy()
+            heads = self._head(samples, speaking, exec_mask=shown)  # [B, 1, 6]
+        lips, offsets, poses = shapes[:, 0].numpy(), moved_lips[:, 0].numpy(), heads[:, 0].numpy()
         moved = time.perf_counter()
         spent = (1000 * (heard - began), 1000 * (moved - heard))
-        return [self._draw(request, lips[request.row], offsets[request.row], spent) for request in requests]
+        return [self._draw(r, lips[r.row], offsets[r.row], poses[r.row], spent) for r in requests]
 
-    def _draw(self, request: Request, lips: FloatArray, offsets: FloatArray, spent: tuple[float, float]) -> Drawn:
+    def _draw(
+        self, request: Request, lips: FloatArray, offsets: FloatArray, head: FloatArray, spent: tuple[float, float]
+    ) -> Drawn:
         row = self._taken(request.row)
-        frame = row.heard - row.look_ahead
+        frame, shows = row.heard - row.look_ahead, row.shows
         row.heard += 1
-        if frame < row.shown:
+        if not shows:
             return Drawn(request.row, None, None, *spent, 0.0)
         row.shown = frame + 1
         began = time.perf_counter()
-        life = row.idle.step(request.level, request.speaking)
+        life = row.idle.step(request.level, request.speaking, head)
         motion = Motion(
             position=SAMPLES_PER_FRAME * frame,
             blendshapes=np.clip(lips + life.blendshapes, 0.0, 1.0).astype(np.float32),
@@ -138,7 +154,7 @@ class Pipeline:
         )
         motion = row.controls.apply(motion)
         composed = time.perf_counter()
-        picture = row.renderer.render(motion) if request.draw else None
+        picture = row.renderer.render(motion, alpha=request.matte) if request.draw else None
         ended = time.perf_counter()
         features_ms, motion_ms = spent
         motion_ms += 1000 * (composed - began)

@@ -1,13 +1,14 @@
-"""Life between and beneath the words: head, eyes, lids, brows and breath. Procedural: nothing here is learned.
+"""Life between and beneath the words: eyes, lids, brows and breath. Procedural: nothing here is learned.
 
-The same process runs in speech and in silence, only its liveliness changes, gradually; so there is no splice. What a
-step shows depends on the seed, the number of steps before it, and the levels they were given, on nothing else.
+The same process runs in speech and in silence, only its liveliness changes, gradually; so there is no splice. The head
+itself moves by `engine.motion.pose`; the eyes answer its turns, so that the viewer stays looked at. What a step shows
+depends on the seed, the number of steps before it, and the levels and poses they were given, on nothing else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, pi, radians, sin, tanh
+from math import degrees, exp, pi, sin
 
 import numpy as np
 
@@ -16,13 +17,17 @@ from engine.motion.rotation import rotation_matrix
 from engine.types import FRAMES_PER_SECOND, FloatArray
 
 DT = 1.0 / FRAMES_PER_SECOND
-LIMITS = (6.0, 4.0, 3.0)  # degrees of yaw, pitch, roll
-_SPREAD = (3.4, 1.9, 1.4)  # degrees: how far a head wanders while it speaks
-_CALM = 0.5  # how much of that while it does not
-_SPRING = 2.6  # rad/s: how fast the head follows its wish (critically damped)
 _GAZE_DEGREES = 32.0  # eye rotation at an eyeLook coefficient of 1
 _BLINK_GAP = (1.2, 7.5)  # seconds between blinks
 _BLINK_LENGTH = (0.16, 0.29)  # seconds
+_AT_PHRASE_END = 0.55  # of the phrases end with a blink
+_WITH_GAZE = 0.25  # of the glances aside begin with one
+_LOOK = (0.16, 0.08)  # how far a glance goes aside and up or down, eyeLook coefficients
+_AWAY = {True: 0.5, False: 0.25}  # of the glances leave the viewer, in speaking and in listening
+_VOICED = 0.16  # loudness from which a phrase runs
+_HUSHED = 0.2  # of the loudest it was: below that for a moment, a phrase is over
+_PHRASE = 0.6  # seconds a phrase lasts at least
+_NO_HEAD = np.zeros(6, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +52,34 @@ class IdleMotion:
         self._rng = np.random.default_rng(seed)
         self._frame = 0
         self._voice = 0.0  # smoothed loudness, 0..1
-        self._lively = _CALM
-        self._angles = [0.0, 0.0, 0.0]  # degrees
-        self._speeds = [0.0, 0.0, 0.0]
-        self._wish = [0.0, 0.0, 0.0]
-        self._next_wish = self._frames(0.4, 1.5)
+        self._near = self._loudest = 0.0  # loudness of the last quarter second, and the most of this phrase
+        self._phrase = 0  # frames the present phrase has lasted
         self._gaze = [0.0, 0.0]  # to the person's left, up; eyeLook coefficients
         self._look = [0.0, 0.0]
         self._next_look = self._frames(0.8, 2.5)
-        self._brow = 0.0
+        self._brow = self._lift = 0.0
         self._breath = self._uniform(0.21, 0.28)  # Hz
         self._phase = self._uniform(0, 2 * pi)
         self._plan_blink(0)
 
-    def step(self, level: float, speaking: bool) -> IdlePose:
-        """The next frame. ``level`` is how loud it is, 0 to 1; ``speaking`` the voice detector's view."""
-        rise = self._hear(level, speaking)
-        self._move_head(rise)
-        self._move_eyes()
+    def step(self, level: float, speaking: bool, head: FloatArray = _NO_HEAD) -> IdlePose:
+        """The next frame. ``level`` is how loud it is, 0 to 1; ``speaking`` the voice detector's view.
+
+        ``head`` [6] is the head's pose: yaw, pitch, roll in radians, translation in outer-eye-corner distances.
+        """
+        yaw, pitch, roll = (float(angle) for angle in head[:3])
+        rise, over = self._hear(level)
+        if over and self._rng.random() < _AT_PHRASE_END:
+            self._blink_soon(0.0, 0.25)
+        self._move_eyes(degrees(yaw), degrees(pitch), speaking)
         shapes = np.zeros(len(NAMES), np.float32)
         self._show_eyes(shapes)
         self._show_brows(shapes, rise)
-        rotation = rotation_matrix(*(radians(angle) for angle in self._angles))
         breath = sin(2 * pi * self._breath * self._frame * DT + self._phase) - sin(self._phase) * exp(-self._frame * DT)
-        yaw, pitch, _ = self._angles
-        # Turning carries the head a little with it; breath lifts it by under a hundredth of the eyes' distance.
-        translation = np.array([-0.004 * yaw, 0.006 * breath + 0.004 * pitch, 0.003 * breath], np.float32)
+        # Breath lifts the head by under a hundredth of the eyes' distance.
+        translation = head[3:] + np.array([0.0, 0.006 * breath, 0.003 * breath])
         self._frame += 1
-        return IdlePose(shapes, rotation, translation)
+        return IdlePose(shapes, rotation_matrix(yaw, pitch, roll), translation.astype(np.float32))
 
     def _uniform(self, low: float, high: float) -> float:
         return float(self._rng.uniform(low, high))
@@ -82,42 +87,49 @@ class IdleMotion:
     def _frames(self, low: float, high: float) -> int:
         return self._frame + max(1, round(self._uniform(low, high) * FRAMES_PER_SECOND))
 
-    def _hear(self, level: float, speaking: bool) -> float:
-        """Follow loudness and liveliness; returns how much louder the voice has just become."""
+    def _hear(self, level: float) -> tuple[float, bool]:
+        """Follow the loudness; returns how much louder the voice has just become, and whether a phrase just ended."""
         loud = min(1.0, max(0.0, level)) ** 2 if level == level else 0.0  # not a number counts as silence
         before = self._voice
         self._voice += (loud - before) * (0.35 if loud > before else 0.08)
-        self._lively += ((1.0 if speaking else _CALM) - self._lively) * 0.03
-        return max(0.0, self._voice - before)
+        self._near += (loud - self._near) * (0.5 if loud > self._near else 0.2)
+        return max(0.0, self._voice - before), self._phrase_over()
 
-    def _move_head(self, rise: float) -> None:
-        """A damped spring pulls each angle towards a wish; every other wish is to face forward again."""
-        if self._frame >= self._next_wish:
-            home = self._rng.random() < 0.45
-            self._wish = [0.0 if home else float(self._rng.normal(0, spread)) for spread in _SPREAD]
-            self._next_wish = self._frames(1.0, 3.6)
-        for axis, limit in enumerate(LIMITS):
-            pull = _SPRING**2 * (self._lively * self._wish[axis] - self._angles[axis])
-            push = 55.0 * rise if axis == 1 else 0.0  # stressed syllables nod
-            self._speeds[axis] += DT * (pull + push - 2 * _SPRING * self._speeds[axis])
-            self._angles[axis] = limit * tanh((self._angles[axis] + DT * self._speeds[axis]) / limit)
+    def _phrase_over(self) -> bool:
+        """Follow the phrases; true where one that was worth the name has just ended."""
+        if self._near > (max(_HUSHED * self._loudest, 0.02) if self._phrase else _VOICED):
+            if not self._phrase and self._rng.random() < 0.4:
+                self._lift = self._uniform(0.3, 1.0)  # a phrase begins with raised brows, at times
+            self._phrase += 1
+            self._loudest = max(self._near, self._loudest)
+            return False
+        over = self._phrase > _PHRASE * FRAMES_PER_SECOND
+        self._phrase, self._loudest = 0, 0.0
+        return over
 
-    def _move_eyes(self) -> None:
+    def _move_eyes(self, yaw: float, pitch: float, speaking: bool) -> None:
         """Small saccades around the viewer, who is looked at most of the time, also while the head turns."""
         if self._frame >= self._next_look:
-            away = self._rng.random() < 0.45
-            self._look = [away * self._uniform(-0.13, 0.13), away * self._uniform(-0.07, 0.07)]
-            self._next_look = self._frames(0.7, 3.2)
-        yaw, pitch, _ = self._angles
+            away = self._rng.random() < _AWAY[speaking]
+            self._look = [away * self._uniform(-limit, limit) for limit in _LOOK]
+            self._next_look = self._frames(0.5, 1.6) if away else self._frames(0.7, 3.2)
+            if away and self._rng.random() < _WITH_GAZE:
+                self._blink_soon(0.0, 0.1)
         for axis, turned in enumerate((yaw / _GAZE_DEGREES, pitch / _GAZE_DEGREES)):
             self._gaze[axis] += 0.75 * (self._look[axis] + turned - self._gaze[axis])
 
     def _plan_blink(self, after: int) -> None:
         """Lids meet on a whole frame; they open about twice as slowly as they close."""
         gap = float(np.clip(self._rng.lognormal(1.15, 0.45), *_BLINK_GAP))
-        self._blink = after + round(gap * FRAMES_PER_SECOND)
+        self._last_blink, self._blink = after, after + round(gap * FRAMES_PER_SECOND)
         length = self._uniform(*_BLINK_LENGTH)
         self._closing, self._opening = 0.34 * length, 0.66 * length
+
+    def _blink_soon(self, low: float, high: float) -> None:
+        """Bring the next blink forward, unless the last one was just now."""
+        soon = self._frames(low, high) + 2  # lids need a moment to close
+        if soon < self._blink and soon - self._last_blink >= _BLINK_GAP[0] * FRAMES_PER_SECOND:
+            self._blink = soon
 
     def _show_eyes(self, shapes: FloatArray) -> None:
         left, up = self._gaze
@@ -133,7 +145,8 @@ class IdleMotion:
             self._blink = max(self._blink, self._frame + 4)
 
     def _show_brows(self, shapes: FloatArray, rise: float) -> None:
-        """Brows lift a little with the voice, and a little more where it is stressed."""
-        self._brow += 0.18 * (min(1.0, 0.5 * self._voice + 2.0 * rise) - self._brow)
+        """Brows lift a little with the voice, more where it is stressed, and at times where a phrase begins."""
+        self._brow += 0.18 * (min(1.0, 0.5 * self._voice + 2.0 * rise + 0.8 * self._lift) - self._brow)
+        self._lift *= 0.92
         shapes[INDEX["browInnerUp"]] = 0.16 * self._brow
         shapes[[INDEX["browOuterUpLeft"], INDEX["browOuterUpRight"]]] = 0.10 * self._brow

@@ -19,7 +19,7 @@ from engine.motion.pose_mapping import draw
 from engine.training.pose_data import HeadBatch, Heads, crop
 
 COMMIT = 0.25  # weight of the encoder's share of eq. 12
-SPEED = 6.0  # weight of the difference between frames, beside the poses themselves
+SPEED = 15.0  # weight of the difference between frames, beside the poses themselves
 _OWN = 0.5  # of the rows hear what the mapping itself would have said, at the end of the training
 _WRONG = 0.06  # of the codes before are wrong ones, so that one odd code does not lead astray
 

@@ -24,11 +24,11 @@ from scipy.signal import find_peaks
 
 from engine.types import FRAMES_PER_SECOND, FloatArray
 
-POSTURE = np.array([3.4, 1.7, 2.2, 0.05, 0.03, 0.06])  # degrees and outer-eye-corner distances
-UNREST = np.array([4.2, 4.0, 2.3])  # degrees a second, root mean square, of a lively speaker
+POSTURE = np.array([3.6, 1.8, 2.6, 0.05, 0.03, 0.06])  # degrees and outer-eye-corner distances
+UNREST = np.array([5.0, 4.4, 3.0])  # degrees a second, root mean square, of a lively speaker
 CALM = 0.33  # of a speaker's movement, in listening
-NOD = 1.3  # degrees
-BEATS = 0.55  # of the stressed syllables get one
+NOD = 1.6  # degrees
+BEATS = 0.7  # of the stressed syllables get one
 RISE, LOWEST = 0.0, 0.22  # seconds after the stress
 
 
