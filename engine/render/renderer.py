@@ -23,6 +23,7 @@ from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
 CREASE = 0.5  # how much darker lips meet that the portrait shows apart
 CONTACT = 0.35  # how much darker a lip is where teeth stand on it
+CORNER, GATHERS = 0.45, 0.65  # centimetres around a corner of the lips; of its way inwards that its texture does not go
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
 
 
@@ -56,6 +57,7 @@ class Renderer:
         self.painter = self._compositor  # who painted the last picture, and knows where each pixel came from
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
+        self._beside = {corner: _beside(corner) for corner in (top.LIP_OUTER_UPPER[0], top.LIP_OUTER_UPPER[-1])}
         self._rings = [
             (INDEX["eyeBlinkRight"], list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
             (INDEX["eyeBlinkLeft"], list(top.EYE_LEFT_UPPER[1:-1]), list(top.EYE_LEFT_RING)),
@@ -114,6 +116,7 @@ class Renderer:
         if own == 1:
             return self._paint_portrait(vertices, as_it_is, out, clean)
         self._darken_seam(maps, face, beta)
+        self._let_corners_go(maps, face)
         self._scene.thicken(vertices, maps)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
         scene = self._scene
@@ -167,6 +170,15 @@ class Renderer:
         gate = np.maximum(self._towards_viewer(turn)[rows], smoothstep((moved - 0.02) / 0.12))
         maps[rows, :2] += gate[:, None] * (self.avatar.tucked[rows] - self.avatar.reference[rows, :2])
 
+    def _let_corners_go(self, maps: FloatArray, face: FloatArray) -> None:
+        """Lips drawn in leave the dark beside their corners behind: it is gathered there instead of dragged along."""
+        across, scale = self.avatar.rotation[:, 0], self.avatar.scale
+        for corner, outward in ((top.LIP_OUTER_UPPER[0], -1.0), (top.LIP_OUTER_UPPER[-1], 1.0)):
+            drawn_in = -outward * float((face[corner] - self.avatar.neutral[corner]) @ across) / scale
+            if drawn_in > 0:
+                rows, share = self._beside[corner]
+                maps[rows, :2] += share * outward * GATHERS * min(drawn_in, 1.0) * scale * across[:2]
+
     def _turn_into_view(self, maps: FloatArray, turn: HeadTurn) -> None:
         """Skin that the portrait hides takes its mirror twin's texture, and its rim lets go of the sheet.
 
@@ -190,6 +202,15 @@ class Renderer:
         closed = CREASE * self._seam * np.clip(1 - gap / 0.3, 0, 1) * (self.avatar.smile > 0)
         maps[upper, 2] = 1 - closed
         maps[lower, 2] = 1 - np.maximum(closed, CONTACT * tuck * self._seam)
+
+
+def _beside(corner: int) -> tuple[np.ndarray, FloatArray]:
+    """Vertices around a corner of the lips, the inner rims left out, and how near they are [n, 1], 1 at the corner."""
+    model = face_model().neutral
+    near = np.exp(-((np.linalg.norm(model - model[corner], axis=1) / CORNER) ** 2))
+    near[list(top.LIP_INNER)] = 0
+    rows = np.flatnonzero(near > 0.02)
+    return rows, near[rows, None].astype(np.float32)
 
 
 def _check(motion: Motion) -> tuple[FloatArray, FloatArray | None]:

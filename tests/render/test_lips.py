@@ -11,6 +11,8 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.driven import DrivenFace
 from engine.render.lips import LipArch
+from engine.render.renderer import Renderer
+from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 UPPER, LOWER = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)
@@ -67,3 +69,18 @@ def test_lips_at_rest_stay_where_they_are(astronaut: Avatar) -> None:
     face = astronaut.reference.copy()
     arch.shape(face)
     assert np.array_equal(face, astronaut.reference), "an open smile that is the neutral face is not reshaped"
+
+
+def test_the_dark_beside_a_corner_is_not_dragged_along(renderer: Renderer, astronaut: Avatar, talk) -> None:
+    """Where the lips are drawn in, skin samples further out than where its vertices were."""
+    corner = top.LIP_OUTER_UPPER[0]
+
+    def sampled(pose: Motion) -> float:
+        maps = renderer._scene.maps.copy()
+        renderer._let_corners_go(maps, renderer._drive(pose.blendshapes))
+        assert np.array_equal(maps[list(top.LIP_INNER)], renderer._scene.maps[list(top.LIP_INNER)])
+        return float(maps[corner, 0] - renderer._scene.maps[corner, 0])
+
+    assert sampled(talk()) == 0
+    assert sampled(talk(mouthSmile=0.5)) == 0, "corners that move outwards keep their texture"
+    assert sampled(talk(jawOpen=0.2, mouthPucker=0.7)) < -0.2 * astronaut.scale
