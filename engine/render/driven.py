@@ -50,6 +50,9 @@ class DrivenFace:
         lasting = _lasting_smile(avatar)
         for name, share in ROUNDED.items():
             basis[INDEX[name]] -= share * lasting * smile
+        self._free = 1 - avatar.stiff[:, None] if avatar.stiff.any() else None  # [468, 1] what glasses let move
+        if self._free is not None:
+            basis *= self._free
         self._basis = np.ascontiguousarray(basis.reshape(len(NAMES), -1), np.float32)
         self._neutral = avatar.neutral
         self._down = np.ascontiguousarray(avatar.rotation[:, 1])  # the head's own downwards, [3]
@@ -74,9 +77,10 @@ class DrivenFace:
         share = self.own_share(beta, offsets)
         if share > 0:
             face += share * self._unexplained
+        before = face if self._free is None else face.copy()
         self._lids[0].close(face, float(beta[INDEX["eyeBlinkRight"]]))
         self._lids[1].close(face, float(beta[INDEX["eyeBlinkLeft"]]))
-        return face
+        return face if self._free is None else before + self._free * (face - before)
 
     def own_share(self, beta: FloatArray, offsets: FloatArray | None = None) -> float:
         """How much of the portrait's own expression ``beta`` [52] is: 1 at that expression, 0 at rest or elsewhere."""

@@ -9,6 +9,7 @@ import pytest
 
 from engine.face import topology as top
 from engine.face.avatar import Avatar
+from engine.render.driven import DrivenFace
 from engine.render.eyes import lash_line
 
 pytestmark = pytest.mark.cpu
@@ -48,3 +49,18 @@ def test_the_lash_line_adds_only_what_is_missing(astronaut: Avatar) -> None:
     rows[y.min() - 4 : y.max() + 5, x.min() - 3 : x.max() + 4] = 20
     least = lash_line(dataclasses.replace(astronaut, portrait=rows), top.EYE_RIGHT_UPPER)
     assert (least < most).all()
+
+
+def test_glasses_stay_while_lids_close_behind_them(astronaut: Avatar, talk) -> None:
+    stiff = np.zeros(top.VERTICES, np.float32)
+    frame = list(top.EYE_RIGHT_RING)
+    stiff[frame] = 1
+    glasses = DrivenFace(dataclasses.replace(astronaut, stiff=stiff))
+    plain = DrivenFace(astronaut)
+    for pose in (talk(eyeBlink=1.0), talk(browInnerUp=1.0, browDown=0.5), talk(eyeBlink=0.6, cheekSquint=0.8)):
+        held, free = glasses(pose.blendshapes), plain(pose.blendshapes)
+        assert np.allclose(held[frame], astronaut.neutral[frame], atol=1e-4)
+        assert np.abs(free[frame] - astronaut.neutral[frame]).max() > 0.5
+        others = np.setdiff1d(np.arange(top.VERTICES), frame)
+        assert np.allclose(held[others], free[others], atol=1e-4)
+    assert np.array_equal(glasses(talk().blendshapes), plain(talk().blendshapes))
