@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from engine.motion.pose import LIMITS, HeadPose
+from engine.motion.pose_codebook import POSE
 from engine.training.pose_data import hear
 from engine.training.pose_prior import stresses
 from engine.types import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
@@ -26,6 +27,27 @@ def move(model: HeadPose, samples: FloatArray, seed: int, speaking: np.ndarray |
         model.begin(torch.tensor([True]), torch.tensor([seed]))
         sound = torch.from_numpy(np.ascontiguousarray(samples[: frames * SAMPLES_PER_FRAME]))[None]
         return np.asarray(model(sound, torch.from_numpy(speaking[:frames])[None])[0].numpy(), np.float32)
+
+
+def turned_back(model: HeadPose, samples: FloatArray, seeds: int, degrees: float = 6.0) -> float:
+    """How far heads that begin turned to one side (P0, in degrees of yaw from rest) turn back, as a part of that."""
+    frames = len(samples) // SAMPLES_PER_FRAME
+    rows = 2 * seeds
+    side = torch.tensor([1.0, -1.0]).repeat(seeds)
+    start = torch.zeros(rows, POSE)
+    start[:, 0] = side * np.radians(degrees)
+    sound = torch.from_numpy(np.ascontiguousarray(samples[: frames * SAMPLES_PER_FRAME]))[None].expand(rows, -1)
+    speaking = torch.from_numpy(hear(samples)[2][:frames])[None].expand(rows, -1)
+    with torch.inference_mode(), model.streaming(rows):
+        model.begin(torch.ones(rows, dtype=torch.bool), torch.arange(rows) // 2, start=start)
+        yaw = model(sound, speaking)[:, frames // 3 :, 0].mean(1)
+    return round(float(-(yaw * side).mean() / np.radians(degrees)), 3)
+
+
+def unlike(generated: dict[str, float], real: dict[str, float]) -> float:
+    """How much spread and speed of the axes differ from real ones: the mean size of the logarithm of their ratio."""
+    keys = [f"{kind}_{axis}" for kind in ("hpd", "speed") for axis in ("yaw", "pitch", "roll")]
+    return round(float(np.mean([abs(np.log(generated[key] / real[key])) for key in keys])), 3)
 
 
 def pieces(pose: FloatArray) -> list[FloatArray]:
