@@ -8,7 +8,6 @@ on a small patch discriminator of our own, trained along.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -154,7 +153,7 @@ def losses(
 class Trainer:
     """Networks, discriminator, optimisers and running average, saved together: a run that is cut goes on as it was.
 
-    Under torchrun every process draws other pairs and gradients are averaged; the result is one model.
+    Where torch.distributed is running, every process draws other pairs and gradients are averaged: one model comes out.
     """
 
     def __init__(self, plan: Plan, folder: Path, vgg: Path | None = None, device: str = "cpu") -> None:
@@ -168,9 +167,8 @@ class Trainer:
         self._paint = torch.optim.AdamW(self.model.parameters(), plan.peak_rate, (0.5, 0.99), weight_decay=0.01)
         self._check = torch.optim.AdamW(self.judge.parameters(), plan.peak_rate, (0.5, 0.99), weight_decay=0.01)
         self.step = 0
-        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        together = dist.is_available() and dist.is_initialized()
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if together else (0, 1)
         if self.checkpoint.exists():
             self._resume(load_file(str(self.checkpoint)))
 
@@ -283,7 +281,8 @@ class Trainer:
                 bar.update(task, completed=self.step, loss=text)
                 if self.step % every == 0 or self.step == self.plan.steps:
                     self.save()
-                    bar.console.print(f"step {self.step}: {text}", soft_wrap=True)
+                    if not self.rank:
+                        bar.console.print(f"step {self.step}: {text}", soft_wrap=True)
 
 
 def in_other_light(seen: Seen, truth: Tensor, rng: np.random.Generator) -> tuple[Seen, Tensor]:
