@@ -12,8 +12,8 @@ SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none f
 
 
 def slot_bytes(size: int) -> int:
-    """Bytes of one planar I420 picture of ``size`` x ``size`` pixels."""
-    return size * size * 3 // 2
+    """Bytes of the largest picture: planar I420, colour and matte of ``size`` x ``size`` pixels side by side."""
+    return 2 * size * size * 3 // 2
 
 
 @dataclass(frozen=True, slots=True)

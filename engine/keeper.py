@@ -10,9 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
 from engine.errors import VivifyError
+from engine.motion.controls import Controls
 from engine.types import SAMPLES_PER_FRAME, AudioChunk, Frame
 from engine.worker import EngineProcess, EngineSession, OnFrame, OnLost
 
@@ -36,13 +39,14 @@ class KeptSession:
     def __init__(
         self,
         keeper: EngineKeeper,
-        asked: tuple[str | None, int, int],  # avatar, look_ahead_ms, seed
+        asked: tuple[str | None, int, int, bool],  # avatar, look_ahead_ms, seed, matte
         on_frame: OnFrame,
         on_lost: OnLost | None,
     ) -> None:
         self.epoch = 0
         self._keeper = keeper
-        self._asked = asked
+        self._avatar, self._look_ahead_ms, self._seed, self._matte = asked
+        self._wished: dict[str, Any] = {}
         self._on_frame = on_frame
         self._on_lost = on_lost
         self._lock = threading.Lock()
@@ -76,6 +80,23 @@ class KeptSession:
                 self._life.session.clear()
             return self.epoch
 
+    def set_controls(self, wishes: dict[str, Any]) -> Controls:
+        """See `EngineSession.set_controls`. A new process is told again."""
+        with self._lock:
+            controls = Controls().changed(self._wished).changed(wishes)
+            self._wished = controls.as_dict()
+            if self._life.session is not None:
+                self._life.session.set_controls(self._wished)
+            return controls
+
+    def set_look_ahead(self, milliseconds: int) -> None:
+        """See `EngineSession.set_look_ahead`."""
+        look_ahead_frames(milliseconds)
+        with self._lock:
+            self._look_ahead_ms = milliseconds
+            if self._life.session is not None:
+                self._life.session.set_look_ahead(milliseconds)
+
     def close(self) -> None:
         """See `EngineSession.close`."""
         self._keeper.forget(self)
@@ -98,8 +119,10 @@ class KeptSession:
             else:
                 self._leave(life)
 
-        session = process.open(*self._asked, on_frame, on_lost)
+        session = process.open(self._avatar, self._look_ahead_ms, self._seed, on_frame, on_lost, self._matte)
         with self._lock:
+            if self._wished:
+                session.set_controls(self._wished)
             life.session, life.epoch = session, self.epoch
             self._life = life
             if self._closed:
@@ -166,9 +189,10 @@ class EngineKeeper:
         seed: int,
         on_frame: OnFrame,
         on_lost: OnLost | None = None,
+        matte: bool = False,
     ) -> KeptSession:
         """See `EngineProcess.open`. ``on_lost`` is called only for what a new process cannot mend."""
-        session = KeptSession(self, (avatar, look_ahead_ms, seed), on_frame, on_lost)
+        session = KeptSession(self, (avatar, look_ahead_ms, seed, matte), on_frame, on_lost)
         with self._lock:
             self._sessions.add(session)
         try:

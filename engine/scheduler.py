@@ -32,10 +32,15 @@ class Scheduler:
         self._sessions: list[Session] = []
 
     def open(
-        self, avatar: Avatar, look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS, seed: int = 0, live: bool = True
+        self,
+        avatar: Avatar,
+        look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS,
+        seed: int = 0,
+        live: bool = True,
+        matte: bool = False,
     ) -> Session:
         """A new session on a free row. Raises EngineFull when there is none."""
-        session = Session(self._pipeline.join(avatar, look_ahead_ms, seed), live)
+        session = Session(self._pipeline.join(avatar, look_ahead_ms, seed), live, matte)
         self._sessions.append(session)
         return session
 
@@ -73,7 +78,7 @@ class Scheduler:
             return None
         chunk, level, arrived = audio
         draw = not session.live or session.pending <= MAX_BACKLOG
-        request = Request(session.row, chunk.samples, level, session.speaking, draw)
+        request = Request(session.row, chunk.samples, level, session.speaking, draw, session.matte)
         return _Taken(session, chunk, arrived, request)
 
     def _deliver(self, one: _Taken, result: Drawn) -> None:

@@ -19,7 +19,8 @@ MAX_WAITING_FRAMES = 8  # finished frames nobody fetched; in a live session the 
 class Session:
     """`push_audio`, `clear` and `frames` of one stream. The scheduler moves audio through it; nothing here blocks.
 
-    A live session skips drawing when it has fallen behind; any other draws every frame.
+    A live session skips drawing when it has fallen behind; any other draws every frame. With ``matte`` its pictures
+    are RGBA.
     """
 
     _heard: int  # end of the last frame that voice detection has heard
@@ -27,9 +28,10 @@ class Session:
     _turns: TurnDetector
     _chunker: SpeechChunker
 
-    def __init__(self, row: int, live: bool = True) -> None:
+    def __init__(self, row: int, live: bool = True, matte: bool = False) -> None:
         self.row = row
         self.live = live
+        self.matte = matte
         self.epoch = 0
         self.dropped = 0  # frames never drawn, or overwritten before anyone fetched them
         self._cutter = FrameCutter()

@@ -157,8 +157,11 @@ class EngineProcess:
         seed: int,
         on_frame: OnFrame,
         on_lost: OnLost | None = None,
+        matte: bool = False,
     ) -> EngineSession:
         """A new session. ``on_frame`` is called from the reader thread; the picture is planar I420 and the caller's.
+
+        With ``matte`` pictures are twice as wide: the person's colours, and beside them the matte as grey.
 
         Raises EngineFull, UnknownAvatar, or VivifyError for a look-ahead that is not offered or a dead engine.
         """
@@ -169,7 +172,8 @@ class EngineProcess:
         with self._lock:
             self._opening[number] = answer
             self._sessions[number] = session
-        self.tell({"do": "open", "session": number, "avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed})
+        asked = {"avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed, "matte": matte}
+        self.tell({"do": "open", "session": number, **asked})
         if not self.alive:
             self._fail_openings()
         try:
@@ -317,7 +321,9 @@ class EngineProcess:
 
     def _frame(self, number: int, head: dict[str, Any]) -> None:
         start = head["slot"] * self._slot_bytes
-        picture = np.frombuffer(self._memory, np.uint8, self._slot_bytes, start).reshape(-1, self.config.size).copy()
+        width = head["width"]
+        count = self.config.size * 3 // 2 * width
+        picture = np.frombuffer(self._memory, np.uint8, count, start).reshape(-1, width).copy()
         self.tell({"do": "free", "slot": head["slot"]})
         session = self._sessions.get(number)
         if session is not None:

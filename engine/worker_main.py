@@ -33,7 +33,9 @@ from kernels import rgb_to_i420
 
 
 def i420(picture: ByteArray) -> ByteArray:
-    """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]."""
+    """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]; RGBA -> [H * 3 // 2, 2 W]: the colours, and the matte as grey."""
+    if picture.shape[2] == 4:
+        picture = np.concatenate([picture[..., :3], np.repeat(picture[..., 3:], 3, axis=2)], axis=1)
     planes: ByteArray = rgb_to_i420(torch.from_numpy(picture)).numpy()
     return planes
 
@@ -120,7 +122,9 @@ class Worker:
     def _open(self, number: int, head: dict[str, Any]) -> None:
         try:
             avatar = self._avatar(head["avatar"] or self._default)
-            self._sessions[number] = self._scheduler.open(avatar, head["look_ahead_ms"], head["seed"])
+            self._sessions[number] = self._scheduler.open(
+                avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"]
+            )
             self._wire.send({"event": "opened", "session": number})
         except VivifyError as error:
             refusal = {"event": "refused", "session": number, "kind": type(error).__name__, "error": str(error)}
@@ -150,9 +154,9 @@ class Worker:
             session.dropped += 1
             return
         slot, size = self._free.pop(), slot_bytes(self._config.size)
-        picture = self._memory[slot * size : (slot + 1) * size].reshape(-1, self._config.size)
         began = time.perf_counter()
-        picture[:] = i420(frame.picture)
+        planes = i420(frame.picture)
+        self._memory[slot * size : slot * size + planes.size] = planes.reshape(-1)
         ledger = asdict(frame.ledger)
         ledger["render_ms"] += 1000 * (time.perf_counter() - began)
         ledger["done"] = time.monotonic()
@@ -160,6 +164,7 @@ class Worker:
             "event": "frame",
             "session": number,
             "slot": slot,
+            "width": planes.shape[1],
             "position": frame.position,
             "epoch": frame.epoch,
             "speaking": frame.speaking,

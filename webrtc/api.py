@@ -42,7 +42,7 @@ def routes(service: Service) -> APIRouter:
     async def open_session(request: Request, response: Response) -> Answer:
         """Open a two-way session."""
         offer = _read_offer(await read_body(request, JSON, "Accept-Post"))
-        peer, answer = await service.open(offer.sdp, offer.avatar or None, offer.look_ahead_ms)
+        peer, answer = await service.open(offer.sdp, offer.avatar or None, offer.look_ahead_ms, offer.matte)
         response.headers.update({"Location": f"/api/session/{peer.stream.name}", "ETag": peer.link.etag})
         return Answer(sdp=answer, session=peer.stream.name, avatar=peer.stream.avatar, codec=peer.link.codec)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -55,8 +56,14 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(api.routes(service))
     app.include_router(whip.routes(service))
     app.include_router(socket.routes(service))
+    app.add_api_route("/obs/{session}", _obs, include_in_schema=False)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
+
+
+async def _obs(session: str) -> Response:
+    """The bare page of a session, for OBS; it finds the session itself, and waits for one that is not there yet."""
+    return FileResponse(PAGE / "obs.html")
 
 
 Next = Callable[[Request], Awaitable[Response]]

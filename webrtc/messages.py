@@ -29,6 +29,7 @@ class Hello(Told):
     session: str
     avatar: str
     size: int
+    matte: bool
     fps: int
     codec: str
     look_ahead_ms: int

@@ -34,6 +34,7 @@ class OfferBody(BaseModel):
     sdp: str = Field(pattern=r"\S")
     avatar: str | None = None
     look_ahead_ms: LookAhead = cast(LookAhead, DEFAULT_LOOK_AHEAD_MS)
+    matte: bool = Field(False, description="Pictures twice as wide: the person, and beside it the matte as grey.")
 
 
 class Answer(Body):

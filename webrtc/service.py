@@ -37,7 +37,9 @@ class Service:
         self._opening = 0
         self._seeds = itertools.count()
 
-    async def open(self, sdp: str, avatar: str | None, look_ahead_ms: int, two_way: bool = True) -> tuple[Peer, str]:
+    async def open(
+        self, sdp: str, avatar: str | None, look_ahead_ms: int, matte: bool, two_way: bool = True
+    ) -> tuple[Peer, str]:
         """A new stream, its speaker's connection, and the SDP of its answer.
 
         Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineDown, or VivifyError for a look-ahead that is
@@ -45,7 +47,7 @@ class Service:
         """
         with self._counting("page" if two_way else "whip"):
             offer = read_offer(sdp)
-            async with self._place(look_ahead_ms) as stream:
+            async with self._place(look_ahead_ms, matte) as stream:
                 peer = Peer(stream, offer, two_way, self.config)
                 await peer.take()
                 await stream.open(self.engine, avatar, next(self._seeds))
@@ -54,10 +56,10 @@ class Service:
         SessionLog(stream.name).info("opened with avatar '%s', %s", stream.avatar, peer.link.codec or "no video")
         return peer, answer
 
-    async def open_for_socket(self, avatar: str | None, look_ahead_ms: int) -> Stream:
+    async def open_for_socket(self, avatar: str | None, look_ahead_ms: int, matte: bool) -> Stream:
         """A new stream without any connection: its voice will be pushed, see `webrtc.socket`. Raises as `open`."""
         with self._counting("socket"):
-            async with self._place(look_ahead_ms) as stream:
+            async with self._place(look_ahead_ms, matte) as stream:
                 await stream.open(self.engine, avatar, next(self._seeds))
                 stream.pump()
         SessionLog(stream.name).info("opened with avatar '%s' for a socket", stream.avatar)
@@ -123,7 +125,7 @@ class Service:
         }
 
     @contextlib.asynccontextmanager
-    async def _place(self, look_ahead_ms: int) -> AsyncIterator[Stream]:
+    async def _place(self, look_ahead_ms: int, matte: bool) -> AsyncIterator[Stream]:
         """A place for one more stream, which is among the others once the block has ended well."""
         if not self.engine.alive:
             raise EngineDown("The engine is being restarted: please try again in a moment.")
@@ -132,7 +134,7 @@ class Service:
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")
         self._opening += 1
         try:
-            stream = Stream(secrets.token_urlsafe(12), look_ahead_ms, self.metrics.latency(), self._forget)
+            stream = Stream(secrets.token_urlsafe(12), look_ahead_ms, matte, self.metrics.latency(), self._forget)
             try:
                 yield stream
             except BaseException:

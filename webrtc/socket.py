@@ -42,13 +42,14 @@ def routes(service: Service) -> APIRouter:
         avatar: str | None = None,
         look_ahead_ms: Annotated[int, Query()] = DEFAULT_LOOK_AHEAD_MS,
         rate: Annotated[int, Query()] = SAMPLE_RATE,
+        matte: bool = False,
     ) -> None:
         """Push sound into ``session``, or into a new one."""
         try:
             if (response := refusal(socket, service.config)) is not None:
                 return await socket.send_denial_response(response)
             voice = PushedVoice(rate)
-            stream = service.stream(session) if session else await service.open_for_socket(avatar, look_ahead_ms)
+            stream = service.stream(session) if session else await service.open_for_socket(avatar, look_ahead_ms, matte)
         except VivifyError as error:
             return await socket.send_denial_response(refused(error))
         await Pusher(stream, voice, socket, ends_alone=stream.name not in service.links).run()

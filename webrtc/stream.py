@@ -42,10 +42,16 @@ class Stream:
     """Takes a voice from one who brings it, and gives sound and pictures to tracks and viewers. Ends with `close`."""
 
     def __init__(
-        self, name: str, look_ahead_ms: int, latency: LatencyWindow, on_closed: Callable[[Stream], None]
+        self,
+        name: str,
+        look_ahead_ms: int,
+        matte: bool,
+        latency: LatencyWindow,
+        on_closed: Callable[[Stream], None],
     ) -> None:
         self.name = name
         self.look_ahead_ms = look_ahead_ms
+        self.matte = matte
         self.latency = latency
         self.viewers: dict[str, Viewer] = {}
         self.avatar = ""
@@ -71,7 +77,7 @@ class Stream:
     async def open(self, engine: EngineKeeper, avatar: str | None, seed: int) -> None:
         """Take a place in the engine. Raises EngineFull, UnknownAvatar, or VivifyError of the engine."""
         self._session = await asyncio.to_thread(
-            engine.open, avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost
+            engine.open, avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost, self.matte
         )
         self.avatar = avatar or engine.default_avatar
         self.size = engine.config.size
@@ -104,6 +110,7 @@ class Stream:
                 session=self.name,
                 avatar=self.avatar,
                 size=self.size,
+                matte=self.matte,
                 fps=FRAMES_PER_SECOND,
                 codec=codec,
                 look_ahead_ms=self.look_ahead_ms,

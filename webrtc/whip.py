@@ -33,10 +33,12 @@ def routes(service: Service) -> APIRouter:
         responses={**CREATED, **refusals(*BODY, 404, 422, 503)},
         openapi_extra=takes(SDP),
     )
-    async def publish(request: Request, avatar: str, look_ahead_ms: LookAhead = DEFAULT_LOOK_AHEAD_MS) -> Response:
+    async def publish(
+        request: Request, avatar: str, look_ahead_ms: LookAhead = DEFAULT_LOOK_AHEAD_MS, matte: bool = False
+    ) -> Response:
         """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
         offer = await read_text(request, SDP, "Accept-Post")
-        peer, answer = await service.open(offer, avatar, look_ahead_ms, two_way=False)
+        peer, answer = await service.open(offer, avatar, look_ahead_ms, matte, two_way=False)
         return _created(answer, f"/whip/session/{peer.stream.name}", peer.link, service)
 
     @router.patch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from clients.microphone import Microphone
 from clients.signalling import Connection
 from engine.audio.files import read_speech
 from engine.paths import assets
-from engine.types import FRAMES_PER_SECOND
 from webrtc.playout import FRAME
 from webrtc.tracks import VIDEO_RATE
 from webrtc.voice import VOICE_RATE
@@ -21,7 +21,7 @@ from webrtc.voice import VOICE_RATE
 pytestmark = pytest.mark.net
 
 REST_S, TURN_S, TURNS = 2.0, 1.2, 4
-OWN, OTHER = 0.5, 0.2  # correlation of the mouth's opening with a voice's loudness
+OWN, OTHER = 0.5, 0.2  # correlation of the mouth's movement with a voice's loudness
 
 
 class Senses:
@@ -39,22 +39,19 @@ class Senses:
         self.sound[frame.pts or 0] = frame.to_ndarray().reshape(-1, 2)[:, 0]
 
     def series(self, mapping: dict) -> tuple[np.ndarray, np.ndarray]:
-        """Opening of the mouth and loudness of the voice that came back, frame by frame of the server's timeline."""
+        """Movement of the mouth and loudness of the voice that came back, frame by frame of the server's timeline."""
         frames = {
             round((mapping["picture"] + pts * VOICE_RATE // VIDEO_RATE) / FRAME): m for pts, m in self.mouths.items()
         }
-        first, last = min(frames), max(frames)
-        rest = np.stack([m for k, m in frames.items() if k < first + REST_S * FRAMES_PER_SECOND / 2])
-        opening = {k: np.abs(rest - m).mean((1, 2)).min() for k, m in frames.items()}
-        grid = range(first, last)
-        known = sorted(opening)
-        opened = np.interp(grid, known, [opening[k] for k in known])
+        first, last, known = min(frames), max(frames), sorted(frames)
+        changes = [np.abs(frames[k] - frames[j]).mean() / (k - j) for j, k in itertools.pairwise(known)]
+        moved = np.interp(range(first, last), known[1:], changes)
         level = np.zeros(last + 50)
         for pts, pcm in self.sound.items():
             at = (pts + mapping["sound"]) // FRAME
             if 0 <= at < len(level):
                 level[at] = max(level[at], np.sqrt(np.mean(pcm.astype(float) ** 2)))
-        return opened, level[first:last]
+        return moved, level[first:last]
 
 
 def voices() -> list[np.ndarray]:
@@ -87,8 +84,8 @@ async def test_each_face_follows_its_own_voice(server: Running) -> None:
         while server.sessions:  # noqa: ASYNC110  # the server runs on another thread's loop
             await asyncio.sleep(0.05)
     assert len(series) == 2
-    for mine, (opened, _) in enumerate(series):
+    for mine, (moved, _) in enumerate(series):
         for theirs, (_, level) in enumerate(series):
-            n = min(len(opened), len(level))
-            r = np.corrcoef(smooth(opened[:n]), smooth(level[:n]))[0, 1]
+            n = min(len(moved), len(level))
+            r = np.corrcoef(smooth(moved[:n]), smooth(level[:n]))[0, 1]
             assert r >= OWN if mine == theirs else r < OTHER, (mine, theirs, r)
