@@ -1,9 +1,10 @@
 """Tensor in, tensor out: the heavy operations of the picture, knowing nothing of faces or sessions.
 
-`rasterize`, `warp_grid` and `rgb_to_i420` each exist three times: plain torch (`kernels.reference`, the definition of
-correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.raster`, `kernels.warp`, `kernels.color`).
-CPU tensors go to numba, CUDA tensors to Triton, anything that needs a gradient to the reference; `use_backend`
-overrides this in tests. Importing this package compiles nothing and asks no device.
+`rasterize`, `warp_grid`, `rgb_to_i420` and `to_rgb24` each exist three times: plain torch (`kernels.reference`, the
+definition of correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.raster`, `kernels.warp`,
+`kernels.color`); `barycentrics` and `rasterize_smooth` are made of these. CPU tensors go to numba, CUDA tensors to
+Triton, anything that needs a gradient to the reference; `use_backend` overrides this in tests. Importing this package
+compiles nothing and asks no device.
 """
 
 from __future__ import annotations
@@ -17,11 +18,24 @@ from typing import Any
 import torch
 
 from kernels import reference
-from kernels.checks import Raster, check_raster, check_rgb, check_warp
+from kernels.checks import Raster, check_picture, check_raster, check_rgb, check_warp
 
 __version__ = "0.1.0"
-__all__ = ["Raster", "rasterize", "rgb_to_i420", "use_backend", "warp_grid"]
+__all__ = [
+    "Raster",
+    "barycentrics",
+    "rasterize",
+    "rasterize_smooth",
+    "rgb_to_i420",
+    "to_rgb24",
+    "use_backend",
+    "warp_grid",
+]
 
+# Eight points of a pixel, no two in one row or column (offsets from its centre).
+POINTS = tuple(
+    (x / 16, y / 16) for x, y in zip((-7, -5, -3, -1, 1, 3, 5, 7), (1, -5, 5, -1, -7, 7, -3, 3), strict=True)
+)
 BACKENDS = ("reference", "numba", "triton")
 _override: ContextVar[str | None] = ContextVar("kernels_backend", default=None)
 
@@ -79,6 +93,43 @@ def rasterize(
             return reference.rasterize(vertices, triangles, attributes, height, width)
 
 
+def barycentrics(
+    vertices: torch.Tensor,  # [B, V, 3] as `rasterize` was given
+    triangles: torch.Tensor,  # [F, 3]
+    triangle: torch.Tensor,  # [B, H, W] int32, the nearest triangles that `rasterize` found
+) -> torch.Tensor:
+    """Barycentric weights [B, H, W, 3] of the pixel centres in their triangles, 0 where nothing is.
+
+    Differentiable in ``vertices``; the same on every backend. Raises `ValueError` with a sentence for wrong shapes.
+    """
+    check_raster(vertices, triangles, vertices, max(triangle.shape[-2], 1), max(triangle.shape[-1], 1))
+    return reference.weights(vertices, triangles, triangle)
+
+
+def rasterize_smooth(
+    vertices: torch.Tensor,  # [B, V, 3] float32
+    triangles: torch.Tensor,  # [F, 3]
+    attributes: torch.Tensor,  # [B, V, C] or [V, C] float32
+    height: int,
+    width: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`rasterize` with anti-aliased edges: the mean of eight points a pixel.
+
+    Returns attributes [B, H, W, C], averaged over the points that something covers (0 where nothing does), and the
+    share of points covered [B, H, W]. Raises `ValueError` with a sentence for wrong shapes, types or devices.
+    """
+    check_raster(vertices, triangles, attributes, height, width)
+    total: torch.Tensor | float = 0.0
+    covered: torch.Tensor | float = 0.0
+    for x, y in POINTS:
+        moved = vertices - vertices.new_tensor([x, y, 0.0])
+        seen = rasterize(moved, triangles, attributes, height, width)
+        total, covered = total + seen.attributes, covered + (seen.triangle >= 0).float()
+    assert isinstance(total, torch.Tensor)
+    assert isinstance(covered, torch.Tensor)
+    return total / covered.clamp(min=1)[..., None], covered / len(POINTS)
+
+
 def warp_grid(
     image: torch.Tensor,  # [B, C, H, W] float32, or [B, H, W, C] with channels_last
     grid: torch.Tensor,  # [B, h, w, 2] float32: where each output pixel comes from, in pixels of the image
@@ -117,3 +168,19 @@ def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
             return import_module("kernels.bridge").rgb_to_i420(rgb)
         case _:
             return reference.rgb_to_i420(rgb)
+
+
+def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+    """Bytes RGBRGB... uint8 [..., H, W, 3] of a float picture [..., 3, H, W] in [0, 1], as networks make it.
+
+    Rounded, not cut; what lies outside [0, 1] is clamped, NaN becomes 0. Raises `ValueError` with a sentence for wrong
+    shapes or types.
+    """
+    check_picture(picture)
+    match _backend(picture.detach()):
+        case "triton":
+            return _triton("color").to_rgb24(picture)
+        case "numba":
+            return import_module("kernels.bridge").to_rgb24(picture)
+        case _:
+            return reference.to_rgb24(picture)

@@ -62,3 +62,14 @@ def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
     for b in range(len(flat)):
         cpu.rgb_to_i420(flat[b], planes[b])
     return torch.from_numpy(out)
+
+
+def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+    """See `kernels.to_rgb24`."""
+    values = _array(picture)
+    height, width = values.shape[-2:]
+    out = np.empty((*values.shape[:-3], height, width, 3), np.uint8)
+    flat, bytes_ = values.reshape(-1, 3, height, width), out.reshape(-1, height, width, 3)
+    for b in range(len(flat)):
+        cpu.to_rgb24(flat[b], bytes_[b])
+    return torch.from_numpy(out)

@@ -106,3 +106,10 @@ def check_rgb(rgb: torch.Tensor) -> None:
         height % 2 == 0 and width % 2 == 0 and height > 0 and width > 0,
         f"I420 needs an even height and width, but {height} x {width} came: crop or pad by one pixel.",
     )
+
+
+def check_picture(picture: torch.Tensor) -> None:
+    _need(
+        picture.dim() >= 3 and picture.shape[-3] == 3 and picture.is_floating_point() and picture.numel() > 0,
+        f"picture was expected as float [..., 3, H, W], but came as {_shape(picture)}.",
+    )

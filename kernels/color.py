@@ -1,8 +1,10 @@
 # Kernels are typed by the arguments of their first call, which mypy cannot see.
 # mypy: ignore-errors
-"""RGB to planar I420 in Triton: Y = 16 + M0 rgb, U and V = 128 + M1, M2 of the mean over 2 x 2 pixels (BT.601 limited).
+"""A picture's bytes in Triton.
 
-One program handles a run of 2 x 2 blocks: 12 values read, 4 + 1 + 1 bytes written per block.
+I420: Y = 16 + M0 rgb, U and V = 128 + M1, M2 of the mean over 2 x 2 pixels (BT.601 limited). One program handles a
+run of 2 x 2 blocks: 12 values read, 4 + 1 + 1 bytes written per block. RGB24: 255 p + 1/2, three planes read, 3 bytes
+written per pixel.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import triton
 import triton.language as tl
 
 BLOCKS: tl.constexpr = tl.constexpr(256)
+PIXELS: tl.constexpr = tl.constexpr(256)
 
 
 @triton.jit
@@ -53,3 +56,24 @@ def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
     if len(pixels):
         _convert[(triton.cdiv(height * width // 4, BLOCKS.value), len(pixels))](pixels, out, height, width, num_warps=4)
     return out.reshape(*rgb.shape[:-3], height * 3 // 2, width)
+
+
+@triton.jit
+def _pack(picture, out, count):
+    b = tl.program_id(1).to(tl.int64)
+    at = tl.program_id(0).to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
+    real = at < count
+    for k in range(3):
+        value = tl.load(picture + (b * 3 + k) * count + at, mask=real, other=0.0).to(tl.float32) * 255.0 + 0.5
+        value = tl.where(value > 0.0, value, 0.0)  # also NaN
+        tl.store(out + (b * count + at) * 3 + k, tl.minimum(value, 255.0).to(tl.uint8), mask=real)
+
+
+def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+    """See `kernels.to_rgb24`; the argument was checked there."""
+    height, width = picture.shape[-2:]
+    planes = picture.detach().reshape(-1, 3, height, width).contiguous()
+    out = torch.empty((len(planes), height, width, 3), dtype=torch.uint8, device=picture.device)
+    count = height * width
+    _pack[(triton.cdiv(count, PIXELS.value), len(planes))](planes, out, count, num_warps=4)
+    return out.reshape(*picture.shape[:-3], height, width, 3)

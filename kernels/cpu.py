@@ -130,3 +130,16 @@ def rgb_to_i420(rgb, out):
             at = (y // 2) * half + x // 2
             flat[u_at + at] = np.uint8(min(max(u, 16.0), 240.0))
             flat[v_at + at] = np.uint8(min(max(v, 16.0), 240.0))
+
+
+@compiled
+def to_rgb24(picture, out):
+    """picture [3, H, W] float32 in [0, 1] -> out [H, W, 3] uint8, rounded; NaN becomes 0."""
+    height, width = out.shape[0], out.shape[1]
+    for y in range(height):
+        for x in range(width):
+            for k in range(3):
+                value = picture[k, y, x] * np.float32(255.0) + np.float32(0.5)
+                if not value > 0.0:  # also NaN
+                    value = np.float32(0.0)
+                out[y, x, k] = np.uint8(min(value, np.float32(255.0)))

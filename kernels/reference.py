@@ -82,6 +82,19 @@ def rasterize(
     return Raster(torch.where(covered[..., None], carried, 0.0), triangle, depth)
 
 
+def weights(vertices: torch.Tensor, triangles: torch.Tensor, triangle: torch.Tensor) -> torch.Tensor:
+    """See `kernels.barycentrics`. Differentiable in vertices."""
+    if len(triangles) == 0:
+        return vertices.new_zeros((*triangle.shape, 3))
+    height, width = triangle.shape[-2:]
+    y = torch.arange(height, device=vertices.device, dtype=vertices.dtype)[:, None]
+    x = torch.arange(width, device=vertices.device, dtype=vertices.dtype)[None]
+    batch = torch.arange(len(vertices), device=vertices.device)[:, None, None, None]
+    corners = vertices[batch, triangles.long()[triangle.clamp(min=0).long()]]  # [B, H, W, 3, 3]
+    found, _ = barycentrics(corners, x, y)
+    return torch.where((triangle >= 0)[..., None], found, 0.0)
+
+
 def warp_grid(
     image: torch.Tensor,
     grid: torch.Tensor,
@@ -116,3 +129,9 @@ def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
     chroma = (blocks @ matrix[1:].T + 128.5).clamp(16, 240).to(torch.uint8)  # [..., H/2, W/2, 2]
     planes = [luma.flatten(-2), chroma[..., 0].flatten(-2), chroma[..., 1].flatten(-2)]
     return torch.cat(planes, -1).unflatten(-1, (height * 3 // 2, width))
+
+
+def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+    """See `kernels.to_rgb24`."""
+    values = torch.nan_to_num(picture.detach().to(torch.float32), nan=0.0) * 255 + 0.5
+    return values.clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()

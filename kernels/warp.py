@@ -38,7 +38,7 @@ def _warp(
 ):  # fmt: skip
     b = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0).to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
-    real = at < height * width
+    real = at < height.to(tl.int64) * width
     y, x = at // width, at % width
     gy, gx = y.to(tl.float32) * step_y, x.to(tl.float32) * step_x
     j, i = tl.minimum(gy.to(tl.int64), gh - 1), tl.minimum(gx.to(tl.int64), gw - 1)

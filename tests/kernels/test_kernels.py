@@ -162,6 +162,59 @@ def test_i420_is_what_libav_reads() -> None:
     assert difference.mean() < 1
 
 
+@pytest.mark.parametrize("backend", kernels.BACKENDS)
+def test_barycentrics_are_those_of_the_attributes(backend: str) -> None:
+    vertices, triangles, attributes = soup(9, 2, 25, 20)
+    seen = run(backend, "rasterize", vertices, triangles, attributes, 24, 30)
+    weights = kernels.barycentrics(vertices, triangles, seen.triangle)
+    assert weights.shape == (2, 24, 30, 3)
+    covered = seen.triangle >= 0
+    assert torch.allclose(weights[covered].sum(-1), torch.ones(int(covered.sum())), atol=1e-5)
+    assert (weights[~covered] == 0).all()
+    corners = attributes[triangles[seen.triangle.clamp(min=0).long()]]  # [B, H, W, 3, C]
+    assert torch.allclose((weights[..., None] * corners).sum(-2)[covered], seen.attributes[covered], atol=1e-4)
+    nothing = kernels.barycentrics(vertices, triangles[:0], torch.full((2, 4, 4), -1, dtype=torch.int32))
+    assert not nothing.any()
+
+
+def test_barycentrics_have_gradients() -> None:
+    vertices, triangles, attributes = soup(5, 1, 12, 9)
+    seen = kernels.rasterize(vertices, triangles, attributes, 20, 24)
+    moving = vertices.clone().requires_grad_(True)
+    kernels.barycentrics(moving, triangles, seen.triangle).square().sum().backward()
+    assert moving.grad is not None
+    assert moving.grad.isfinite().all()
+    assert moving.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("backend", kernels.BACKENDS)
+def test_smooth_edges_show_their_coverage(backend: str) -> None:
+    corners = torch.tensor([[[-9.0, -9.0, 1.0], [6.25, -9.0, 1.0], [-9.0, 40.0, 1.0], [6.25, 40.0, 1.0]]])
+    triangles = torch.tensor([[0, 1, 2], [1, 3, 2]])
+    values, covered = run(backend, "rasterize_smooth", corners, triangles, corners[0, :, :2].contiguous(), 12, 12)
+    assert torch.allclose(covered[0, :, :6], torch.ones(12, 6))
+    assert torch.allclose(covered[0, :, 6], torch.full((12,), 0.75), atol=1 / 8)
+    assert (covered[0, :, 7:] == 0).all()
+    assert (values[0, :, 7:] == 0).all()
+    x = torch.arange(6.0).expand(12, 6)
+    assert torch.allclose(values[0, :, :6, 0], x, atol=1e-4), "within a surface the mean is the middle"
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_rgb24_equals_the_reference(backend: str) -> None:
+    picture = torch.rand(2, 3, 9, 15, generator=seeded(4)) * 1.4 - 0.2
+    picture[0, 1, 2, 3] = float("nan")
+    picture[1, 0, 0, 0] = float("inf")
+    wanted = run("reference", "to_rgb24", picture)
+    got = run(backend, "to_rgb24", picture)
+    assert got.shape == wanted.shape == (2, 9, 15, 3)
+    assert torch.equal(got, wanted)
+    assert got[0, 2, 3, 1] == 0
+    assert got[1, 0, 0, 0] == 255
+    exact = torch.arange(256).float().div(255).reshape(1, 16, 16).expand(3, 16, 16)
+    assert torch.equal(run(backend, "to_rgb24", exact)[..., 0].reshape(-1), torch.arange(256).to(torch.uint8))
+
+
 @pytest.mark.parametrize(
     ("function", "given", "sentence"),
     [
@@ -173,6 +226,10 @@ def test_i420_is_what_libav_reads() -> None:
         ("warp_grid", (torch.zeros(1, 3, 4, 4), torch.zeros(2, 4, 4, 2), 4, 4), "grid was expected"),
         ("warp_grid", (torch.zeros(3, 4, 4), torch.zeros(1, 4, 4, 2), 4, 4), "image was expected"),
         ("warp_grid", (torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, 2), 4, 4, torch.zeros(1, 2, 2)), "occlusion was"),
+        ("to_rgb24", (torch.zeros(2, 4, 4),), "picture was expected"),
+        ("to_rgb24", (torch.zeros(3, 4, 4, dtype=torch.uint8),), "picture was expected"),
+        ("rasterize_smooth", (torch.zeros(4, 3), torch.tensor([[0, 1, 2]]), torch.zeros(4, 1), 4, 4), "vertices were"),
+        ("barycentrics", (torch.zeros(4, 3), torch.tensor([[0, 1, 2]]), torch.zeros(1, 4, 4)), "vertices were"),
         ("rgb_to_i420", (torch.zeros(5, 4, 3),), "even height and width"),
         ("rgb_to_i420", (torch.zeros(4, 4, 4),), "rgb was expected"),
     ],
