@@ -17,7 +17,7 @@ from engine.types import FloatArray
 UPPER, LOWER = np.array(top.LIP_INNER_UPPER), np.array(top.LIP_INNER_LOWER)
 LOOP = np.array(top.LIP_INNER)
 WIDENERS = [INDEX[name + side] for name in ("mouthSmile", "mouthStretch") for side in ("Left", "Right")]
-NARROW = 0.30  # of its half width that a fully rounded opening loses, beyond what the shapes take
+NARROW = 0.12  # of its half width that a fully rounded opening loses, beyond what the shapes take
 TALL = 0.25  # and how much taller it is
 SINKS = 0.8  # of the way from the corners' line to the opening's middle that rounded corners go
 EVEN = 0.6  # of the way from the columns' own places to even angles
