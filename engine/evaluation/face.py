@@ -1,0 +1,258 @@
+"""Does a portrait come back, does its picture do what it is told, is every frame clean? A face tracker looks at it.
+
+The tracker reads openings and turns too small, so correlations count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from engine.evaluation.poses import CLOSED, VISEMES, clips, motion, rotation, talking
+from engine.face import measures
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.enrolment import enroll_picture
+from engine.face.model import face_model, similarity
+from engine.face.portrait import FaceMesh, face_mask
+from engine.render.renderer import Renderer
+from engine.types import FloatArray, Motion
+
+NOSE_BASE = 2  # a vertex
+FRONTAL = 20.0  # degrees of yaw up to which a closed eye can be judged
+SEED = 3
+SPOKEN = (VISEMES["A"], VISEMES["O"], VISEMES["E"], {"mouthSmile": 0.6, "mouthUpperUp": 0.5, "mouthLowerDown": 0.3})
+# What must hold: (limit for every portrait, limit for the median); None where only the other is asked. ">" is at least.
+LIMITS: dict[str, tuple[str, float | None, float | None]] = {
+    "psnr_face": (">", 60, 60),
+    "psnr_whole": (">", 55, 55),
+    "jaw_r": (">", 0.98, 0.99),
+    "talk_r": (">", 0.90, 0.96),
+    "closed": ("<", 0.025, 0.025),
+    "blink_r": ("<", -0.93, -0.93),
+    "blink_ratio": ("<", 0.45, 0.45),
+    "yaw_r": (">", 0.985, 0.985),
+    "pitch_r": (">", 0.985, 0.985),
+    "steps_back": ("<", 0, 0),
+    "roll_gain_off": ("<", 0.05, 0.05),
+    "points": ("<", 2.0, 2.0),
+    "lips": ("<", 2.5, 2.5),
+    "lost": ("<", 0, 0),
+    "uncovered": ("<", 0, 0),
+    "flipped": ("<", 0, 0),
+    "not_finite": ("<", 0, 0),
+    "pop": ("<", 1.6, 1.6),
+}
+
+
+class Judge:
+    """One avatar before the tracker. Pictures on which no face is found are counted and left out."""
+
+    def __init__(self, avatar: Avatar, tracker: FaceMesh) -> None:
+        self.avatar, self.renderer, self._tracker = avatar, Renderer(avatar, avatar.size), tracker
+        self.lost = 0
+
+    def look(self, moment: Motion) -> FloatArray | None:
+        faces = self._tracker.find(self.renderer.render(moment))
+        self.lost += not faces
+        return faces[0] if faces else None
+
+    def see(self, moments: list[Motion]) -> tuple[list[int], list[FloatArray]]:
+        """Which of ``moments`` a face was found in, and the faces."""
+        faces = [self.look(moment) for moment in moments]
+        found = [k for k, face in enumerate(faces) if face is not None]
+        return found, [face for face in faces if face is not None]
+
+
+def correlation(a: object, b: object) -> float:
+    return float(np.corrcoef(np.asarray(a, float), np.asarray(b, float))[0, 1])
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    error = float(np.square(a.astype(np.float64) - b.astype(np.float64)).mean())
+    return 99.0 if error == 0 else min(99.0, float(10 * np.log10(255**2 / error)))
+
+
+def judge_identity(judge: Judge) -> dict[str, float]:
+    """The portrait's own expression in its own pose must be the portrait."""
+    avatar = judge.avatar
+    own = Motion(0, judge.renderer.own_expression, rotation(0, 0, 0), np.zeros(3, np.float32))
+    picture = judge.renderer.render(own)
+    inside = face_mask(avatar.reference, face_model().triangles, avatar.size) > 0
+    return {
+        "psnr_face": psnr(picture[inside], avatar.portrait[inside]),
+        "psnr_whole": psnr(picture, avatar.portrait),
+    }
+
+
+def judge_lips(judge: Judge) -> dict[str, float]:
+    values = np.linspace(0, 1, 11)
+    found, faces = judge.see([motion({"jawOpen": v}) for v in values])
+    seen = [measures.aperture(face) for face in faces]
+    rng = np.random.default_rng(SEED)
+    moments = [talking(rng, (6, 4, 3), False) for _ in range(24)]
+    at, talked = judge.see(moments)
+    driven = [judge.renderer.driven_mesh(moments[k]) for k in at]
+    shut = [measures.aperture(face) for face in judge.see([motion(shapes) for shapes in CLOSED.values()])[1]]
+    inner = list(top.LIP_INNER)
+    pairs = list(zip(talked, driven, strict=True))
+    return {
+        "jaw_r": correlation(values[found], seen),
+        "jaw_gain": (seen[-1] - seen[0])
+        / max(1e-6, measures.aperture(judge.renderer.driven_mesh(motion({"jawOpen": 1.0})))),
+        "talk_r": correlation([measures.aperture(d) for d in driven], [measures.aperture(t) for t in talked]),
+        "closed": max(shut),
+        "points": 100 * float(np.mean([measures.landmark_error(t, d) for t, d in pairs])),
+        "lips": 100 * float(np.mean([measures.landmark_error(t, d, inner) for t, d in pairs])),
+    }
+
+
+def judge_eyes(judge: Judge) -> dict[str, float]:
+    values = np.linspace(0, 1, 9)
+    found, faces = judge.see([motion({"eyeBlink": v}) for v in values])
+    ratios = {side: [measures.eye_aspect_ratio(face, side) for face in faces] for side in measures.EYES}
+    return {
+        "blink_r": max(correlation(values[found], seen) for seen in ratios.values()),
+        "blink_ratio": max(seen[-1] / seen[0] for seen in ratios.values()),
+    }
+
+
+def judge_turns(judge: Judge) -> dict[str, float]:
+    out = {"steps_back": 0.0}
+    model = face_model()
+    for axis, (name, most) in enumerate((("yaw", 15), ("pitch", 10), ("roll", 12))):
+        values = np.linspace(-most, most, 9)
+        turns = [motion({}, tuple(float(v) * (k == axis) for k in range(3))) for v in values]  # type: ignore[arg-type]
+        found, faces = judge.see(turns)
+        seen = [measures.head_angles(face, model)[axis] for face in faces]
+        out[name + "_r"] = correlation(values[found], seen)
+        out[name + "_gain"] = float(np.polyfit(values[found], seen, 1)[0])
+        out["steps_back"] += int((np.diff(seen) <= 0).sum())
+    out["roll_gain_off"] = abs(out["roll_gain"] - 1)
+    return out
+
+
+@dataclass
+class Drawn:
+    """What one frame was painted from."""
+
+    vertices: FloatArray  # [V, 3] pixels
+    which: np.ndarray  # [S, S] the visible triangle, -1 where there is none
+    triangles: np.ndarray  # [F, 3]
+    skin: np.ndarray  # [F] bool: face and sheet, not the parts behind them
+
+
+def draw(renderer: Renderer, moment: Motion) -> Drawn:
+    """Render ``moment`` and take down the projected mesh as it goes to the rasterizer."""
+    compositor, kept = renderer._compositor, []
+    paint = compositor.paint
+
+    def witness(vertices: FloatArray, *rest: object) -> None:
+        kept.append(vertices.copy())
+        paint(vertices, *rest)  # type: ignore[arg-type]
+
+    compositor.paint = witness  # type: ignore[method-assign, assignment]
+    try:
+        renderer.render(moment)
+    finally:
+        compositor.paint = paint  # type: ignore[method-assign]
+    return Drawn(kept[0], compositor.which, compositor.triangles, renderer._scene.layers == 0)
+
+
+def signed_area(vertices: FloatArray, triangles: np.ndarray) -> FloatArray:
+    a, b, c = (vertices[triangles[:, k], :2] for k in range(3))
+    return np.asarray((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
+
+
+def judge_cleanness(judge: Judge, poses: int) -> dict[str, float]:
+    """Random talking poses: nothing uncovered, no triangle seen from behind, nothing that is not a number."""
+    rng = np.random.default_rng(SEED + 1)
+    renderer, model = judge.renderer, face_model()
+    at_rest = draw(renderer, motion({}))
+    # The sheet's triangles face us in the portrait; the face's are wound alike, also those it hides.
+    facing = np.sign(signed_area(at_rest.vertices, at_rest.triangles))
+    facing[: len(renderer._scene.dense.skin)] = np.sign(np.median(signed_area(model.neutral, model.triangles)))
+    uncovered = flipped = not_finite = worst = 0
+    for _ in range(poses):
+        drawn = draw(renderer, talking(rng, (10, 8, 8), True))
+        not_finite += not np.isfinite(drawn.vertices).all()
+        uncovered += bool((drawn.which < 0).any())
+        visible = np.bincount(drawn.which[drawn.which >= 0], minlength=len(drawn.triangles))
+        wrong = int(visible[(signed_area(drawn.vertices, drawn.triangles) * facing < 0) & drawn.skin].sum())
+        flipped += wrong > 0
+        worst = max(worst, wrong)
+    return {"uncovered": uncovered, "flipped": flipped, "flipped_pixels": worst, "not_finite": not_finite}
+
+
+def judge_smoothness(judge: Judge) -> dict[str, float]:
+    """The largest change between two frames of a clip, in medians of its changes; the worst clip counts."""
+    ratios = []
+    for clip in clips():
+        pictures = (judge.renderer.render(moment).astype(np.int16) for moment in clip)
+        changes = [float(np.abs(after - before).mean()) for before, after in pairwise(pictures)]
+        ratios.append(max(changes) / float(np.median(changes)))
+    return {"pop": max(ratios), "pop_lips": ratios[0], "pop_head": ratios[1], "pop_eyes": ratios[2]}
+
+
+def judge_enrolment(judge: Judge) -> dict[str, float]:
+    """Pictures of it speaking and smiling, enrolled anew: is their neutral face that of a silent one?
+
+    How far the lower face is from it, in percent of the eye distance, and how far it was as photographed.
+    """
+    model = face_model()
+    lower = np.flatnonzero(model.neutral[:, 1] > model.neutral[NOSE_BASE, 1])
+    upper = np.setdiff1d(np.flatnonzero(model.pose_weights > 0), lower)
+
+    def neutral_and_seen(moment: Motion) -> tuple[FloatArray, FloatArray]:
+        made, _ = enroll_picture(judge.renderer.render(moment), judge.avatar.size, {})
+        return made.neutral, made.reference
+
+    def apart(face: FloatArray, silent: FloatArray) -> float:
+        scale, turn, shift = similarity(face[upper], silent[upper])
+        laid_over = (scale * face @ turn.T + shift).astype(np.float32)
+        return 100 * measures.landmark_error(laid_over, silent, list(lower))
+
+    silent = neutral_and_seen(motion({}))[0]
+    spoken = [neutral_and_seen(motion(shapes)) for shapes in SPOKEN]
+    return {
+        "neutral": float(np.mean([apart(neutral, silent) for neutral, _ in spoken])),
+        "neutral_unsolved": float(np.mean([apart(seen, silent) for _, seen in spoken])),
+    }
+
+
+def judge_avatar(avatar: Avatar, tracker: FaceMesh, poses: int) -> dict[str, float]:
+    judge = Judge(avatar, tracker)
+    yaw, pitch, roll = measures.rotation_angles(avatar.rotation)
+    out = {"yaw": yaw, "pitch": pitch, "roll": roll, "smile": avatar.smile}
+    for part in (judge_identity, judge_lips, judge_eyes, judge_turns, judge_smoothness, judge_enrolment):
+        out |= part(judge)
+    out |= judge_cleanness(judge, poses)
+    return out | {"lost": judge.lost}
+
+
+def judged(figures: dict[str, float], name: str) -> bool:
+    """Whether a limit applies: eyes are judged on frontal faces."""
+    return not (name.startswith("blink") and abs(figures["yaw"]) > FRONTAL)
+
+
+def holds(name: str, value: float, median: bool) -> bool:
+    side, each, middle = LIMITS[name]
+    limit = middle if median else each
+    return limit is None or (value >= limit if side == ">" else value <= limit)
+
+
+def summarise(found: dict[str, dict[str, float]]) -> dict[str, object]:
+    """Medians, worst cases, and what breaks a limit."""
+    median, worst, failing = {}, {}, []
+    for name, (side, _, _) in LIMITS.items():
+        values = {who: figures[name] for who, figures in found.items() if judged(figures, name)}
+        if not values:
+            continue
+        median[name] = round(float(np.median(list(values.values()))), 4)
+        worst[name] = round((min if side == ">" else max)(values.values()), 4)
+        failing += [f"{who}: {name} {value:.3f}" for who, value in values.items() if not holds(name, value, False)]
+        if not holds(name, median[name], True):
+            failing.append(f"median: {name} {median[name]:.3f}")
+    return {"median": median, "worst": worst, "failing": failing}
