@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,6 +20,9 @@ from engine.config import DEFAULT_AVATAR, EngineConfig
 from engine.errors import VivifyError
 from engine.motion.controls import read_wishes
 from engine.types import DEFAULT_LOOK_AHEAD_MS
+
+if TYPE_CHECKING:
+    from webrtc.config import IceServer
 
 app = typer.Typer(
     help="One photograph and a live voice in, a talking face out.",
@@ -38,6 +41,15 @@ ControlOption = Annotated[
     typer.Option("--control", metavar="NAME=NUMBER", help="Such as smile=0.3, sad=0.5 or expressiveness=1.2."),
 ]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
+
+
+IceServerOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL", help="A STUN or TURN server, such as turn:turn.example:3478; repeatable."),
+]
+TurnSecretOption = Annotated[
+    str | None, typer.Option(envvar="VIVIFY_TURN_SECRET", help="What the TURN server shares with this one.")
+]
 
 
 @app.command()
@@ -79,14 +91,19 @@ def serve(
         typer.Option(metavar="OUT.mp4", help="First prove itself: the sample speech, over WebRTC, into this file."),
     ] = None,
     once: Annotated[bool, typer.Option(help="With --prove: end after the proof instead of going on serving.")] = False,
+    ice_server: IceServerOption = None,
+    turn_secret: TurnSecretOption = None,
+    origin: Annotated[list[str] | None, typer.Option(help="A foreign page that may use it; repeatable.")] = None,
+    logs: Annotated[str | None, typer.Option(help="Log what happens to sessions: text or json.")] = None,
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
     from clients.serve import serve as run
     from webrtc.server import loop_factory
 
     engine = EngineConfig(avatar, size, max_sessions)
+    servers = _ice_servers(ice_server, turn_secret)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        proven = runner.run(run(host, port, engine, token, prove, once, say))
+        proven = runner.run(run(host, port, engine, token, prove, once, say, servers, tuple(origin or ()), logs))
     raise typer.Exit(0 if proven else 1)
 
 
@@ -188,17 +205,32 @@ def evaluate(
 
 
 @app.command()
-def doctor(port: Annotated[int, typer.Option(min=1, max=65535)] = 8080) -> None:
+def doctor(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    network: Annotated[bool, typer.Option("--network", help="Also try which ways lead to other machines.")] = False,
+    ice_server: IceServerOption = None,
+    turn_secret: TurnSecretOption = None,
+) -> None:
     """Look at this machine and say what to do about what is missing."""
     from clients.doctor import check
 
     findings = check(port)
+    if network:
+        from clients.network import check_network
+
+        findings += check_network(_ice_servers(ice_server, turn_secret))
     table = Table("", "what", "found", "what to do", box=None)
     for f in findings:
         mark = "[green]ok[/]" if f.ok else ("[red]no[/]" if f.needed else "[yellow]--[/]")
         table.add_row(mark, f.what, escape(f.found), escape(f.advice))
     Console().print(table)
     raise typer.Exit(0 if all(f.ok or not f.needed for f in findings) else 1)
+
+
+def _ice_servers(urls: list[str] | None, secret: str | None) -> tuple[IceServer, ...]:
+    from webrtc.config import IceServer
+
+    return tuple(IceServer(url, secret=secret if url.startswith("turn") else None) for url in urls or ())
 
 
 @contextmanager

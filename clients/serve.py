@@ -9,7 +9,7 @@ from rich.console import Console
 from clients.talk import print_card, talk
 from engine.config import EngineConfig
 from engine.paths import assets
-from webrtc.config import ServerConfig
+from webrtc.config import IceServer, ServerConfig
 from webrtc.server import serve as run
 
 LEAST_FPS = 20.0  # a proof with fewer pictures a second has failed
@@ -23,6 +23,9 @@ async def serve(
     prove: Path | None,
     once: bool,
     say: Console,
+    ice_servers: tuple[IceServer, ...] = (),
+    origins: tuple[str, ...] = (),
+    logs: str | None = None,
 ) -> bool:
     """Serve until interrupted; with ``prove``, record the sample speech into that file first. With ``once``, end then.
 
@@ -52,6 +55,6 @@ async def serve(
         return True
 
     with say.status("starting the engine...") as status:
-        config = ServerConfig(host, port, token, engine=engine)
+        config = ServerConfig(host, port, token, ice_servers=ice_servers, origins=origins, logs=logs, engine=engine)
         await run(config, lambda text: status.update(f"{text}..."), after_start)
     return proven

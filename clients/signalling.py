@@ -9,7 +9,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from clients.microphone import Microphone
@@ -38,6 +38,7 @@ class Connection:
         recording: Recording | Monitor,
         codec: str | None = None,
         relay: Relay | None = None,
+        ice: RTCConfiguration | None = None,
     ) -> None:
         tune_aiortc()
         self.hello: dict[str, Any] | None = None
@@ -49,7 +50,7 @@ class Connection:
         self._relay = relay
         self._greeted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pc = RTCPeerConnection(no_servers())
+        self._pc = RTCPeerConnection(ice or no_servers())
         self._pc.addTrack(microphone)
         video = self._pc.addTransceiver("video", direction="recvonly")
         if codec is not None:

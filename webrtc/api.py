@@ -18,7 +18,20 @@ from engine.errors import UnknownAvatar
 from engine.paths import assets
 from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from webrtc.http import BadRequest, read_body
-from webrtc.schemas import BODY, Answer, Avatars, Health, OfferBody, Ready, conditional, content, refusals, takes
+from webrtc.schemas import (
+    BODY,
+    Answer,
+    Avatars,
+    Health,
+    IceServerBody,
+    IceServers,
+    OfferBody,
+    Ready,
+    conditional,
+    content,
+    refusals,
+    takes,
+)
 from webrtc.service import Service
 from webrtc.whip import trickle
 
@@ -71,6 +84,14 @@ def routes(service: Service) -> APIRouter:
             default=service.engine.default_avatar,
             look_aheads_ms=list(LOOK_AHEADS_MS),
             default_look_ahead_ms=DEFAULT_LOOK_AHEAD_MS,
+        )
+
+    @router.get("/api/ice-servers", responses=refusals())
+    async def list_ice_servers() -> IceServers:
+        """STUN and TURN servers for a connection that is about to be made."""
+        servers = service.config.ice_servers_now()
+        return IceServers(
+            ice_servers=[IceServerBody(urls=s.url, username=s.username, credential=s.credential) for s in servers]
         )
 
     @router.get(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import ipaddress
 import re
+import time
 from dataclasses import dataclass, field
 
 from engine.config import EngineConfig
@@ -12,6 +15,7 @@ from webrtc.logs import FORMS
 
 CODECS = ("VP8", "H264")
 SHORTEST_TOKEN = 16
+TURN_LOGIN_S = 6 * 3600  # how long a login lasts: longer than a session
 
 
 def is_loopback(host: str) -> bool:
@@ -24,18 +28,36 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IceServer:
-    """A STUN or TURN server, for this server and for its clients. Raises VivifyError for what is no address of one."""
+    """A STUN or TURN server, for this server and for its clients. Raises VivifyError for what is no address of one.
+
+    ``secret`` is what a TURN server shares with us (coturn's ``static-auth-secret``): `dated` makes a login of it.
+    """
 
     url: str  # stun:host:port, turn:host:port?transport=udp
     username: str | None = None
     credential: str | None = None
+    secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"(stuns?|turns?):[\w.\-\[\]:?=]+", self.url, re.ASCII):
             raise VivifyError(f"An ICE server such as stun:host:3478 was expected, but '{self.url}' was given.")
+        if self.url.startswith("turn") and self.secret is None and None in (self.username, self.credential):
+            raise VivifyError(f"The TURN server {self.url} needs a secret, or a user and a credential: give it one.")
         for value in (self.username, self.credential):
             if value is not None and not re.fullmatch(r"[ !#-\[\]-~]+", value):
                 raise VivifyError("An ICE server's user name and credential were expected to be plain text, no quotes.")
+
+    def dated(self, now: float) -> IceServer:
+        """The same with a login that ends `TURN_LOGIN_S` after ``now``, seconds since 1970, where there is a secret.
+
+        As TURN servers check it (draft-uberti-behave-turn-rest): the user name is the time at which it ends, the
+        credential its HMAC-SHA1 under the secret.
+        """
+        if self.secret is None or not self.url.startswith("turn"):
+            return self
+        username = f"{int(now) + TURN_LOGIN_S}:vivify"
+        digest = hmac.digest(self.secret.encode(), username.encode(), "sha1")
+        return IceServer(self.url, username, base64.b64encode(digest).decode())
 
     @property
     def link(self) -> str:
@@ -77,6 +99,10 @@ class ServerConfig:
                 f"Listening on {self.host} lets others in and therefore needs a token, but none was given: "
                 "add --token (or VIVIFY_TOKEN), or listen on 127.0.0.1."
             )
+
+    def ice_servers_now(self) -> tuple[IceServer, ...]:
+        """The ICE servers, with logins that begin now."""
+        return tuple(server.dated(time.time()) for server in self.ice_servers)
 
     @property
     def loopback(self) -> bool:

@@ -128,7 +128,7 @@ class Link:
         self.offer = offer
         self.codec = ""
         self.etag = f'"{secrets.token_urlsafe(6)}"'  # of the ICE session, which lasts as long as the connection
-        self.pc = RTCPeerConnection(configuration(config.ice_servers))
+        self.pc = RTCPeerConnection(configuration(config.ice_servers_now()))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._preferred = config.codec

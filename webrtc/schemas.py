@@ -56,6 +56,20 @@ class Avatars(Body):
     default_look_ahead_ms: int
 
 
+class IceServerBody(Body):
+    """As a browser's RTCPeerConnection takes it."""
+
+    urls: str
+    username: str | None = None
+    credential: str | None = None
+
+
+class IceServers(Body):
+    """STUN and TURN servers; logins are good for some hours."""
+
+    ice_servers: list[IceServerBody]
+
+
 class Health(Body):
     """How the server is."""
 

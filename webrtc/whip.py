@@ -130,7 +130,7 @@ async def trickle(request: Request, link: Link) -> Response:
 
 def _created(answer: str, location: str, link: Link, service: Service) -> Response:
     response = Response(answer, 201, {"Location": location, "ETag": link.etag}, SDP)
-    for server in service.config.ice_servers:
+    for server in service.config.ice_servers_now():
         response.headers.append("Link", server.link)
     return response
 

@@ -51,7 +51,9 @@ async function start() {
     if (cancelled()) return opened.close();
     voice = opened;
     at("veil-text").textContent = "Connecting";
-    session = new Session(voice, video);
+    const { ice_servers: iceServers } = await read("/api/ice-servers");
+    if (cancelled()) return;
+    session = new Session(voice, video, iceServers);
     session.addEventListener("lost", ({ detail }) => fail(detail));
     session.addEventListener("stats", showFigures);
     voice.track.addEventListener("ended", () => fail("The microphone was unplugged: plug it in and start again."));

@@ -9,19 +9,21 @@ const GATHER_LIMIT_MS = 1000;
 
 const name = location.pathname.split("/").at(-1);
 const token = new URLSearchParams(location.search).get("token");
+const login = token ? { Authorization: `Bearer ${token}` } : {};
 const video = document.getElementById("stream");
 const matte = new Matte(document.getElementById("avatar"));
 
 /** Watch until the connection ends. */
 async function watch() {
-  const peer = new RTCPeerConnection();
+  const { ice_servers: iceServers } = await (await fetch("/api/ice-servers", { headers: login })).json();
+  const peer = new RTCPeerConnection({ iceServers });
   try {
     const stream = new MediaStream();
     for (const kind of ["audio", "video"]) peer.addTransceiver(kind, { direction: "recvonly" });
     peer.ontrack = ({ track }) => stream.addTrack(track);
     await peer.setLocalDescription();
     await gathered(peer);
-    const headers = { "Content-Type": "application/sdp", ...(token && { Authorization: `Bearer ${token}` }) };
+    const headers = { "Content-Type": "application/sdp", ...login };
     const answer = await fetch(`/whep/${encodeURIComponent(name)}`, { method: "POST", headers, body: peer.localDescription.sdp });
     if (answer.status !== 201) return;
     await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });

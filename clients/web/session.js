@@ -29,13 +29,13 @@ export async function read(path, options) {
 }
 
 export class Session extends EventTarget {
-  /** `voice` is what `openMicrophone` or `openSample` gave; `video` shows the face. */
-  constructor(voice, video) {
+  /** `voice` is what `openMicrophone` or `openSample` gave; `video` shows the face; `iceServers` are the server's. */
+  constructor(voice, video, iceServers = []) {
     super();
     if (!globalThis.RTCPeerConnection) {
       throw new Told("This browser has no WebRTC: use a current Chrome, Edge, Firefox or Safari.");
     }
-    this.peer = new RTCPeerConnection();
+    this.peer = new RTCPeerConnection({ iceServers });
     this.name = null;
     this.stats = null;
     this.hello = null;

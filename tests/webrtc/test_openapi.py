@@ -72,7 +72,7 @@ def test_every_operation_answers_as_documented(document: dict[str, Any]) -> None
 
     with running(max_sessions=1) as server:
         known = {"avatar": "astronaut", "session": "none", "viewer": "none"}
-        for path in ("/api/avatars", "/api/sample", "/healthz", "/readyz", "/metrics"):
+        for path in ("/api/avatars", "/api/ice-servers", "/api/sample", "/healthz", "/readyz", "/metrics"):
             assert call("GET", path, {}).status == 200
         assert call("GET", "/api/avatars/{avatar}/portrait", known).status == 200
         assert call("GET", "/api/avatars/{avatar}/portrait", {"avatar": "x"}).status == 404
