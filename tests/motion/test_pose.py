@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ from engine.motion.pose_codebook import Codebook, PoseDecoder, PoseEncoder, per_
 from engine.motion.pose_mapping import PoseMapping, draw
 
 pytestmark = pytest.mark.cpu
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The networks are so small that a second thread only waits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 SMALL = PoseConfig(codes=12, code_dim=6, dim=16, heads=2, context=5, hearing=9)
 

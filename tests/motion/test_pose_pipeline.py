@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import torch
 
 from engine import avatars
 from engine.config import EngineConfig
@@ -14,6 +17,15 @@ from engine.training.recording import load_recording
 from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The networks are so small that a second thread only waits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def run(pipeline: Pipeline, rows: list[int], begin: int, frames: int) -> dict[int, list[Motion]]:
