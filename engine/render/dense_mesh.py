@@ -12,9 +12,11 @@ from collections import defaultdict
 import numpy as np
 
 from engine.face import topology as top
+from engine.face.model import face_model
 from engine.types import FloatArray
 
 WING = 1 / 16  # the butterfly's outer weights
+MOST_BEND = 0.15  # of an edge's length that its middle may leave the straight line, on the mean face
 CURVE = {0.25: (-0.0703125, 0.8671875, 0.2265625, -0.0234375), 0.5: (-0.0625, 0.5625, 0.5625, -0.0625)}  # Catmull-Rom
 Row = dict[int, float]
 Edge = tuple[int, int]
@@ -93,19 +95,24 @@ def _edge(a: int, b: int) -> Edge:
 def _butterfly(edge: Edge, opposite: dict[Edge, list[int]]) -> Row:
     """The middle of an edge between two triangles; a missing outer triangle is replaced by a parallelogram."""
     a, b = edge
-    row: Row = defaultdict(float)
-    row[a] += 0.5
-    row[b] += 0.5
+    bend: Row = defaultdict(float)
     for c in opposite[edge]:
-        row[c] += 2 * WING
+        bend[c] += 2 * WING
         for near, far in ((a, b), (b, a)):
             outer = [v for v in opposite[_edge(near, c)] if v != far]
             if outer:
-                row[outer[0]] -= WING
+                bend[outer[0]] -= WING
             else:
-                row[near] -= WING
-                row[c] -= WING
-                row[far] += WING
+                bend[near] -= WING
+                bend[c] -= WING
+                bend[far] += WING
+    # Where triangles of very unlike size meet, as in the lips' corners, the full bend would fold them.
+    model = face_model().neutral
+    off = np.linalg.norm(sum(weight * model[v] for v, weight in bend.items()))
+    share = min(1.0, MOST_BEND * float(np.linalg.norm(model[a] - model[b])) / max(float(off), 1e-6))
+    row: Row = defaultdict(float, {v: share * weight for v, weight in bend.items()})
+    row[a] += 0.5
+    row[b] += 0.5
     return dict(row)
 
 

@@ -23,7 +23,7 @@ SINKS = 0.8  # of the way from the corners' line to the opening's middle that ro
 EVEN = 0.6  # of the way from the columns' own places to even angles
 FROM, FULL = 0.05, 0.45  # centimetres of opening between which lips become a ring
 PLUMP = 1.2  # how much thicker rounded lips are
-PINCH = 0.5  # and how thick their corners stay: the dark painted there must not be dragged over the cheek
+PINCH = 0.45  # of it that their corners get: the dark painted there must not be dragged over the cheek
 FLAT = 0.5  # how much of the lips' depth from middle to corner a ring keeps
 GAPING, GAPES = 0.45, (0.6, 2.2)  # how round a gaping mouth is, between which openings in centimetres
 
@@ -37,8 +37,8 @@ class LipRing:
         self._sides = []
         for rim, rows, sign in ((UPPER, top.LIP_ROWS_UPPER, -1.0), (LOWER, top.LIP_ROWS_LOWER, 1.0)):
             thick = [PLUMP * np.linalg.norm((head[list(row)] - head[rim])[:, :2], axis=1) for row in rows]
-            for t in thick:
-                t[[0, -1]] *= PINCH / PLUMP
+            taper = np.interp(np.arange(11), (0, 3, 7, 10), (PINCH, 1, 1, PINCH))
+            thick = [t * taper for t in thick]
             across = (head[rim, 0] - head[rim[0], 0]) / (head[rim[-1], 0] - head[rim[0], 0])
             own = np.arccos(np.clip(1 - 2 * across, -1, 1))
             angle = own + EVEN * (np.linspace(0, np.pi, len(rim)) - own)
