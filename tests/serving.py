@@ -42,6 +42,7 @@ def running(max_sessions: int = 4, **settings: Any) -> Iterator[Running]:
     ``settings`` are ServerConfig's.
     """
     process = engine()
+    settings = {"openings_per_minute": 100_000, **settings}
     config = ServerConfig(port=0, **settings, engine=EngineConfig(max_sessions=max_sessions))
     service = Service(process, config)
     ready, stop = threading.Event(), threading.Event()

@@ -1,29 +1,43 @@
-"""Who is let in: the name the server was asked by, the token, and for sockets the page that opens them."""
+"""Who is let in: the name the server was asked by, the token, and for sockets the page that opens them; how often."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+import math
+import time
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from webrtc.config import ServerConfig, is_loopback
 from webrtc.http import error
+from webrtc.limits import Rate
 
 PROTECTED = ("/api/", "/whip/", "/whep/", "/metrics")  # want the token, where there is one
 OPEN = ("/whip/", "/whep/")  # answer OPTIONS without one: a browser's preflight carries none
 
 
-def refusal(asked: HTTPConnection, config: ServerConfig) -> Response | None:
-    """Why a request or a socket is not let in; None when it is."""
+def asker(asked: HTTPConnection, config: ServerConfig) -> str:
+    """Whose limits count: the token's, or the address's where there is none. No secret: it may be kept."""
+    if config.token is not None:
+        return hashlib.sha256(_shown(asked).encode()).hexdigest()
+    return asked.client.host if asked.client else ""
+
+
+def refusal(asked: HTTPConnection, config: ServerConfig, openings: Rate) -> Response | None:
+    """Why a request or a socket is not let in; None when it is. An opening is counted."""
     host = asked.headers.get("host", "")
     if config.loopback and not _local_name(host):
         return error("This server answers only to localhost: open http://127.0.0.1.", 421)
-    if _protected(asked) and not _admitted(asked, config.token):
+    if _protected(asked) and not _admitted(asked, config):
         headers = {"WWW-Authenticate": "Bearer"}
         return error("A valid token was expected: add ?token=... to the page's address.", 401, headers)
     if asked.scope["type"] == "websocket" and not _own_page(asked, config):
         return error("Pages of other origins may not open sockets here: let the server name yours.", 403)
+    if _opens(asked) and (wait := openings.wait(asker(asked, config), time.monotonic())):
+        headers = {"Retry-After": str(math.ceil(wait))}
+        return error(f"At most {config.openings_per_minute} openings a minute are taken: slow down.", 429, headers)
     return None
 
 
@@ -46,10 +60,19 @@ def _own_page(asked: HTTPConnection, config: ServerConfig) -> bool:
     return origin.partition("://")[2] == asked.headers.get("host", "")
 
 
-def _admitted(asked: HTTPConnection, token: str | None) -> bool:
-    if token is None:
+def _opens(asked: HTTPConnection) -> bool:
+    if asked.scope["type"] == "websocket":
         return True
+    return asked.scope["method"] == "POST" and _protected(asked)
+
+
+def _admitted(asked: HTTPConnection, config: ServerConfig) -> bool:
+    """Every token is compared, and each in constant time: how long it takes tells nothing."""
+    shown = _shown(asked).encode()
+    fits = [hmac.compare_digest(shown, token.encode()) for token in config.tokens]
+    return any(fits) or config.token is None
+
+
+def _shown(asked: HTTPConnection) -> str:
     scheme, _, shown = asked.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        shown = asked.query_params.get("token", "")
-    return hmac.compare_digest(shown.encode(), token.encode())
+    return shown if scheme.lower() == "bearer" else asked.query_params.get("token", "")

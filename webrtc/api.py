@@ -17,6 +17,7 @@ from engine import avatars
 from engine.errors import UnknownAvatar
 from engine.paths import assets
 from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
+from webrtc.admission import asker
 from webrtc.http import BadRequest, read_body
 from webrtc.schemas import (
     BODY,
@@ -48,14 +49,16 @@ def routes(service: Service) -> APIRouter:
         response_model=Answer,
         responses={
             201: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "ETag")}},
-            **refusals(*BODY, 404, 503),
+            **refusals(*BODY, 404, 429, 503),
         },
         openapi_extra=takes(JSON, OfferBody.model_json_schema()),
     )
     async def open_session(request: Request, response: Response) -> Answer:
         """Open a two-way session."""
         offer = _read_offer(await read_body(request, JSON, "Accept-Post"))
-        peer, answer = await service.open(offer.sdp, offer.avatar or None, offer.look_ahead_ms, offer.matte)
+        peer, answer = await service.open(
+            offer.sdp, offer.avatar or None, offer.look_ahead_ms, offer.matte, asker(request, service.config)
+        )
         response.headers.update({"Location": f"/api/session/{peer.stream.name}", "ETag": peer.link.etag})
         return Answer(sdp=answer, session=peer.stream.name, avatar=peer.stream.avatar, codec=peer.link.codec)
 

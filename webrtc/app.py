@@ -71,10 +71,10 @@ Next = Callable[[Request], Awaitable[Response]]
 
 def _guard(service: Service) -> Callable[[Request, Next], Awaitable[Response]]:
     """Admission before every request, security headers after it."""
-    config = service.config
+    config, openings = service.config, service.openings
 
     async def guard(request: Request, call_next: Next) -> Response:
-        response = refusal(request, config) or await call_next(request)
+        response = refusal(request, config, openings) or await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if request.headers.get("origin") in config.origins:

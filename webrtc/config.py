@@ -76,7 +76,9 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free one
-    token: str | None = None
+    token: str | None = None  # or several, with commas between: each has limits of its own
+    openings_per_minute: int = 120  # of sessions and viewers, for each token, or each address where there is none
+    sessions_per_token: int | None = None  # at a time; None: as many as there are places
     codec: str | None = "VP8"
     ice_servers: tuple[IceServer, ...] = ()  # none: only addresses of this machine are tried
     origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
@@ -89,16 +91,25 @@ class ServerConfig:
             raise VivifyError(f"The codec must be one of {', '.join(CODECS)}, but '{self.codec}' was given.")
         if self.logs is not None and self.logs not in FORMS:
             raise VivifyError(f"Logs are written as {' or '.join(FORMS)}, but '{self.logs}' was given.")
-        if self.token is not None and len(self.token) < SHORTEST_TOKEN:
+        shortest = min(map(len, self.tokens), default=SHORTEST_TOKEN)
+        if shortest < SHORTEST_TOKEN:
             raise VivifyError(
-                f"A token must have at least {SHORTEST_TOKEN} characters, but {len(self.token)} were given: "
+                f"A token must have at least {SHORTEST_TOKEN} characters, but {shortest} were given: "
                 "make one with 'openssl rand -hex 16'."
+            )
+        if self.openings_per_minute < 1 or (self.sessions_per_token or 1) < 1:
+            raise VivifyError(
+                "Limits of openings and sessions were expected to be 1 at least."
             )
         if self.token is None and not is_loopback(self.host):
             raise VivifyError(
                 f"Listening on {self.host} lets others in and therefore needs a token, but none was given: "
                 "add --token (or VIVIFY_TOKEN), or listen on 127.0.0.1."
             )
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return () if self.token is None else tuple(part.strip() for part in self.token.split(","))
 
     def ice_servers_now(self) -> tuple[IceServer, ...]:
         """The ICE servers, with logins that begin now."""

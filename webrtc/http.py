@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
 from webrtc.link import NoRestart, UnfitOffer, UnknownSession
-from webrtc.service import EngineDown
+from webrtc.service import EngineDown, TooMany
 
 MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
 BODY_LIMIT_S = 10
@@ -20,6 +20,7 @@ RETRY_AFTER_S = 10
 STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     UnknownAvatar: 404,
     UnknownSession: 404,
+    TooMany: 429,
     UnfitOffer: 422,
     NoRestart: 422,
     EngineFull: 503,
@@ -72,7 +73,7 @@ async def refuse(_: Request, problem: Exception) -> JSONResponse:
 def refused(problem: Exception) -> JSONResponse:
     """A VivifyError as the answer to a request."""
     status = getattr(problem, "status", None) or STATUS.get(type(problem), 400)  # type: ignore[arg-type]
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else getattr(problem, "headers", None)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else getattr(problem, "headers", None)
     return error(str(problem), status, headers)
 
 

@@ -94,6 +94,7 @@ WHY = {
     415: "The body is of another type.",
     422: "The request can be read, but asks for what is not offered here.",
     428: "The If-Match header is missing.",
+    429: "Too many openings, or sessions, of this token or address.",
     503: "The server is full, or its engine is down.",
 }
 BODY = (400, 408, 413, 415)  # of every request with a body
@@ -104,8 +105,8 @@ Responses = dict[int | str, dict[str, Any]]
 def refusals(*statuses: int) -> Responses:
     """The documented refusals of a route; any other (401, 421) is told in the same form."""
     told: Responses = {status: {"model": Refusal, "description": WHY[status]} for status in statuses}
-    if 503 in told:
-        told[503]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    for status in {429, 503} & set(told):
+        told[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
     return {**told, "default": {"model": Refusal, "description": "Any other refusal."}}
 
 

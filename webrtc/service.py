@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from engine.errors import EngineFull, VivifyError
 from engine.keeper import EngineKeeper
 from webrtc.config import ServerConfig
+from webrtc.limits import Rate
 from webrtc.link import Link, UnknownSession, read_offer
 from webrtc.logs import SessionLog
 from webrtc.metrics import Metrics
@@ -21,6 +22,10 @@ from webrtc.viewer import Viewer
 
 class EngineDown(VivifyError):
     """There is no engine process just now."""
+
+
+class TooMany(VivifyError):
+    """One asker has all that one may have."""
 
 
 class Service:
@@ -34,11 +39,12 @@ class Service:
         self.metrics = Metrics(
             self._gauges, lambda: engine.restarts, lambda: [stream.counts() for stream in self.streams.values()]
         )
+        self.openings = Rate(config.openings_per_minute)
         self._opening = 0
         self._seeds = itertools.count()
 
     async def open(
-        self, sdp: str, avatar: str | None, look_ahead_ms: int, matte: bool, two_way: bool = True
+        self, sdp: str, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str, two_way: bool = True
     ) -> tuple[Peer, str]:
         """A new stream, its speaker's connection, and the SDP of its answer.
 
@@ -47,7 +53,7 @@ class Service:
         """
         with self._counting("page" if two_way else "whip"):
             offer = read_offer(sdp)
-            async with self._place(look_ahead_ms, matte) as stream:
+            async with self._place(look_ahead_ms, matte, owner) as stream:
                 peer = Peer(stream, offer, two_way, self.config)
                 await peer.take()
                 await stream.open(self.engine, avatar, next(self._seeds))
@@ -56,10 +62,10 @@ class Service:
         SessionLog(stream.name).info("opened with avatar '%s', %s", stream.avatar, peer.link.codec or "no video")
         return peer, answer
 
-    async def open_for_socket(self, avatar: str | None, look_ahead_ms: int, matte: bool) -> Stream:
+    async def open_for_socket(self, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str) -> Stream:
         """A new stream without any connection: its voice will be pushed, see `webrtc.socket`. Raises as `open`."""
         with self._counting("socket"):
-            async with self._place(look_ahead_ms, matte) as stream:
+            async with self._place(look_ahead_ms, matte, owner) as stream:
                 await stream.open(self.engine, avatar, next(self._seeds))
                 stream.pump()
         SessionLog(stream.name).info("opened with avatar '%s' for a socket", stream.avatar)
@@ -125,16 +131,21 @@ class Service:
         }
 
     @contextlib.asynccontextmanager
-    async def _place(self, look_ahead_ms: int, matte: bool) -> AsyncIterator[Stream]:
+    async def _place(self, look_ahead_ms: int, matte: bool, owner: str) -> AsyncIterator[Stream]:
         """A place for one more stream, which is among the others once the block has ended well."""
         if not self.engine.alive:
             raise EngineDown("The engine is being restarted: please try again in a moment.")
         if self.full:
             limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")
+        most = self.config.sessions_per_token
+        if most is not None and sum(stream.owner == owner for stream in self.streams.values()) >= most:
+            raise TooMany(f"At most {most} sessions at a time are open to one token: end one first.")
         self._opening += 1
         try:
-            stream = Stream(secrets.token_urlsafe(12), look_ahead_ms, matte, self.metrics.latency(), self._forget)
+            stream = Stream(
+                secrets.token_urlsafe(12), owner, look_ahead_ms, matte, self.metrics.latency(), self._forget
+            )
             try:
                 yield stream
             except BaseException:

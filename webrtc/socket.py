@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query, WebSocket
 
 from engine.errors import VivifyError
 from engine.types import DEFAULT_LOOK_AHEAD_MS, SAMPLE_RATE
-from webrtc.admission import refusal
+from webrtc.admission import asker, refusal
 from webrtc.http import refused
 from webrtc.logs import SessionLog
 from webrtc.messages import Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Told, read
@@ -46,10 +46,14 @@ def routes(service: Service) -> APIRouter:
     ) -> None:
         """Push sound into ``session``, or into a new one."""
         try:
-            if (response := refusal(socket, service.config)) is not None:
+            if (response := refusal(socket, service.config, service.openings)) is not None:
                 return await socket.send_denial_response(response)
             voice = PushedVoice(rate)
-            stream = service.stream(session) if session else await service.open_for_socket(avatar, look_ahead_ms, matte)
+            stream = (
+                service.stream(session)
+                if session
+                else await service.open_for_socket(avatar, look_ahead_ms, matte, asker(socket, service.config))
+            )
         except VivifyError as error:
             return await socket.send_denial_response(refused(error))
         await Pusher(stream, voice, socket, ends_alone=stream.name not in service.links).run()

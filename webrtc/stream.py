@@ -44,12 +44,14 @@ class Stream:
     def __init__(
         self,
         name: str,
+        owner: str,
         look_ahead_ms: int,
         matte: bool,
         latency: LatencyWindow,
         on_closed: Callable[[Stream], None],
     ) -> None:
         self.name = name
+        self.owner = owner  # whose limits it counts for
         self.look_ahead_ms = look_ahead_ms
         self.matte = matte
         self.latency = latency

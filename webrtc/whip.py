@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
+from webrtc.admission import asker
 from webrtc.http import BadRequest, read_text
 from webrtc.link import Link, read_fragment
 from webrtc.schemas import BODY, FRAGMENT, SDP, conditional, content, refusals, takes
@@ -30,7 +31,7 @@ def routes(service: Service) -> APIRouter:
         "/whip/{avatar}",
         status_code=201,
         response_class=Response,
-        responses={**CREATED, **refusals(*BODY, 404, 422, 503)},
+        responses={**CREATED, **refusals(*BODY, 404, 422, 429, 503)},
         openapi_extra=takes(SDP),
     )
     async def publish(
@@ -38,7 +39,9 @@ def routes(service: Service) -> APIRouter:
     ) -> Response:
         """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
         offer = await read_text(request, SDP, "Accept-Post")
-        peer, answer = await service.open(offer, avatar, look_ahead_ms, matte, two_way=False)
+        peer, answer = await service.open(
+            offer, avatar, look_ahead_ms, matte, asker(request, service.config), two_way=False
+        )
         return _created(answer, f"/whip/session/{peer.stream.name}", peer.link, service)
 
     @router.patch(
@@ -61,7 +64,7 @@ def routes(service: Service) -> APIRouter:
         "/whep/{session}",
         status_code=201,
         response_class=Response,
-        responses={**CREATED, **refusals(*BODY, 404, 422, 503)},
+        responses={**CREATED, **refusals(*BODY, 404, 422, 429, 503)},
         openapi_extra=takes(SDP),
     )
     async def watch(request: Request, session: str) -> Response:
