@@ -23,6 +23,8 @@ from engine.types import FloatArray, Motion
 NOSE_BASE = 2  # a vertex
 FRONTAL = 20.0  # degrees of yaw up to which a closed eye can be judged
 SEED = 3
+# Copies of a picture that the tracker reads: to the right and down in picture sizes, and scale.
+COPIES = ((0.0, 0.0, 1.0), (0.01, 0.006, 0.96), (-0.008, 0.012, 1.04), (0.006, -0.012, 0.92), (-0.012, -0.006, 1.08))
 SPOKEN = (VISEMES["A"], VISEMES["O"], VISEMES["E"], {"mouthSmile": 0.6, "mouthUpperUp": 0.5, "mouthLowerDown": 0.3})
 # What must hold: (limit for every portrait, limit for the median); None where only the other is asked. ">" is at least.
 LIMITS: dict[str, tuple[str, float | None, float | None]] = {
@@ -48,16 +50,32 @@ LIMITS: dict[str, tuple[str, float | None, float | None]] = {
 
 
 class Judge:
-    """One avatar before the tracker. Pictures on which no face is found are counted and left out."""
+    """One avatar before the tracker. Pictures on which no face is found are counted and left out.
 
-    def __init__(self, avatar: Avatar, tracker: FaceMesh) -> None:
+    The tracker's reading trembles when a picture moves by a few pixels; ``looks`` says how many slightly shifted and
+    scaled copies it reads, of which the median counts (1: the picture as it is, alone).
+    """
+
+    def __init__(self, avatar: Avatar, tracker: FaceMesh, looks: int = 1) -> None:
         self.avatar, self.renderer, self._tracker = avatar, Renderer(avatar, avatar.size), tracker
+        self._copies = COPIES[:looks]
         self.lost = 0
 
     def look(self, moment: Motion) -> FloatArray | None:
-        faces = self._tracker.find(self.renderer.render(moment))
-        self.lost += not faces
-        return faces[0] if faces else None
+        """Landmarks [478, 3] of the picture of ``moment``, None when no copy of it shows a face."""
+        import cv2
+
+        picture = self.renderer.render(moment)
+        size, readings = len(picture), []
+        for right, down, scale in self._copies:
+            shift = size * np.array([right + (1 - scale) / 2, down + (1 - scale) / 2])
+            matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+            copy = np.asarray(cv2.warpAffine(picture, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+            for face in self._tracker.find(picture if scale == 1 else copy)[:1]:
+                face[:, :2] -= shift if scale != 1 else 0
+                readings.append(face / scale)
+        self.lost += not readings
+        return np.median(readings, axis=0).astype(np.float32) if readings else None
 
     def see(self, moments: list[Motion]) -> tuple[list[int], list[FloatArray]]:
         """Which of ``moments`` a face was found in, and the faces."""
@@ -222,8 +240,8 @@ def judge_enrolment(judge: Judge) -> dict[str, float]:
     }
 
 
-def judge_avatar(avatar: Avatar, tracker: FaceMesh, poses: int) -> dict[str, float]:
-    judge = Judge(avatar, tracker)
+def judge_avatar(avatar: Avatar, tracker: FaceMesh, poses: int, looks: int = 1) -> dict[str, float]:
+    judge = Judge(avatar, tracker, looks)
     yaw, pitch, roll = measures.rotation_angles(avatar.rotation)
     out = {"yaw": yaw, "pitch": pitch, "roll": roll, "smile": avatar.smile}
     for part in (judge_identity, judge_lips, judge_eyes, judge_turns, judge_smoothness, judge_enrolment):

@@ -23,7 +23,7 @@ from engine.evaluation.face import (
 from engine.evaluation.poses import VISEMES, clips, motion, rotation, talking
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
-from engine.face.measures import rotation_angles
+from engine.face.measures import landmark_error, rotation_angles
 
 # mediapipe and its protobuf warn about their own use of deprecated names.
 pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
@@ -59,6 +59,14 @@ def test_faults_are_seen(tracker, astronaut: Avatar) -> None:
     assert found["flipped_pixels"] > 100
     darker = dataclasses.replace(astronaut, panels=astronaut.panels // 2)
     assert judge_identity(Judge(darker, tracker))["psnr_whole"] < 99
+
+
+def test_five_looks_agree_with_one(tracker, astronaut: Avatar) -> None:
+    moment = motion({"jawOpen": 0.3}, (5, 0, 0))
+    one, five = (Judge(astronaut, tracker, looks).look(moment) for looks in (1, 5))
+    assert one is not None
+    assert five is not None
+    assert 0 < landmark_error(five, one) < 0.015
 
 
 def test_a_pop_is_seen(tracker, astronaut: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
