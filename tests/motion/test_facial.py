@@ -84,8 +84,8 @@ def test_closure_is_full_at_peaks_only() -> None:
 
 
 def test_high_probability_shows_away_from_peaks() -> None:
-    close = torch.tensor([[0.4, 0.675, 0.9]])
-    shown = ClosureDecoder()(close, torch.tensor([[0.9, 0.8, 0.7]]), torch.ones(1, 3))
+    close = torch.tensor([[0.7, 0.875, 1.0]])
+    shown = ClosureDecoder()(close, torch.tensor([[0.9, 0.8, 0.7]]), 2 * torch.ones(1, 3))
     assert shown[0].tolist() == pytest.approx([0.0, 0.5, 1.0], abs=1e-5)
 
 
