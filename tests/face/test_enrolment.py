@@ -159,6 +159,33 @@ def test_a_photo_that_ends_close_to_the_face(photo: np.ndarray) -> None:
     assert 0.5 * 256 < height < 0.7 * 256, "the face fills more of the square"
 
 
+def test_a_drawn_character_speaks() -> None:
+    import cv2
+
+    from engine.face.blendshapes import INDEX
+    from engine.render.renderer import Renderer, still
+
+    def disc(x: int, y: int, wide: int, tall: int, ink: tuple[int, int, int], start: int = 0, end: int = 360) -> None:
+        cv2.ellipse(drawing, (x, y), (wide, tall), 0, start, end, ink, -1, cv2.LINE_AA)
+
+    drawing = np.full((512, 512, 3), (180, 210, 240), np.uint8)
+    disc(256, 260, 110, 140, (250, 205, 170))
+    disc(256, 170, 125, 80, (90, 50, 20), 180)
+    for x in (210, 302):
+        disc(x, 212, 28, 8, (80, 45, 20), 190, 350)
+        disc(x, 240, 27, 19, (30, 20, 10), 180)
+        disc(x, 240, 24, 16, (255, 255, 255))
+        disc(x, 240, 10, 10, (40, 90, 160))
+        disc(x, 240, 5, 5, (0, 0, 0))
+    cv2.polylines(drawing, [np.array([(256, 245), (248, 290), (264, 292)])], False, (210, 150, 120), 3, cv2.LINE_AA)
+    disc(256, 335, 38, 12, (200, 80, 80), 0, 180)
+    made, _ = enroll_picture(drawing, 256, {})
+    x, y = made.reference[[13, 14], :2].mean(0).astype(int)
+    moment = still()
+    moment.blendshapes[INDEX["jawOpen"]] = 0.4
+    assert Renderer(made, 256).render(moment)[y : y + 12, x].min() < 90, "the inside of a mouth is dark"
+
+
 def test_no_face(photo: np.ndarray) -> None:
     with pytest.raises(VivifyError, match="No face was found"):
         enroll_picture(np.zeros((300, 300, 3), np.uint8), 512, {})
