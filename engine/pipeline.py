@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,6 +77,8 @@ class Pipeline:
             stream.__enter__()
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = torch.zeros(config.max_sessions, dtype=torch.long)  # [B], frames
+        # The kernels let go of Python's lock: pictures of several sessions are drawn on several cores.
+        self._painters = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="painter")
 
     def join(self, avatar: Avatar, look_ahead_ms: int, seed: int) -> int:
         """Take a free row. Raises EngineFull when there is none."""
@@ -132,7 +136,11 @@ class Pipeline:
         lips, offsets, poses = shapes[:, 0].numpy(), moved_lips[:, 0].numpy(), heads[:, 0].numpy()
         moved = time.perf_counter()
         spent = (1000 * (heard - began), 1000 * (moved - heard))
-        return [self._draw(r, lips[r.row], offsets[r.row], poses[r.row], spent) for r in requests]
+
+        def draw(r: Request) -> Drawn:
+            return self._draw(r, lips[r.row], offsets[r.row], poses[r.row], spent)
+
+        return [draw(requests[0])] if len(requests) == 1 else list(self._painters.map(draw, requests))
 
     def _draw(
         self, request: Request, lips: FloatArray, offsets: FloatArray, head: FloatArray, spent: tuple[float, float]

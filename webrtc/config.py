@@ -98,9 +98,7 @@ class ServerConfig:
                 "make one with 'openssl rand -hex 16'."
             )
         if self.openings_per_minute < 1 or (self.sessions_per_token or 1) < 1:
-            raise VivifyError(
-                "Limits of openings and sessions were expected to be 1 at least."
-            )
+            raise VivifyError("Limits of openings and sessions were expected to be 1 at least.")
         if self.token is None and not is_loopback(self.host):
             raise VivifyError(
                 f"Listening on {self.host} lets others in and therefore needs a token, but none was given: "

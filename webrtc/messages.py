@@ -120,6 +120,14 @@ class Played(Told):
     flush: int
 
 
+class Settings(Told):
+    """The answer to `Set`, for everybody who takes part: all that is wished of the face, and the look-ahead."""
+
+    type: Literal["settings"] = "settings"
+    look_ahead_ms: int
+    controls: dict[str, JsonValue]
+
+
 class Clear(BaseModel):
     """Barge-in."""
 
@@ -131,6 +139,14 @@ class Ping(BaseModel):
 
     type: Literal["ping"]
     t: JsonValue = None
+
+
+class Set(BaseModel):
+    """Wishes for the face (`engine.motion.controls.Controls`), another look-ahead, or both."""
+
+    type: Literal["set"]
+    look_ahead_ms: int | None = None
+    controls: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Flush(BaseModel):
@@ -147,10 +163,10 @@ class Resume(BaseModel):
 
 
 ServerMessage = Annotated[
-    Hello | Mapping | Stats | Cleared | Played | Pong | Misunderstood | Bye, Field(discriminator="type")
+    Hello | Mapping | Stats | Cleared | Played | Settings | Pong | Misunderstood | Bye, Field(discriminator="type")
 ]
 SERVER: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage)
-Said = Clear | Ping | Flush | Resume
+Said = Clear | Ping | Set | Flush | Resume
 CLIENT: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type")])
 
 
@@ -162,5 +178,5 @@ def read(message: str | bytes) -> Said:
         return CLIENT.validate_json(message)
     except ValidationError as error:
         broken = error.errors(include_url=False)[0]["type"] == "json_invalid"
-        expected = "valid JSON" if broken else "an object whose type is 'clear', 'ping', 'flush' or 'resume'"
+        expected = "valid JSON" if broken else "an object whose type is 'clear', 'ping', 'set', 'flush' or 'resume'"
         raise VivifyError(f"A control message was expected to be {expected}.") from None

@@ -14,7 +14,7 @@ from engine.errors import VivifyError
 from webrtc.config import ServerConfig
 from webrtc.link import BadOffer, Link, Offer, UnfitOffer
 from webrtc.logs import SessionLog
-from webrtc.messages import Clear, Misunderstood, Ping, Pong, Told, read
+from webrtc.messages import Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
 from webrtc.stream import Stream
 from webrtc.voice import VOICE_RATE
 
@@ -87,16 +87,19 @@ class Peer:
     def _on_message(self, message: str | bytes) -> None:
         self._heard = time.monotonic()
         try:
-            command = read(message)
+            self._obey(read(message))
         except VivifyError as error:
             self.tell(Misunderstood(error=str(error)))
-            return
+
+    def _obey(self, command: Said) -> None:
         if isinstance(command, Clear):
             self.stream.clear()
         elif isinstance(command, Ping):
             self.tell(Pong(t=command.t))
+        elif isinstance(command, Set):
+            self.stream.set(command.look_ahead_ms, command.controls)
         else:
-            self.tell(Misunderstood(error="Only who pushes sound over a socket was expected to flush or resume."))
+            raise VivifyError("Only who pushes sound over a socket was expected to flush or resume.")
 
     def _on_state(self) -> None:
         state = self.link.state

@@ -122,7 +122,7 @@ class Playout:
     def __init__(self, look_ahead_ms: int, now: float) -> None:
         self.line = VoiceLine()
         self.margin = Margin()
-        self.structural = structural_delay_ms(look_ahead_ms) / 1000
+        self.set_look_ahead(look_ahead_ms)
         self.clock = PaceClock(now + self.delay)
         self.encode_s = 0.005  # measured by the video track; pictures leave their queue that much earlier
         self.epoch = 0
@@ -135,6 +135,10 @@ class Playout:
         self._last_voice = -np.inf
         self._last_shown = now
         self._hurry = False  # after a barge-in: the first picture does not wait for its time
+
+    def set_look_ahead(self, look_ahead_ms: int) -> None:
+        """The engine waits for so much sound from now on; the delay goes there as any other change of it does."""
+        self.structural = structural_delay_ms(look_ahead_ms) / 1000
 
     def restart(self, now: float) -> None:
         """Let the first piece, which has not left yet, be due one delay from ``now``."""

@@ -18,7 +18,7 @@ from engine.types import DEFAULT_LOOK_AHEAD_MS, SAMPLE_RATE
 from webrtc.admission import asker, refusal
 from webrtc.http import refused
 from webrtc.logs import SessionLog
-from webrtc.messages import Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Told, read
+from webrtc.messages import Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Set, Told, read
 from webrtc.playout import PIECE_S
 from webrtc.pushed import PushedVoice
 from webrtc.service import Service
@@ -147,6 +147,8 @@ class Pusher:
             self._fenced_by = 0  # its own: what it pushes next is new
         elif isinstance(command, Ping):
             self.tell(Pong(t=command.t))
+        elif isinstance(command, Set):
+            self._stream.set(command.look_ahead_ms, command.controls)
         elif isinstance(command, Flush):
             self._flushes += 1
             self._flushed.append(self._flushes)

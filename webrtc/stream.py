@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from aiortc.mediastreams import MediaStreamError
 
-from engine.clock import structural_delay_ms
+from engine.clock import look_ahead_frames, structural_delay_ms
 from engine.keeper import EngineKeeper, KeptSession
 from engine.metrics import LatencyWindow
 from engine.types import FRAMES_PER_SECOND, Frame
 from webrtc.link import UnknownSession
-from webrtc.messages import Bye, Cleared, Hello, Mapping, Stats, Told
+from webrtc.messages import Bye, Cleared, Hello, Mapping, Settings, Stats, Told
 from webrtc.metrics import FRAMES, STAGES, VOICE
 from webrtc.playout import OPUS_DELAY, Playout
 from webrtc.tracks import PictureTrack, SoundTrack
@@ -156,6 +156,22 @@ class Stream:
                 one.cleared(self._playout.epoch)
             self.tell(Cleared(epoch=self._playout.epoch))
         return self._playout.epoch
+
+    def set(self, look_ahead_ms: int | None, wishes: dict[str, Any]) -> None:
+        """Wish something of the face, or another look-ahead; everybody is told what holds from now on.
+
+        Raises VivifyError for a look-ahead that is not offered, or a control that is not known or out of its range.
+        """
+        if self._session is None or self.closing:
+            return
+        if look_ahead_ms is not None:
+            look_ahead_frames(look_ahead_ms)
+        controls = self._session.set_controls(wishes)
+        if look_ahead_ms is not None:
+            self._session.set_look_ahead(look_ahead_ms)
+            self.look_ahead_ms = look_ahead_ms
+            self._playout.set_look_ahead(look_ahead_ms)
+        self.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
 
     @property
     def epoch(self) -> int:

@@ -142,6 +142,12 @@ async def test_the_control_channel_answers(server: Running) -> None:
     assert (await answer("mapping"))["rate"] == 48_000
     channel.send('{"type":"clear"}')
     assert (await answer("cleared"))["epoch"] == 1
+    channel.send('{"type":"set","look_ahead_ms":80,"controls":{"smile":0.5}}')
+    settings = await answer("settings")
+    assert (settings["look_ahead_ms"], settings["controls"]["smile"]) == (80, 0.5)
+    for odd in ('"controls":{"smile":7}', '"controls":{"wings":1}', '"look_ahead_ms":81'):
+        channel.send(f'{{"type":"set",{odd}}}')
+        assert "expected" in (error := (await answer("error"))["error"]) or "must be" in error
     shown = stats["frames"]["shown"]
     while (stats := await answer("stats"))["frames"]["shown"] < shown + 25:
         pass  # without any voice, and after a barge-in, the face goes on
