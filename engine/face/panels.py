@@ -35,6 +35,8 @@ PLACES = {
 }
 PANEL_HEIGHT = 256
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
+UNDER = 3.0  # pixels of a portrait of 512 that the lashes' strip reaches under the lid's rim, into the eye
+SHADOW = 0.45  # brightness of what lies above the lid's rim
 DISC = 1.40  # the resting iris is cut out with a ring of white around it, in radii
 RIM = 1.22  # where the white certainly begins, in radii
 
@@ -205,28 +207,34 @@ def eye_panels(
     radius = np.hypot(dx, dy)
     bright = pixels @ LUMA > 0.6 * np.percentile((pixels @ LUMA)[opening], 90) if opening.any() else opening
     white = opening & (radius > RIM * iris[2]) & bright
-    exact = polygon(loop, corner, spot, 1)  # these pixels may show at the portrait's own pose
+    # What may show at the portrait's own pose is the portrait; at the upper rim the lashes' strip lies over a soft
+    # change to what only a wider eye would show, in the lid's shadow.
+    line, reach = loop[: len(top.EYE_RIGHT_UPPER)], under_rim(size)
+    order = np.argsort(line[:, 0])
+    rim, under = (np.interp(x[0] + corner[0], line[order, 0], v[order]) for v in (line[:, 1], reach))
+    open_ = np.clip((y + corner[1] - rim + 0.5 * under) / np.maximum(0.85 * under, 0.5), 0, 1)
+    open_ = np.maximum(open_, np.clip(1.6 - under, 0, 1))[..., None]  # in the corners no strip lies over them
+    exact = polygon(loop, corner, spot, 1)[..., None] * open_
     sclera = fill(pixels, white, tall=0.5, soften=1.5) if white.sum() > 12 else pixels
     # Beside the iris the white is as light as its surroundings there: in a corner it lies in the shade.
     around = opening & (radius > RIM * iris[2])
     if around.sum() > 12:
-        near = _shade_of(fill(pixels, around, soften=2.5))
-        share = np.clip((radius / iris[2] - 0.45) / 0.55, 0, 1)
-        sclera = sclera * (1 + share * (np.minimum(near / np.maximum(_shade_of(sclera), 1), 1) - 1))[..., None]
+        near = fill(pixels, around, soften=2.5)
+        share = np.clip((radius / iris[2] - 0.45) / 0.55, 0, 1)[..., None]
+        sclera = sclera + share * (np.minimum(near, sclera) - sclera)
     # Under the resting iris the white is invented; around it, it is the portrait, with a soft change between.
     own = np.clip((radius / iris[2] - RIM) / (DISC - RIM - 0.02), 0, 1)[..., None]
-    sclera = np.where(exact[..., None], own * pixels + (1 - own) * sclera, sclera)
+    sclera = sclera + exact * own * (pixels - sclera)
     seen = opening & (radius <= DISC * iris[2])
     filled = _round_fill(pixels, seen, dx, dy, radius)
-    filled = np.where(exact[..., None], pixels, filled)
-    # What only a wider eye would show above lies in the lid's shadow.
-    above = (~exact & (y + corner[1] < loop[:, 1].mean()))[..., None]
-    return np.where(above, 0.65 * sclera, sclera), np.where(above, 0.65 * filled, filled)
+    filled = filled + exact * (pixels - filled)
+    shade = SHADOW + (1 - SHADOW) * open_
+    return shade * sclera, shade * filled
 
 
-def _shade_of(pixels: np.ndarray) -> np.ndarray:
-    """Brightness [h, w] of RGB pixels."""
-    return np.asarray(pixels @ LUMA)
+def under_rim(size: int) -> FloatArray:
+    """How far the lashes' strip reaches under each vertex of a lid's rim [9], in pixels; not at all in the corners."""
+    return (UNDER * size / 512 * np.sin(np.linspace(0, np.pi, len(top.EYE_RIGHT_UPPER))) ** 0.5).astype(np.float32)
 
 
 def lid_panel(

@@ -11,7 +11,7 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
-from engine.face.panels import DISC, LASHES, LUMA, MARGIN, place, window
+from engine.face.panels import DISC, LASHES, LUMA, MARGIN, place, under_rim, window
 from engine.face.surround import smoothstep
 from engine.render.parts import Part, grid_triangles
 from engine.types import ByteArray, FloatArray
@@ -60,7 +60,7 @@ class Eye:
         self._crease = [self._row[0], *(top.EYE_RIGHT_RING if right else top.EYE_LEFT_RING), self._row[-1]]
         self.lashes = self._lash_part(avatar)
         skin = place(f"lid_{side}", avatar.size)
-        ends = np.vstack([self.lashes.points[len(self._row) :], avatar.reference[self._crease]])
+        ends = np.vstack([self.lashes.points[-len(self._row) :], avatar.reference[self._crease]])
         cells = grid_triangles(2, len(self._row))
         self.lid = Part(ends, ends[:, :2], cells, skin.x - corner[0], skin.y - corner[1], -0.25)
 
@@ -69,11 +69,13 @@ class Eye:
 
     def _lash_part(self, avatar: Avatar) -> Part:
         rim, crease = avatar.reference[self._row], avatar.reference[self._crease]
-        points = np.vstack([rim, rim + LASHES * (crease - rim)]).astype(np.float32)
+        self._under = np.zeros_like(rim)
+        self._under[:, 1] = under_rim(avatar.size)
+        points = np.vstack([rim + self._under, rim, rim + LASHES * (crease - rim)]).astype(np.float32)
         self._tall = np.linalg.norm(LASHES * (crease - rim)[:, :2], axis=1)
         margin = avatar.size // MARGIN
         under = -(avatar.size + 2 * margin)  # offsets of parts count from the panels; lashes are in the portrait itself
-        return Part(points, points[:, :2], grid_triangles(2, len(rim)), margin, margin + under, -0.5)
+        return Part(points, points[:, :2], grid_triangles(3, len(rim)), margin, margin + under, -0.5)
 
     def look(self, beta: FloatArray) -> FloatArray:
         """Where the iris' vertices go [n, 3], before the head turns."""
@@ -102,19 +104,24 @@ class Eye:
     def pose(self, beta: FloatArray, face: FloatArray) -> list[FloatArray]:
         """Vertices of each part, before the head turns, on the driven ``face`` [468, 3]."""
         lashes = self.fringe(beta, face)
-        lid = np.concatenate([lashes[len(self._row) :], face[self._crease]])
+        lid = np.concatenate([lashes[-len(self._row) :], face[self._crease]])
         if beta[self._blink] < UNFOLDS:
             lid[:] = lid[0]  # folded away: nothing is drawn
         return [self.white.points, self.look(beta), lashes, lid]
 
     def fringe(self, beta: FloatArray, face: FloatArray) -> FloatArray:
-        """Where the lashes go [n, 3] on the driven ``face`` [468, 3]: on the lid's rim, as tall as in the portrait."""
-        if beta[self._blink] <= 0 and np.array_equal(face[self._row], self.lashes.points[: len(self._row)]):
+        """Where the lashes go [n, 3] on the driven ``face`` [468, 3]: on the lid's rim, as tall as in the portrait.
+
+        A little of what the portrait shows under the rim moves along, so that a wider eye uncovers no line there.
+        """
+        blink = min(float(beta[self._blink]), 1.0)
+        if blink <= 0 and np.array_equal(face[self._row], self.lashes.points[len(self._row) : 2 * len(self._row)]):
             return self.lashes.points
         rim, crease = face[self._row], face[self._crease]
         reach = np.maximum(np.linalg.norm((crease - rim)[:, :2], axis=1), 1e-3)
         share = np.minimum(self._tall / reach, 1.0)[:, None]
-        return np.concatenate([rim, rim + share * (crease - rim)])
+        under = rim + (1 - max(blink, 0.0)) * self._under
+        return np.concatenate([under, rim, rim + share * (crease - rim)])
 
 
 def lash_line(avatar: Avatar, row: tuple[int, ...]) -> FloatArray:

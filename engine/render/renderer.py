@@ -154,7 +154,7 @@ class Renderer:
             amount = min(float(beta[index]), 1.0)
             if amount > 0:
                 maps[row, :2] += amount * LID_SLIDE * (reference[ring] - reference[row])[:, :2]
-                maps[at : at + len(line), 2] = 1 - amount**2 * line
+                maps[at : at + 2 * len(line), 2] = np.tile(1 - amount**2 * line, 2)
 
     def _towards_viewer(self, turn: HeadTurn) -> FloatArray:
         """How far each vertex has turned towards the viewer since the portrait, 0 to 1 [468]."""

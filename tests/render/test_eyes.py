@@ -11,6 +11,7 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.driven import DrivenFace
 from engine.render.eyes import lash_line
+from engine.render.renderer import Renderer
 
 pytestmark = pytest.mark.cpu
 
@@ -21,8 +22,8 @@ def test_the_white_beside_the_iris_is_as_light_as_its_corner() -> None:
 
     y, x = np.mgrid[0:512, 0:512].astype(np.float32)
     image = np.full((512, 512, 3), 150, np.uint8)  # skin
-    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    loop = np.stack([256 + 24 * np.cos(angle), 256 + 10 * np.sin(angle)], 1).astype(np.float32)
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)  # from the left corner along the upper lid
+    loop = np.stack([256 - 24 * np.cos(angle), 256 - 10 * np.sin(angle)], 1).astype(np.float32)
     inside = ((x - 256) / 24) ** 2 + ((y - 256) / 10) ** 2 < 1
     image[inside] = 240
     image[inside & (x > 256)] = 90  # one corner lies in the shade
@@ -35,6 +36,8 @@ def test_the_white_beside_the_iris_is_as_light_as_its_corner() -> None:
     assert row[256 + 9 - left] < 125, "just beside the iris in the dark corner"
     assert row[256 - 9 - left] > 160, "and in the bright one"
     assert (seen[256 - up, 256 - left] < 60).all()
+    below, above = (white @ LUMA)[256 + 3 - up, 240 - left], (white @ LUMA)[256 - 14 - up, 248 - left]
+    assert above < 0.6 * below, "what only a wider eye shows lies in the lid's shadow"
 
 
 def test_the_lash_line_adds_only_what_is_missing(astronaut: Avatar) -> None:
@@ -64,3 +67,16 @@ def test_glasses_stay_while_lids_close_behind_them(astronaut: Avatar, talk) -> N
         others = np.setdiff1d(np.arange(top.VERTICES), frame)
         assert np.allclose(held[others], free[others], atol=1e-4)
     assert np.array_equal(glasses(talk().blendshapes), plain(talk().blendshapes))
+
+
+def test_a_wider_eye_uncovers_no_line(astronaut: Avatar, renderer: Renderer, talk) -> None:
+    """The rim under the lashes moves up with the lid instead of staying behind as a bright or dark line."""
+    eye = renderer._eyes[1]
+    rest, raised = (
+        eye.fringe(talk(eyeWide=v).blendshapes, renderer._drive(talk(eyeWide=v).blendshapes)) for v in (0, 1)
+    )
+    rows = len(top.EYE_LEFT_UPPER)
+    under, rim = raised[:rows] - rest[:rows], raised[rows : 2 * rows] - rest[rows : 2 * rows]
+    assert rim[:, 1].min() < -0.5, "the lid rises"
+    assert np.allclose(under, rim, atol=1e-3)
+    assert np.allclose(shut[:rows], shut[rows : 2 * rows], atol=1e-3), "closed, nothing of it lies on the lower lid"
