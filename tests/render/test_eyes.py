@@ -71,11 +71,13 @@ def test_glasses_stay_while_lids_close_behind_them(astronaut: Avatar, talk) -> N
 
 def test_a_wider_eye_uncovers_no_line(astronaut: Avatar, renderer: Renderer, talk) -> None:
     """The rim under the lashes moves up with the lid instead of staying behind as a bright or dark line."""
-    eye = renderer._eyes[1]
-    rest, raised = (
-        eye.fringe(talk(eyeWide=v).blendshapes, renderer._drive(talk(eyeWide=v).blendshapes)) for v in (0, 1)
-    )
-    rows = len(top.EYE_LEFT_UPPER)
+    eye, rows = renderer._eyes[1], len(top.EYE_LEFT_UPPER)
+
+    def fringe(**shapes: float) -> np.ndarray:
+        beta = talk(**shapes).blendshapes
+        return eye.fringe(beta, renderer._drive(beta))
+
+    rest, raised, shut = fringe(), fringe(eyeWide=1), fringe(eyeBlink=1)
     under, rim = raised[:rows] - rest[:rows], raised[rows : 2 * rows] - rest[rows : 2 * rows]
     assert rim[:, 1].min() < -0.5, "the lid rises"
     assert np.allclose(under, rim, atol=1e-3)
