@@ -15,9 +15,9 @@ from torch import Tensor
 
 from engine.streaming import State, StreamingModule, keep
 
-# Chosen on development speech for the shipped weights (docs/motion.md).
-THRESHOLD = 0.18  # a peak above this closes
-NEXT_TOLERANCE = 0.8  # the estimate of the next frame is the weaker one: it need not be beaten outright
+# By look-ahead, chosen on development speech for the shipped weights: who hears less is sure too early.
+THRESHOLD = (0.28, 0.28, 0.18, 0.14)  # a peak above this closes
+NEXT_TOLERANCE = (0.95, 0.8, 0.8, 0.75)  # the estimate of the next frame is the weaker one: it need not be beaten
 SOFT_LOW, SOFT_HIGH = 0.75, 1.0  # away from peaks, probabilities between these ramp from open to closed
 
 
@@ -32,16 +32,27 @@ def closure_score(close: Tensor, labial: Tensor) -> Tensor:
 
 
 class ClosureDecoder(StreamingModule[ClosureState]):
-    """Closure probability, score, and next frame's estimated score, each [B, k] -> closure [B, k] within [0, 1]."""
+    """Closure probability, score, next frame's estimated score [B, k], look-ahead [B] -> closure [B, k] in [0, 1]."""
+
+    threshold: Tensor
+    tolerance: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("threshold", torch.tensor(THRESHOLD), persistent=False)
+        self.register_buffer("tolerance", torch.tensor(NEXT_TOLERANCE), persistent=False)
 
     def fresh_state(self, batch_size: int) -> ClosureState:
         return ClosureState(batch_size, torch.zeros(batch_size))
 
-    def forward(self, close: Tensor, score: Tensor, following: Tensor, exec_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, close: Tensor, score: Tensor, following: Tensor, look_ahead: Tensor, exec_mask: Tensor | None = None
+    ) -> Tensor:
         before = self._state.score if self._state else torch.zeros_like(score[:, 0])
         if self._state:
             self._state.score = keep(score[:, -1], before, exec_mask)
         previous = torch.cat([before[:, None], score[:, :-1]], 1)
-        peak = (score >= THRESHOLD) & (score >= previous) & (score >= NEXT_TOLERANCE * following)
+        threshold, tolerance = self.threshold[look_ahead][:, None], self.tolerance[look_ahead][:, None]
+        peak = (score >= threshold) & (score >= previous) & (score >= tolerance * following)
         ramp = ((close - SOFT_LOW) / (SOFT_HIGH - SOFT_LOW)).clamp(0, 1)
         return torch.where(peak, torch.ones_like(close), ramp * ramp * (3 - 2 * ramp))

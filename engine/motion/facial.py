@@ -153,7 +153,7 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
         close = lips.articulators[..., CLOSE]
         labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)
         following = closure_score(torch.sigmoid(lips.next_close), torch.sigmoid(lips.next_labial))
-        closed = self.closure(close, closure_score(close, labial), following, exec_mask)
+        closed = self.closure(close, closure_score(close, labial), following, look_ahead, exec_mask)
         return torch.cat([said[..., :CLOSE], closed[..., None], said[..., CLOSE + 1 :]], -1)
 
     def offset_lips(

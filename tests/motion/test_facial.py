@@ -69,9 +69,10 @@ def test_whole_model_streams_from_samples() -> None:
 
 def test_closure_decoder_streams() -> None:
     decoder = ClosureDecoder()
+    ahead = torch.tensor([0, 1, 3])
 
     def call(x: Tensor, mask: Tensor | None) -> Tensor:
-        return decoder(x[..., 0], x[..., 1], x[..., 2], mask)
+        return decoder(x[..., 0], x[..., 1], x[..., 2], ahead, mask)
 
     prove_all(decoder, call, torch.rand(3, 40, 3))
 
@@ -79,13 +80,19 @@ def test_closure_decoder_streams() -> None:
 def test_closure_is_full_at_peaks_only() -> None:
     score = torch.tensor([[0.0, 0.3, 0.5, 0.4, 0.1, 0.2, 0.6, 0.6, 0.0]])
     following = torch.cat([score[:, 1:], torch.zeros(1, 1)], 1)
-    closed = ClosureDecoder()(0.4 * torch.ones_like(score), score, following)
+    closed = ClosureDecoder()(0.4 * torch.ones_like(score), score, following, torch.tensor([2]))
     assert closed[0].tolist() == [0, 0, 1, 0, 0, 0, 1, 1, 0]
+
+
+def test_less_look_ahead_wants_a_surer_peak() -> None:
+    score, following = torch.tensor([[0.2], [0.2], [0.4], [0.4]]), torch.zeros(4, 1)
+    closed = ClosureDecoder()(torch.zeros(4, 1), score, following, torch.tensor([0, 2, 0, 2]))
+    assert closed[:, 0].tolist() == [0, 1, 1, 1]
 
 
 def test_high_probability_shows_away_from_peaks() -> None:
     close = torch.tensor([[0.7, 0.875, 1.0]])
-    shown = ClosureDecoder()(close, torch.tensor([[0.9, 0.8, 0.7]]), 2 * torch.ones(1, 3))
+    shown = ClosureDecoder()(close, torch.tensor([[0.9, 0.8, 0.7]]), 2 * torch.ones(1, 3), torch.tensor([2]))
     assert shown[0].tolist() == pytest.approx([0.0, 0.5, 1.0], abs=1e-5)
 
 
