@@ -1,5 +1,6 @@
 // The page: what the buttons do, and what is said when something fails.
 
+import { Devices } from "./devices.js";
 import { Panel, Receiver } from "./figures.js";
 import { Session, read, request } from "./session.js";
 import { Told, openMicrophone, openSample } from "./voice.js";
@@ -12,6 +13,8 @@ const STATES = { idle: "Ready", connecting: "Connecting", live: "Live", lost: "D
 let server = { avatars: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
 let session = null;
 let voice = null;
+const AGAIN_MS = [500, 2000, 4000, 8000]; // pauses before each attempt to get a lost connection back
+const devices = new Devices(at("microphone"), at("speaker"), video);
 
 function setState(state) {
   document.body.dataset.state = state;
@@ -20,8 +23,8 @@ function setState(state) {
   at("start").textContent = busy ? (state === "live" ? "Stop" : "Cancel") : "Start";
   at("start").classList.toggle("stop", busy);
   at("veil").hidden = state !== "connecting";
-  at("hear").hidden = state !== "live";
-  for (const field of at("controls").querySelectorAll("input")) field.disabled = busy;
+  at("hear").hidden = at("mute").hidden = state !== "live";
+  for (const field of at("controls").querySelectorAll("input:not([type=range]), select")) field.disabled = busy;
   if (state !== "live") {
     at("figures").hidden = true;
     at("unblock").hidden = true;
@@ -47,28 +50,58 @@ async function start() {
   const cancelled = () => start.attempt !== attempt;
   try {
     at("veil-text").textContent = chosenVoice() === "microphone" ? "Waiting for the microphone" : "Connecting";
-    const opened = await (chosenVoice() === "microphone" ? openMicrophone() : openSample(request));
+    const opened = await (chosenVoice() === "microphone" ? openMicrophone(devices.microphone) : openSample(request));
     if (cancelled()) return opened.close();
     voice = opened;
-    at("veil-text").textContent = "Connecting";
-    const { ice_servers: iceServers } = await read("/api/ice-servers");
-    if (cancelled()) return;
-    session = new Session(voice, video, iceServers);
-    session.addEventListener("lost", ({ detail }) => fail(detail));
-    session.addEventListener("stats", showFigures);
+    devices.list();
     voice.track.addEventListener("ended", () => fail("The microphone was unplugged: plug it in and start again."));
     hear(chosenVoice() === "sample");
-    await session.open(chosenFace(), chosenLookAhead());
+    mute(false);
+    at("veil-text").textContent = "Connecting";
+    await connect(cancelled);
     if (cancelled()) return;
-    session.receiver = new Receiver(session.peer);
     voice.begin?.();
-    setState("live");
     await play();
   } catch (error) {
     if (cancelled()) return;
     fail(error instanceof Told ? error.message : `Something unexpected went wrong: ${error.message}`);
     if (!(error instanceof Told)) console.error(error);
   }
+}
+
+/** A session for the voice that is open. */
+async function connect(cancelled) {
+  const { ice_servers: iceServers } = await read("/api/ice-servers");
+  if (cancelled()) return;
+  session = new Session(voice, video, iceServers);
+  const current = session;
+  session.addEventListener("stats", showFigures);
+  await session.open(chosenFace(), chosenLookAhead());
+  if (cancelled()) return current.close();
+  session.addEventListener("lost", ({ detail }) => (detail.final ? fail(detail.sentence) : reconnect(detail.sentence)));
+  session.receiver = new Receiver(session.peer);
+  setState("live");
+  wish();
+}
+
+/** The connection went without anybody's wish: get another one, with the same voice. */
+async function reconnect(sentence) {
+  const attempt = start.attempt;
+  const cancelled = () => start.attempt !== attempt;
+  setState("connecting");
+  at("veil-text").textContent = "Reconnecting";
+  for (const pause of AGAIN_MS) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (cancelled()) return;
+    try {
+      await connect(cancelled);
+      if (!cancelled()) await play();
+      return;
+    } catch {
+      session?.close();
+    }
+  }
+  if (!cancelled()) fail(sentence, true);
 }
 
 function stop() {
@@ -79,8 +112,7 @@ function stop() {
   video.srcObject = null;
 }
 
-function fail(sentence) {
-  const wasLive = document.body.dataset.state === "live";
+function fail(sentence, wasLive = document.body.dataset.state === "live") {
   stop();
   setState(wasLive ? "lost" : "idle");
   tell(sentence);
@@ -101,6 +133,19 @@ function hear(on) {
   at("hear").setAttribute("aria-pressed", String(on));
   at("hear-text").textContent = on ? "Mute the avatar's voice" : "Hear the avatar's voice";
   at("hear").title = at("hear-text").textContent;
+}
+
+function mute(on) {
+  if (voice) voice.track.enabled = !on;
+  at("mute").setAttribute("aria-pressed", String(!on));
+  at("mute-text").textContent = on ? "Speak again" : "Mute your voice";
+  at("mute").title = at("mute-text").textContent;
+}
+
+/** Tell a running session what the sliders say. */
+function wish() {
+  const controls = { expressiveness: Number(at("expressiveness").value) / 100 };
+  session?.send({ type: "set", look_ahead_ms: chosenLookAhead(), controls });
 }
 
 async function showFigures() {
@@ -127,6 +172,10 @@ function listFaces() {
     return label;
   }));
   at("faces").hidden = server.avatars.length < 2;
+}
+
+function showExpressiveness() {
+  at("expressiveness-value").textContent = `${at("expressiveness").value} %`;
 }
 
 function showLookAhead() {
@@ -162,6 +211,9 @@ at("controls").addEventListener("submit", (event) => {
   }
 });
 at("look-ahead").addEventListener("input", showLookAhead);
+at("expressiveness").addEventListener("input", showExpressiveness);
+for (const slider of ["look-ahead", "expressiveness"]) at(slider).addEventListener("change", wish);
+at("mute").addEventListener("click", () => mute(voice?.track.enabled));
 at("faces").addEventListener("change", showFace);
 at("hear").addEventListener("click", () => hear(video.muted));
 at("unblock").addEventListener("click", play);

@@ -98,7 +98,7 @@ export class Session extends EventTarget {
   #message(message) {
     this.heard = performance.now();
     if (message.type === "hello") this.hello = message;
-    if (message.type === "bye") this.#lost(message.reason);
+    if (message.type === "bye") this.#lost(message.reason, true);
     if (message.type === "stats") {
       this.stats = message;
       this.dispatchEvent(new Event("stats"));
@@ -113,11 +113,12 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
-  #lost(reason) {
+  /** `final`: the server ended it, and asking again would be rude. */
+  #lost(reason, final = false) {
     if (this.ended) return;
     this.close();
-    const detail = reason || "The connection was lost: check the network, then start again.";
-    this.dispatchEvent(new CustomEvent("lost", { detail }));
+    const sentence = reason || "The connection was lost: check the network, then start again.";
+    this.dispatchEvent(new CustomEvent("lost", { detail: { sentence, final } }));
   }
 
   #gathered() {

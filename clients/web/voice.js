@@ -6,17 +6,18 @@ export class Told extends Error {}
 const MICROPHONE_FAILURES = {
   NotAllowedError: "The microphone is blocked: allow it in the browser's address bar, or choose the sample voice.",
   NotFoundError: "No microphone was found: plug one in, or choose the sample voice.",
+  OverconstrainedError: "The chosen microphone is gone: choose another.",
   NotReadableError: "The microphone is in use by another program: close that program, or choose the sample voice.",
 };
 
 /** A voice: `track` goes to the server, `close` lets go of everything. */
-export async function openMicrophone() {
+export async function openMicrophone(deviceId) {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new Told("The browser gives a microphone only to https pages and to localhost: open this page that way.");
   }
   try {
     const stream = await navigator.mediaDevices.getUserMedia({
-      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 },
+      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1, ...(deviceId && { deviceId: { exact: deviceId } }) },
     });
     const [track] = stream.getAudioTracks();
     return { track, close: () => track.stop() };

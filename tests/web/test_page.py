@@ -104,6 +104,34 @@ def test_the_sample_speaks_without_a_microphone(page: Any) -> None:
     page.click("#start")
 
 
+def test_sliders_mute_and_a_lost_connection(page: Any, server: Running) -> None:
+    start(page, "sample")
+    stream = next(iter(server.service.streams.values()))
+    page.evaluate(
+        """() => { for (const [id, value] of [["look-ahead", "0"], ["expressiveness", "150"]]) {
+          const slider = document.getElementById(id); slider.value = value;
+          slider.dispatchEvent(new Event("input")); slider.dispatchEvent(new Event("change")); } }"""
+    )
+    assert page.inner_text("#expressiveness-value") == "150 %"
+    until = time.monotonic() + 5
+    while stream.look_ahead_ms != 0 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert stream.look_ahead_ms == 0, "a running session takes another look-ahead"
+    assert page.get_attribute("#mute", "aria-pressed") == "true"
+    page.click("#mute")
+    assert page.inner_text("#mute-text") == "Speak again"
+    # The server loses the session without a word, as a broken line does: the page gets another one.
+    stream.tell = lambda message: None  # type: ignore[method-assign]
+    stream._loop.call_soon_threadsafe(stream.end, "")
+    page.wait_for_selector("body[data-state=connecting]", timeout=15_000)
+    page.wait_for_selector("body[data-state=live]", timeout=20_000)
+    again = next(iter(server.service.streams.values()))
+    assert again.name != stream.name
+    assert again.look_ahead_ms == 0
+    page.click("#start")
+    assert state(page) == "idle"
+
+
 def refused(name: str) -> str:
     return f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{name}'); }};"
 

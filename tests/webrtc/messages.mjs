@@ -47,7 +47,7 @@ try {
   const session = new Session({ track: {} }, {});
   const lost = [];
   let told = 0;
-  session.addEventListener("lost", ({ detail }) => lost.push(detail));
+  session.addEventListener("lost", ({ detail }) => lost.push(detail.sentence));
   session.addEventListener("stats", () => (told += 1));
   await session.open("astronaut", 80);
   const hear = (message) => session.control.onmessage({ data: JSON.stringify(message) });
