@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +96,15 @@ async def test_a_session_is_counted_and_logged(logged: io.StringIO) -> None:
     lines = [json.loads(line) for line in logged.getvalue().splitlines()]
     assert any(line["text"].startswith("opened") for line in lines)
     assert {line["session"] for line in lines} == {session}
+
+
+def test_the_dashboard_asks_for_series_that_exist(server: Running) -> None:
+    board = json.loads((Path(__file__).parents[2] / "docs" / "grafana" / "vivify.json").read_text())
+    asked = {
+        name for panel in board["panels"] for t in panel["targets"] for name in re.findall(r"vivify_\w+", t["expr"])
+    }
+    assert asked <= {name[0] for name in scrape(server)}
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"]) >= 10
 
 
 def test_logs_are_told_apart_by_session() -> None:
