@@ -11,7 +11,7 @@ import numpy as np
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.cropping import crop
-from engine.face.search import Sighting, face_height, find_faces, look_everywhere
+from engine.face.search import Sighting, face_height, find_faces, look_again, look_everywhere
 from engine.types import ByteArray, FloatArray
 
 SMALLEST_FACE = 60  # pixels from forehead to chin
@@ -160,6 +160,7 @@ def find_portrait(detector: FaceDetector, net: FaceMesh, rgb: ByteArray) -> tupl
         if surest and surest.sure >= CERTAIN and surest.eyes_apart < IN_PROFILE:
             raise VivifyError(SIDEWAYS)
         faces = [face for face in find_faces(net.find, upright, sightings) if _is_face(detector, net, upright, face)]
+        faces = [look_again(net.find, upright, face) for face in faces]
         if faces:
             return quarter, faces
     return 0, []

@@ -22,6 +22,7 @@ WINDOWS = (0.5, 0.25, 0.125)  # of the longer side: where no face is found, look
 SMALLEST_WINDOW = 96  # pixels
 PLAIN = 6.0  # grey levels of variation below which a window holds nothing
 AROUND = 2.4  # how much wider than the face the window for the landmarks is
+FAR = 6.0  # a face narrower than the photo's longer side over this is read once more
 CLOSELY = 512  # pixels it is enlarged to
 
 
@@ -124,15 +125,29 @@ def find_faces(landmarks: Landmarker, rgb: ByteArray, sightings: list[Sighting])
         faces = landmarks(np.asarray(scaled, np.uint8))
         if faces:
             return [_rescale(f, factor, 0, 0) for f in faces]
-    found: list[FloatArray] = []
-    for seen in sightings:
-        half = AROUND * seen.width / 2
-        x, y = max(int(seen.x - half), 0), max(int(seen.y - half), 0)
-        window = rgb[y : int(seen.y + half) + 1, x : int(seen.x + half) + 1]
-        factor = CLOSELY / max(window.shape[:2])
-        closer = np.asarray(cv2.resize(window, None, fx=factor, fy=factor), np.uint8)
-        found += [_rescale(f, factor, x, y) for f in landmarks(closer)[:1]]
+    found = [face for seen in sightings for face in _look_into(landmarks, rgb, seen.x, seen.y, seen.width)[:1]]
     return _distinct(found)
+
+
+def look_again(landmarks: Landmarker, rgb: ByteArray, face: FloatArray) -> FloatArray:
+    """``face`` [478, 3] read once more where it fills little of the photo: from afar its size is a guess."""
+    width = float(np.ptp(face[:, 0]))
+    if width * FAR > max(rgb.shape[:2]):
+        return face
+    middle = 0.5 * (face[:, :2].min(0) + face[:, :2].max(0))
+    return next(iter(_look_into(landmarks, rgb, float(middle[0]), float(middle[1]), width)), face)
+
+
+def _look_into(landmarks: Landmarker, rgb: ByteArray, x: float, y: float, width: float) -> list[FloatArray]:
+    """Faces in a window around a place where one of ``width`` pixels seems to be."""
+    import cv2
+
+    half = AROUND * width / 2
+    left, above = max(int(x - half), 0), max(int(y - half), 0)
+    window = rgb[above : int(y + half) + 1, left : int(x + half) + 1]
+    factor = CLOSELY / max(window.shape[:2])
+    closer = np.asarray(cv2.resize(window, None, fx=factor, fy=factor), np.uint8)
+    return [_rescale(f, factor, left, above) for f in landmarks(closer)]
 
 
 def _rescale(landmarks: FloatArray, factor: float, x: float, y: float) -> FloatArray:
