@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from engine.clock import look_ahead_frames
@@ -156,6 +157,7 @@ class EngineKeeper:
         self.restarts = 0
         self._process = EngineProcess(config)
         self._sessions: set[KeptSession] = set()
+        self._added: dict[str, Path] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._dead = threading.Event()
@@ -202,6 +204,16 @@ class EngineKeeper:
             raise
         return session
 
+    def add_avatar(self, name: str, folder: Path) -> None:
+        """See `EngineProcess.add_avatar`. A new process is told again."""
+        self._added[name] = folder
+        self._process.add_avatar(name, folder)
+
+    def remove_avatar(self, name: str) -> None:
+        """See `EngineProcess.remove_avatar`."""
+        self._added.pop(name, None)
+        self._process.remove_avatar(name)
+
     def forget(self, session: KeptSession) -> None:
         with self._lock:
             self._sessions.discard(session)
@@ -241,6 +253,8 @@ class EngineKeeper:
             self._process.stop()
             self._process = process
             self.restarts += 1
+            for name, folder in tuple(self._added.items()):
+                process.add_avatar(name, folder)
             with self._lock:
                 sessions = list(self._sessions)
             for session in sessions:

@@ -223,6 +223,14 @@ class EngineProcess:
     def ping(self) -> None:
         self.tell({"do": "ping"})
 
+    def add_avatar(self, name: str, folder: Path) -> None:
+        """Let sessions ask for the avatar in ``folder`` as ``name``; `avatars` does not list it."""
+        self.tell({"do": "add avatar", "name": name, "folder": str(folder)})
+
+    def remove_avatar(self, name: str) -> None:
+        """The reverse; sessions that show it go on."""
+        self.tell({"do": "remove avatar", "name": name})
+
     def forget(self, number: int) -> bool:
         """Take a session off the list; True if it was there."""
         with self._lock:

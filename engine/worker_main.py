@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Worker:
         name, folder = avatars.resolve(config.avatar)
         self._table[name] = folder
         self._default = name
+        self._listed = list(self._table)
         self._loaded: dict[str, Avatar] = {}
         self._sessions: dict[int, Session] = {}
         self._running = True
@@ -66,7 +68,7 @@ class Worker:
         self._progress("warming up the kernels")
         Renderer(avatar, self._config.size).warm_up()
         self._rehearse(avatar)
-        self._wire.send({"event": "ready", "avatars": list(self._table), "default": self._default})
+        self._wire.send({"event": "ready", "avatars": self._listed, "default": self._default})
         threading.Thread(target=self._read, name="commands", daemon=True).start()
         while self._running:
             self._apply(wait=True)
@@ -104,6 +106,11 @@ class Worker:
             self._free.append(head["slot"])
         elif name == "ping":
             self._wire.send({"event": "pong"})
+        elif name == "add avatar":
+            self._table[head["name"]] = Path(head["folder"])
+        elif name == "remove avatar":
+            self._table.pop(head["name"], None)
+            self._loaded.pop(head["name"], None)
         elif name == "open":
             self._open(number, head)
         elif (session := self._sessions.get(number)) is None:
@@ -139,7 +146,7 @@ class Worker:
 
     def _avatar(self, name: str) -> Avatar:
         if name not in self._table:
-            raise UnknownAvatar(f"There is no avatar named '{name}' here; there are: {', '.join(self._table)}.")
+            raise UnknownAvatar(f"There is no avatar named '{name}' here; there are: {', '.join(self._listed)}.")
         if name not in self._loaded:
             self._loaded[name] = Avatar.load(self._table[name])
         return self._loaded[name]

@@ -19,10 +19,12 @@ from engine.paths import assets
 from engine.types import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from webrtc.admission import asker
 from webrtc.http import BadRequest, read_body
+from webrtc.portraits import Job, NoPortraits
 from webrtc.schemas import (
     BODY,
     Answer,
     Avatars,
+    Enrolment,
     Health,
     IceServerBody,
     IceServers,
@@ -37,6 +39,8 @@ from webrtc.service import Service
 from webrtc.whip import trickle
 
 JSON = "application/json"
+PHOTOS = "image/jpeg, image/png, image/webp"
+MOST_PHOTO = 12 << 20  # bytes
 
 
 def routes(service: Service) -> APIRouter:
@@ -87,7 +91,28 @@ def routes(service: Service) -> APIRouter:
             default=service.engine.default_avatar,
             look_aheads_ms=list(LOOK_AHEADS_MS),
             default_look_ahead_ms=DEFAULT_LOOK_AHEAD_MS,
+            portraits=service.config.portraits > 0,
         )
+
+    @router.post(
+        "/api/avatars",
+        status_code=202,
+        response_model=Enrolment,
+        responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **refusals(*BODY, 403, 429, 503)},
+        openapi_extra=takes(PHOTOS, {"type": "string", "format": "binary"}),
+    )
+    async def bring_portrait(request: Request, response: Response) -> Enrolment:
+        """Make an avatar of a photograph; how far it is, is told at the Location."""
+        if not service.config.portraits:
+            raise NoPortraits
+        job = service.portraits.begin(await read_body(request, PHOTOS, "Accept-Post", MOST_PHOTO))
+        response.headers["Location"] = f"/api/enrolments/{job.name}"
+        return _enrolment(job)
+
+    @router.get("/api/enrolments/{enrolment}", responses=refusals(404))
+    async def enrolment(enrolment: str) -> Enrolment:
+        """How far an enrolment is."""
+        return _enrolment(service.portraits.job(enrolment))
 
     @router.get("/api/ice-servers", responses=refusals())
     async def list_ice_servers() -> IceServers:
@@ -145,6 +170,16 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
+def _enrolment(job: Job) -> Enrolment:
+    return Enrolment(
+        state=job.state,  # type: ignore[arg-type]
+        progress=job.progress,
+        avatar=job.avatar,
+        warnings=job.warnings,
+        error=job.error,
+    )
+
+
 EXPECTED = {
     "avatar": "The avatar was expected to be a name.",
     "look_ahead_ms": f"The field look_ahead_ms was expected to be one of {', '.join(map(str, LOOK_AHEADS_MS))}.",
@@ -166,6 +201,8 @@ def _read_offer(body: bytes) -> OfferBody:
 
 def _portrait(service: Service, name: str) -> Path:
     """The portrait of an avatar; a name is looked up, it never becomes a path."""
+    if name in service.portraits.folders:
+        return service.portraits.folders[name] / "portrait.png"
     if name not in service.engine.avatars():
         raise UnknownAvatar("There is no avatar of that name here.")
     table = avatars.installed()

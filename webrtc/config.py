@@ -82,6 +82,7 @@ class ServerConfig:
     codec: str | None = "VP8"
     ice_servers: tuple[IceServer, ...] = ()  # none: only addresses of this machine are tried
     origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
+    portraits: int = 8  # that visitors may have brought, at a time; 0: none are taken
     max_viewers: int = 4  # of one session; each has an encoder of its own
     logs: str | None = None  # 'text' or 'json': what happens to sessions is written to the standard error stream
     engine: EngineConfig = field(default_factory=EngineConfig)

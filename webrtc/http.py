@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
 from webrtc.link import NoRestart, UnfitOffer, UnknownSession
+from webrtc.portraits import NoPortraits
 from webrtc.service import EngineDown, TooMany
 
 MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
@@ -21,6 +22,7 @@ STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     UnknownAvatar: 404,
     UnknownSession: 404,
     TooMany: 429,
+    NoPortraits: 403,
     UnfitOffer: 422,
     NoRestart: 422,
     EngineFull: 503,
@@ -37,17 +39,21 @@ class BadRequest(VivifyError):
         self.headers = headers
 
 
-async def read_body(request: Request, media_type: str, accept: str) -> bytes:
-    """The request's body, refused as soon as it is too long. ``accept`` is the header that tells what is taken."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
-        raise BadRequest(f"The body was expected to be {media_type}.", 415, {accept: media_type})
+async def read_body(request: Request, media_types: str, accept: str, most: int = MAX_BODY) -> bytes:
+    """The request's body, refused as soon as it is too long. ``accept`` is the header that tells what is taken.
+
+    ``media_types``: one, or several with commas between.
+    """
+    came = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if came not in media_types.split(", "):
+        raise BadRequest(f"The body was expected to be {media_types}.", 415, {accept: media_types})
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_LIMIT_S):
             async for part in request.stream():
                 body += part
-                if len(body) > MAX_BODY:
-                    raise BadRequest(f"The body was expected to hold at most {MAX_BODY} bytes, but more came.", 413)
+                if len(body) > most:
+                    raise BadRequest(f"The body was expected to hold at most {most} bytes, but more came.", 413)
     except TimeoutError:
         raise BadRequest(f"The body was expected within {BODY_LIMIT_S} s, but did not come.", 408) from None
     return bytes(body)

@@ -54,6 +54,17 @@ class Avatars(Body):
     default: str
     look_aheads_ms: list[int]
     default_look_ahead_ms: int
+    portraits: bool = Field(description="Whether visitors may bring a portrait.")
+
+
+class Enrolment(Body):
+    """How a portrait is becoming an avatar."""
+
+    state: Literal["working", "done", "refused"]
+    progress: str
+    avatar: str | None = Field(description="The avatar's name, once it is there: who knows it may use it.")
+    warnings: list[str]
+    error: str | None
 
 
 class IceServerBody(Body):
@@ -86,6 +97,7 @@ class Ready(Body):
 
 
 WHY = {
+    403: "Not taken here.",
     400: "The request is not what was expected.",
     404: "There is nothing of that name.",
     408: "The body did not come in time.",

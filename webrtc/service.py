@@ -16,6 +16,7 @@ from webrtc.link import Link, UnknownSession, read_offer
 from webrtc.logs import SessionLog
 from webrtc.metrics import Metrics
 from webrtc.peer import Peer
+from webrtc.portraits import Portraits
 from webrtc.stream import Stream
 from webrtc.viewer import Viewer
 
@@ -39,6 +40,7 @@ class Service:
         self.metrics = Metrics(
             self._gauges, lambda: engine.restarts, lambda: [stream.counts() for stream in self.streams.values()]
         )
+        self.portraits = Portraits(engine, config.portraits, self._shown)
         self.openings = Rate(config.openings_per_minute)
         self._opening = 0
         self._seeds = itertools.count()
@@ -106,7 +108,11 @@ class Service:
         return viewers[name]
 
     async def close_all(self) -> None:
+        self.portraits.close()
         await asyncio.gather(*(stream.close("The server is stopping.") for stream in list(self.streams.values())))
+
+    def _shown(self, avatar: str) -> bool:
+        return any(stream.avatar == avatar for stream in self.streams.values())
 
     @property
     def full(self) -> bool:

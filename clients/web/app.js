@@ -168,10 +168,38 @@ function listFaces() {
     const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: name });
     radio.checked = name === server.default;
     const picture = Object.assign(new Image(56, 56), { alt: "", src: `/api/avatars/${encodeURIComponent(name)}/portrait${location.search}` });
-    label.append(radio, picture, Object.assign(document.createElement("span"), { textContent: name }));
+    label.append(radio, picture, Object.assign(document.createElement("span"), { textContent: name.startsWith("own-") ? "yours" : name }));
     return label;
   }));
-  at("faces").hidden = server.avatars.length < 2;
+  at("faces").hidden = server.avatars.length < 2 && !server.portraits;
+  at("bring").hidden = at("bring-help").hidden = !server.portraits;
+}
+
+/** A photograph becomes an avatar on the server; it is then the chosen face. */
+async function bring(photo) {
+  tell(null);
+  at("photo").disabled = at("start").disabled = true;
+  try {
+    const sent = await request("/api/avatars", { method: "POST", headers: { "Content-Type": photo.type }, body: photo });
+    let job = await sent.json();
+    while (job.state === "working") {
+      at("bring-text").textContent = `${job.progress} ...`;
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      job = await read(sent.headers.get("Location"));
+    }
+    if (job.error) throw new Told(job.error);
+    server.avatars.push(job.avatar);
+    server.default = job.avatar;
+    listFaces();
+    showFace();
+    if (job.warnings.length) tell(job.warnings.join(" "));
+  } catch (error) {
+    tell(error instanceof Told ? error.message : "The portrait could not be sent: try again.");
+  } finally {
+    at("bring-text").textContent = "Bring a portrait";
+    at("photo").value = "";
+    at("photo").disabled = at("start").disabled = false;
+  }
 }
 
 function showExpressiveness() {
@@ -213,6 +241,7 @@ at("controls").addEventListener("submit", (event) => {
 at("look-ahead").addEventListener("input", showLookAhead);
 at("expressiveness").addEventListener("input", showExpressiveness);
 for (const slider of ["look-ahead", "expressiveness"]) at(slider).addEventListener("change", wish);
+at("photo").addEventListener("change", () => at("photo").files[0] && bring(at("photo").files[0]));
 at("mute").addEventListener("click", () => mute(voice?.track.enabled));
 at("faces").addEventListener("change", showFace);
 at("hear").addEventListener("click", () => hear(video.muted));

@@ -132,6 +132,16 @@ def test_sliders_mute_and_a_lost_connection(page: Any, server: Running) -> None:
     assert state(page) == "idle"
 
 
+def test_a_portrait_that_is_none_is_refused_in_words(page: Any) -> None:
+    page.wait_for_selector("#bring:visible")
+    junk = {"name": "me.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + bytes(100)}
+    page.set_input_files("#photo", junk)
+    page.wait_for_selector("#message:visible", timeout=30_000)
+    assert page.inner_text("#message").endswith(".")
+    assert page.inner_text("#bring-text") == "Bring a portrait"
+    assert page.is_enabled("#start")
+
+
 def refused(name: str) -> str:
     return f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('no', '{name}'); }};"
 

@@ -75,6 +75,8 @@ def test_every_operation_answers_as_documented(document: dict[str, Any]) -> None
         for path in ("/api/avatars", "/api/ice-servers", "/api/sample", "/healthz", "/readyz", "/metrics"):
             assert call("GET", path, {}).status == 200
         assert call("GET", "/api/avatars/{avatar}/portrait", known).status == 200
+        assert call("POST", "/api/avatars", {}, "x", Content_Type="text/plain").status == 415
+        assert call("GET", "/api/enrolments/{enrolment}", {"enrolment": "none"}).status == 404
         assert call("GET", "/api/avatars/{avatar}/portrait", {"avatar": "x"}).status == 404
         body = json.dumps({"type": "offer", "sdp": offer("page")})
         for way, template, resource, good in (
