@@ -171,7 +171,12 @@ class Renderer:
         maps[rows, :2] += gate[:, None] * (self.avatar.tucked[rows] - self.avatar.reference[rows, :2])
 
     def _let_corners_go(self, maps: FloatArray, face: FloatArray) -> None:
-        """Lips drawn in leave the dark beside their corners behind: it is gathered there instead of dragged along."""
+        """Lips drawn in leave the dark beside their corners behind: it is gathered there instead of dragged along.
+
+        Beside a mouth that smiles openly lies no such dark, but the cheeks' folds.
+        """
+        if self.avatar.smile > 0:
+            return
         across, scale = self.avatar.rotation[:, 0], self.avatar.scale
         for corner, outward in ((top.LIP_OUTER_UPPER[0], -1.0), (top.LIP_OUTER_UPPER[-1], 1.0)):
             drawn_in = -outward * float((face[corner] - self.avatar.neutral[corner]) @ across) / scale
