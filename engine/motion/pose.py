@@ -1,8 +1,8 @@
 """Head poses from a voice, streaming and sampled (VividTalk eq. 7): sound features, mapping, codebook, decoder.
 
 Time: the pose that comes with frame n of sound knows the sound up to the end of frame n. Shown with an earlier frame
-(the engine's look-ahead) it comes sooner after its sound; nods were taught to reach their lowest point 120 ms after the
-stress, so that at 80 ms of look-ahead they are seen 40 ms after it.
+(the engine's look-ahead) it comes sooner after its sound: nods were taught to be lowest 300 ms after the stress, and at
+the usual 80 ms of look-ahead they are seen 220 ms after it, as on filmed heads.
 
 Everything drawn is a function of the row's seed and the number of its steps, never of what other rows do.
 """
@@ -45,7 +45,7 @@ class PoseConfig:
     context: int = 48  # codes the mapping looks back over
     hearing: int = 64  # frames of sound it looks back over
     temperature: float = 1.0
-    style: tuple[float, ...] = (0.0,) * STYLE  # of somebody of whom nothing is known
+    style: tuple[float, ...] = (0.3, 0.12)  # of somebody of whom nothing is known: as fast as filmed heads
 
 
 def sound_features(mel: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ posture    goes from one place to the next in a smooth movement, more often wher
            comes home every other time;
 unrest     smooth noise whose spectrum and whose coupling of the six axes are those of the filmed heads: their own
            Fourier amplitudes and relative phases under common random phases (surrogates; Prichard & Theiler 1994);
-beats      a nod on some of the stressed syllables: the head rises with the stress and is lowest 220 ms after it (in the
-           filmed heads: up at the peak of loudness, down 160 to 240 ms later);
+beats      a nod on many of the stressed syllables: the head rises a little and is lowest 300 ms after the stress.
+           Filmed heads are lowest 160 to 240 ms after it; but a head that hears causally needs a moment, and the
+           engine's look-ahead, usually 80 ms, gives it back;
 listening  in silence posture and unrest calm down to a third, and now and then the head nods twice or thrice.
 
 Heads move nearly all the time in speech and seldom in listening (Hadar et al. 1983), along with the voice's pitch and
@@ -27,9 +28,9 @@ from engine.types import FRAMES_PER_SECOND, FloatArray
 POSTURE = np.array([3.6, 1.8, 2.6, 0.05, 0.03, 0.06])  # degrees and outer-eye-corner distances
 UNREST = np.array([5.0, 4.4, 3.0])  # degrees a second, root mean square, of a lively speaker
 CALM = 0.33  # of a speaker's movement, in listening
-NOD = 1.6  # degrees
-BEATS = 0.7  # of the stressed syllables get one
-RISE, LOWEST = 0.0, 0.22  # seconds after the stress
+NOD = 1.8  # degrees
+BEATS = 0.8  # of the stressed syllables get one
+RISE, LOWEST = 0.08, 0.30  # seconds after the stress
 
 
 @dataclass(frozen=True)
