@@ -14,7 +14,7 @@ UPPER_LENGTHS = (1.02, 0.90, 1.00, 0.82, 0.76, 0.70)
 LOWER_LENGTHS = (0.88, 0.90, 0.98, 0.84, 0.78, 0.72)
 UPPER_EDGE = (0.00, -0.09, -0.02, -0.13, -0.18, -0.24)  # each crown's end, relative to the first one's
 LOWER_EDGE = (0.00, 0.01, -0.04, 0.08, 0.12, 0.16)
-REACH = 1.45  # how far a panel extends from the cutting edge over the gum
+REACH = 1.8  # how far a panel extends from the cutting edge over the gum
 COLUMNS = 61
 HALF_ARC = 4.3  # arc length from the midline to the last column
 

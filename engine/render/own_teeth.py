@@ -8,10 +8,12 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.panels import LUMA, place, window
 from engine.face.surround import smoothstep
+from engine.face.teeth import REACH
 from engine.types import FloatArray
 
 JOINS = 7.0  # portrait pixels over which own teeth pass into drawn ones (at 512)
 HIGHER, LOWER = 0.08, 0.2  # centimetres by which a seen edge may leave the drawn arch's course
+CROWN, GUM_LINE = 1.05, 0.2  # centimetres of own teeth above their ends, and over which they pass into the gum
 DIMMEST = 0.35  # of a front tooth's brightness: no drawn neighbour is darker
 
 
@@ -52,9 +54,10 @@ def lay_on_arch(avatar: Avatar, drawn: FloatArray, at: FloatArray, arc: np.ndarr
     reach = JOINS * avatar.size / 512
     x = places[..., 0]
     inside = np.minimum(x - avatar.teeth[:, 0].min(), avatar.teeth[:, 0].max() - x)
-    share = smoothstep(inside / reach)[..., None]
+    high = (1 - rows) * REACH  # centimetres above the crowns' ends: what lips hid in the portrait is drawn
+    share = (smoothstep(inside / reach) * smoothstep((CROWN - high) / GUM_LINE)[:, None])[..., None]
     # Each side's drawn teeth are as bright as the seen ones beside them.
-    crown = rows > 0.45
+    crown = high < 0.8
     middle = width // 2
     gain = np.ones(width)
     for side in (slice(0, middle), slice(middle, width)):

@@ -86,7 +86,7 @@ def test_own_teeth_go_on_along_the_arch(renderer: Renderer, astronaut: Avatar) -
     own = renderer._mouth.panels["upper"]
     drawn = Mouth(dataclasses.replace(astronaut, teeth=np.zeros((0, 2), np.float32))).panels["upper"]
     assert own.shape == drawn.shape
-    crowns = slice(own.shape[0] * 6 // 10, None)
+    crowns = slice(own.shape[0] * 7 // 10, None)
     brightness = own[crowns].mean((0, 2))
     assert np.abs(own - drawn)[crowns].max() > 20, "hers are not the drawn ones"
     steps = np.abs(np.diff(np.convolve(brightness, np.ones(15) / 15, "valid")))
