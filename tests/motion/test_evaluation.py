@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ pytest.importorskip("scipy", reason="training needs the train extra")
 
 from engine.motion.articulators import CLOSE, JAW, PUCKER
 from engine.motion.teacher import articulators, lip_opening
-from engine.training.evaluate import loud_jaw
+from engine.training.evaluate import evaluate, loud_jaw
 from engine.training.evaluation_sets import BAD_LINES, not_speech_sounds, read_textgrid
 from engine.training.grid import grid_sentence
 from engine.training.lip_films import FilmedLips, agreement
@@ -147,3 +148,15 @@ def test_textgrids_of_both_forms_are_read(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.TextGrid"
     path.write_text(text)
     assert read_textgrid(path) == [("M", 0.0, 0.5), ("AA1", 0.5, 1.0)]
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="the synthesiser flite is not installed")
+def test_the_table_puts_the_network_between_loudness_and_the_teacher() -> None:
+    told: list[str] = []
+    table = evaluate(look_aheads=(), spoken=1, tell=lambda name, figures: told.append(name))
+    assert told == list(table) == ["teacher", "loudness", "80 ms, no past"]
+    teacher, loudness, network = (table[name] for name in told)
+    assert set(network) == {"bundled", "synthetic", "still"}
+    r = [float(str(figures["bundled"]["r_teacher"])) for figures in (loudness, network, teacher)]
+    assert r == sorted(r)
+    assert float(str(network["still"]["music"])) < 0.05 < float(str(loudness["still"]["music"]))
