@@ -16,12 +16,13 @@ from engine.face.surround import smoothstep
 from engine.render.parts import Part, grid_triangles
 from engine.types import ByteArray, FloatArray
 
-BEHIND = 0.35  # outer-eye-corner distances behind the lids, in depth only: lids slide over it, nothing shifts
+BEHIND = 0.2  # outer-eye-corner distances behind the lids, in depth only: lids slide over it, nothing shifts
 OVERLAP = np.array([1.35, 2.0])  # how much larger than the opening the white is: lids wander with the whole face
 BARELY = 1.06  # the same towards the outline of a turned face, which the far eye may touch
 UNFOLDS = 0.15  # blink from which the smoothed skin of the lid is seen
 SPOKES = 28
 SIDEWAYS, VERTICAL = 0.42, 0.28  # centimetres the iris moves for a coefficient of 1
+LID_FRONT = -2.5  # pixels of depth: lids and lashes lie before the skin they continue, which bulges a little
 LASHES_ARE = 0.42  # of the skin's brightness
 LEAST_DARK, MOST_DARK = 0.10, 0.50  # bounds of what is taken away to get there
 BARE, FREED = 1.10, 1.5  # radii of the moving iris; pixels of movement until it is cut out that closely
@@ -62,7 +63,7 @@ class Eye:
         skin = place(f"lid_{side}", avatar.size)
         ends = np.vstack([self.lashes.points[-len(self._row) :], avatar.reference[self._crease]])
         cells = grid_triangles(2, len(self._row))
-        self.lid = Part(ends, ends[:, :2], cells, skin.x - corner[0], skin.y - corner[1], -0.25)
+        self.lid = Part(ends, ends[:, :2], cells, skin.x - corner[0], skin.y - corner[1], LID_FRONT)
 
     def _on_plane(self, xy: np.ndarray) -> FloatArray:
         return np.c_[xy, xy @ self._plane[:2] + self._plane[2]].astype(np.float32)
@@ -75,7 +76,7 @@ class Eye:
         self._tall = np.linalg.norm(LASHES * (crease - rim)[:, :2], axis=1)
         margin = avatar.size // MARGIN
         under = -(avatar.size + 2 * margin)  # offsets of parts count from the panels; lashes are in the portrait itself
-        return Part(points, points[:, :2], grid_triangles(3, len(rim)), margin, margin + under, -0.5)
+        return Part(points, points[:, :2], grid_triangles(3, len(rim)), margin, margin + under, 1.2 * LID_FRONT)
 
     def look(self, beta: FloatArray) -> FloatArray:
         """Where the iris' vertices go [n, 3], before the head turns."""
