@@ -21,7 +21,7 @@ from engine.types import FloatArray
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
 LOWER = np.array(top.LIP_INNER_LOWER[1:-1])
 LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
-LID_FADE = 0.6  # centimetres of skin that follow a lid
+LID_FADE = 0.4  # centimetres of skin that follow a lid
 SEAM = 0.022  # centimetres left between lips that the portrait shows apart: their dark line
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
