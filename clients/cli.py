@@ -95,15 +95,25 @@ def serve(
     turn_secret: TurnSecretOption = None,
     origin: Annotated[list[str] | None, typer.Option(help="A foreign page that may use it; repeatable.")] = None,
     logs: Annotated[str | None, typer.Option(help="Log what happens to sessions: text or json.")] = None,
+    portraits: Annotated[int, typer.Option(min=0, help="Portraits visitors may bring, at a time; 0: none.")] = 8,
+    openings_per_minute: Annotated[int, typer.Option(help="Sessions and viewers of one token or address.")] = 120,
+    sessions_per_token: Annotated[int | None, typer.Option(help="Of --max-sessions, what one token may have.")] = None,
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
     from clients.serve import serve as run
     from webrtc.server import loop_factory
 
     engine = EngineConfig(avatar, size, max_sessions)
-    servers = _ice_servers(ice_server, turn_secret)
+    settings = {
+        "ice_servers": _ice_servers(ice_server, turn_secret),
+        "origins": tuple(origin or ()),
+        "logs": logs,
+        "portraits": portraits,
+        "openings_per_minute": openings_per_minute,
+        "sessions_per_token": sessions_per_token,
+    }
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        proven = runner.run(run(host, port, engine, token, prove, once, say, servers, tuple(origin or ()), logs))
+        proven = runner.run(run(host, port, engine, token, prove, once, say, **settings))
     raise typer.Exit(0 if proven else 1)
 
 

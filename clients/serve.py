@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from clients.talk import print_card, talk
 from engine.config import EngineConfig
 from engine.paths import assets
-from webrtc.config import IceServer, ServerConfig
+from webrtc.config import ServerConfig
 from webrtc.server import serve as run
 
 LEAST_FPS = 20.0  # a proof with fewer pictures a second has failed
@@ -23,11 +24,11 @@ async def serve(
     prove: Path | None,
     once: bool,
     say: Console,
-    ice_servers: tuple[IceServer, ...] = (),
-    origins: tuple[str, ...] = (),
-    logs: str | None = None,
+    **settings: Any,
 ) -> bool:
     """Serve until interrupted; with ``prove``, record the sample speech into that file first. With ``once``, end then.
+
+    ``settings`` are more of `ServerConfig`'s.
 
     Returns False when the proof ran but its figures are too poor. Raises VivifyError when the service cannot start
     or the proof cannot be had.
@@ -55,6 +56,6 @@ async def serve(
         return True
 
     with say.status("starting the engine...") as status:
-        config = ServerConfig(host, port, token, ice_servers=ice_servers, origins=origins, logs=logs, engine=engine)
+        config = ServerConfig(host, port, token, engine=engine, **settings)
         await run(config, lambda text: status.update(f"{text}..."), after_start)
     return proven

@@ -135,8 +135,9 @@ def content(status: int, media_type: str, description: str, *headers: str) -> Re
 
 
 def takes(media_type: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The documented request body of a route that reads it itself."""
-    body = {"required": True, "content": {media_type: {"schema": schema or {"type": "string"}}}}
+    """The documented request body of a route that reads it itself; several types have commas between."""
+    types = {one: {"schema": schema or {"type": "string"}} for one in media_type.split(", ")}
+    body = {"required": True, "content": types}
     return {"requestBody": body}
 
 

@@ -5,6 +5,7 @@ Both end in the same `Link`; the session of the page (`webrtc.app`) takes late c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -115,7 +116,14 @@ def routes(service: Service) -> APIRouter:
         (SESSIONS, "DELETE, GET, HEAD, OPTIONS, PATCH", {"Accept-Patch": FRAGMENT}),
     ):
         for path in paths:
-            router.add_api_route(path, _options(methods, accept), methods=["OPTIONS"], response_class=Response)
+            named = [_named(name) for name in re.findall(r"\{(\w+)\}", path)]
+            router.add_api_route(
+                path,
+                _options(methods, accept),
+                methods=["OPTIONS"],
+                response_class=Response,
+                openapi_extra={"parameters": named},
+            )
     return router
 
 
@@ -136,6 +144,10 @@ def _created(answer: str, location: str, link: Link, service: Service) -> Respon
     for server in service.config.ice_servers_now():
         response.headers.append("Link", server.link)
     return response
+
+
+def _named(name: str) -> dict[str, object]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _options(methods: str, accept: dict[str, str]) -> Callable[[], Awaitable[Response]]:
