@@ -35,6 +35,7 @@ PLACES = {
 }
 PANEL_HEIGHT = 256
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
+BARE_LID = 0.8  # of that way, where a lid's skin is free of them
 UNDER = 3.0  # pixels of a portrait of 512 that the lashes' strip reaches under the lid's rim, into the eye
 SHADOW = 0.45  # brightness of what lies above the lid's rim
 DISC = 1.40  # the resting iris is cut out with a ring of white around it, in radii
@@ -248,7 +249,9 @@ def lid_panel(
     base = rim + LASHES * (fold - rim)
     strip = polygon(np.vstack([base, fold[::-1]]), corner, spot, 1).astype(np.float32)
     wide = float(np.linalg.norm(rim[-1] - rim[0]))
-    own, lid, tone = (_along(pixels, strip, share * wide) for share in (0.06, 0.14, 0.30))
+    bare = polygon(np.vstack([rim + BARE_LID * (fold - rim), fold[::-1]]), corner, spot, 1).astype(np.float32)
+    own = _along(pixels, strip, 0.06 * wide, 0.4)
+    lid, tone = (_along(pixels, bare, share * wide, 1.0) for share in (0.14, 0.30))
     # At the crease the lid meets the portrait's own skin; further down it takes the tone of the whole lid.
     x, y = np.arange(spot.width) + corner[0], np.arange(spot.height)[:, None] + corner[1]
     upper, lower = (np.interp(x, *row[np.argsort(row[:, 0])].T)[None] for row in (fold, base))
@@ -256,13 +259,13 @@ def lid_panel(
     return own + down * (0.4 * lid + 0.6 * tone - own)
 
 
-def _along(pixels: np.ndarray, known: np.ndarray, reach: float) -> np.ndarray:
-    """``pixels`` [h, w, 3] evened sideways by ``reach`` pixels within ``known`` [h, w], and spread beyond."""
+def _along(pixels: np.ndarray, known: np.ndarray, reach: float, tall: float) -> np.ndarray:
+    """``pixels`` [h, w, 3] evened by ``reach`` sideways and ``tall`` downwards within ``known``, and spread beyond."""
     import cv2
 
     across = max(reach, 1.0)
-    weight = np.asarray(cv2.GaussianBlur(known, (0, 0), sigmaX=across, sigmaY=1.0))
-    colour = np.asarray(cv2.GaussianBlur(pixels * known[..., None], (0, 0), sigmaX=across, sigmaY=1.0))
+    weight = np.asarray(cv2.GaussianBlur(known, (0, 0), sigmaX=across, sigmaY=tall))
+    colour = np.asarray(cv2.GaussianBlur(pixels * known[..., None], (0, 0), sigmaX=across, sigmaY=tall))
     return fill(colour / np.maximum(weight, 1e-4)[..., None], weight > 0.02)
 
 
