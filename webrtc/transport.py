@@ -1,16 +1,22 @@
-"""What we change about aiortc, in one place: bitrates, and buffers that do not make sound and pictures wait.
+"""What we change about aiortc, in one place: bitrates, the VP8 encoder, and buffers that make nothing wait.
 
-aiortc keeps its bitrates as module constants and looks its jitter buffer up by name in the receiver's module; both
-are set here, once, through public names.
+aiortc keeps its bitrates as module constants and looks its encoder and jitter buffer up by name in the sender's and the
+receiver's modules; all are set here, once, through public names.
 """
 
 from __future__ import annotations
 
-from aiortc import RTCConfiguration, RTCIceServer, rtcrtpreceiver
-from aiortc.codecs import h264, vpx
+import os
+
+from aiortc import RTCConfiguration, RTCIceServer, RTCRtpCodecParameters, rtcrtpreceiver, rtcrtpsender
+from aiortc.codecs import get_encoder, h264, vpx
+from aiortc.codecs.base import Encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
 from aiortc.utils import uint16_add, uint16_gt
+from av import CodecContext, VideoFrame
+from av.frame import Frame
+from av.video.codeccontext import VideoCodecContext
 
 from engine.types import FRAMES_PER_SECOND
 from webrtc.config import IceServer
@@ -18,6 +24,7 @@ from webrtc.config import IceServer
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)
 LEAST_BITRATE = 800_000  # a receiver that asks for less gets this
 MOST_BITRATE = 2_500_000
+LEAST_CHANGE = 0.1  # of the bitrate, before an encoder is made anew: that costs a whole picture
 
 
 class VoiceBuffer(JitterBuffer):
@@ -83,8 +90,52 @@ def _buffer(capacity: int, prefetch: int = 0, is_video: bool = False) -> JitterB
     return PictureBuffer() if is_video else VoiceBuffer()
 
 
+class PictureEncoder(vpx.Vp8Encoder):
+    """aiortc's VP8 encoder without its noise filter, and a step faster.
+
+    The filter takes grain of cameras for noise; a drawn face has none, and lost 5 dB by it (PSNR 43.7 against 48.6 at
+    1.5 Mbit/s and 512 x 512), at a third more time.
+    """
+
+    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
+        assert isinstance(frame, VideoFrame)
+        codec = self.codec
+        if codec is not None and (frame.width, frame.height) != (codec.width, codec.height):
+            codec = None
+        if codec is None or abs(self.target_bitrate - (codec.bit_rate or 0)) > LEAST_CHANGE * (codec.bit_rate or 0):
+            self.codec = _vp8(frame.width, frame.height, self.target_bitrate)
+        return super().encode(frame, force_keyframe)
+
+
+def _vp8(width: int, height: int, bitrate: int) -> VideoCodecContext:
+    """A constant-bitrate encoder for live pictures."""
+    codec = CodecContext.create("libvpx", "w")
+    codec.width, codec.height, codec.bit_rate, codec.pix_fmt = width, height, bitrate, "yuv420p"
+    codec.gop_size = 3000  # a whole picture only when somebody asks for one
+    codec.qmin, codec.qmax = 2, 56
+    codec.thread_count = vpx.number_of_threads(width * height, os.cpu_count() or 1)
+    rate = str(bitrate)
+    codec.options = {
+        "deadline": "realtime",
+        "cpu-used": "-8",
+        "lag-in-frames": "0",
+        "noise-sensitivity": "0",
+        "static-thresh": "1",
+        "partitions": "0",
+        **dict.fromkeys(("bufsize", "minrate", "maxrate"), rate),  # a buffer of a second, and no less nor more
+        "overshoot-pct": "15",
+        "undershoot-pct": "100",
+    }
+    return codec
+
+
+def _encoder(codec: RTCRtpCodecParameters) -> Encoder:
+    return PictureEncoder() if codec.mimeType.lower() == "video/vp8" else get_encoder(codec)
+
+
 def tune_aiortc() -> None:
-    """Set our bitrates and buffers for every connection of this process. Calling it again changes nothing."""
+    """Set our bitrates, encoder and buffers for every connection of this process. Calling it again changes nothing."""
+    rtcrtpsender.get_encoder = _encoder
     vpx.DEFAULT_BITRATE = h264.DEFAULT_BITRATE = START_BITRATE
     vpx.MIN_BITRATE = h264.MIN_BITRATE = LEAST_BITRATE
     vpx.MAX_BITRATE = h264.MAX_BITRATE = MOST_BITRATE

@@ -1,14 +1,20 @@
-"""Our buffers in place of aiortc's, packet by packet."""
+"""Our buffers and encoder in place of aiortc's, packet by packet."""
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
+from aiortc import RTCRtpCodecParameters, rtcrtpsender
 from aiortc.codecs import h264, vpx
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
+from av import VideoFrame
+from av.video.codeccontext import VideoCodecContext
 
-from webrtc.transport import LEAST_BITRATE, MOST_BITRATE, PictureBuffer, VoiceBuffer, tune_aiortc
+from webrtc.transport import LEAST_BITRATE, MOST_BITRATE, PictureBuffer, PictureEncoder, VoiceBuffer, tune_aiortc
 
 pytestmark = pytest.mark.cpu
 
@@ -76,3 +82,31 @@ def test_aiortc_is_tuned_for_every_new_receiver() -> None:
     for kind, buffer in (("audio", VoiceBuffer), ("video", PictureBuffer)):
         receiver = RTCRtpReceiver(kind, Transport())
         assert isinstance(receiver._RTCRtpReceiver__jitter_buffer, buffer)
+
+
+def test_an_encoder_is_made_anew_for_another_size_or_rate_and_not_else() -> None:
+    tune_aiortc()
+    parameters = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=97)
+    encoder = rtcrtpsender.get_encoder(parameters)
+    assert isinstance(encoder, PictureEncoder)
+
+    def encode(side: int, k: int) -> VideoCodecContext:
+        grain = np.random.default_rng(k).integers(0, 255, (side * 3 // 2, side), dtype=np.uint8)
+        frame = VideoFrame.from_ndarray(grain, format="yuv420p")
+        frame.pts, frame.time_base = 3600 * k, Fraction(1, 90_000)
+        payloads, timestamp = encoder.encode(frame)
+        assert payloads
+        assert timestamp == 3600 * k
+        assert encoder.codec is not None
+        return encoder.codec
+
+    first = encode(64, 0)
+    assert encode(64, 1) is first
+    larger = encode(128, 2)
+    assert larger is not first
+    encoder.target_bitrate = int(encoder.target_bitrate * 0.95)
+    assert encode(128, 3) is larger, "a small change is not worth a whole picture"
+    encoder.target_bitrate = int(encoder.target_bitrate * 0.6)
+    slower = encode(128, 4)
+    assert slower is not larger
+    assert slower.bit_rate == encoder.target_bitrate
