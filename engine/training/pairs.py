@@ -130,8 +130,8 @@ def _watch(path: Path) -> tuple[list[ByteArray], FloatArray]:
         seen = [faces[0] for faces in found if faces]
         if not seen:
             raise VivifyError(f"A film of a face was expected in {path}, but none was found: leave it out.")
-        corner, side = _square(np.stack(seen))
-        cut = [_cut(frame, corner, side) for frame in frames]
+        square = _square(np.stack(seen), frames[0].shape)
+        cut = [_cut(frame, square) for frame in frames]
         each = [net.find(picture) for picture in cut]
     kept = [k for k, faces in enumerate(each) if faces]
     if len(kept) < 0.9 * len(cut):
@@ -143,23 +143,20 @@ def _rgb(frame: av.VideoFrame) -> ByteArray:
     return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
-def _square(faces: FloatArray) -> tuple[tuple[int, int], int]:
-    """Corner (x, y) and side of the square around a face seen several times [n, 478, 3]."""
+def _square(faces: FloatArray, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """x, y and side of the square around a face seen several times [n, 478, 3], inside a film of ``shape``."""
     points = faces[:, : top.VERTICES, :2]
     low, high = points.min((0, 1)), points.max((0, 1))
-    side = int(MARGIN * (high - low)[1])
+    side = min(int(MARGIN * (high - low)[1]), shape[0], shape[1])
     x, y = np.round((low + high) / 2 - np.array([side / 2, 0.47 * side])).astype(int)
-    return (int(x), int(y)), side
+    return int(np.clip(x, 0, shape[1] - side)), int(np.clip(y, 0, shape[0] - side)), side
 
 
-def _cut(frame: ByteArray, corner: tuple[int, int], side: int) -> ByteArray:
-    """The square as 256 pixels; what lies outside the film is its border's mirror image."""
-    pad = side
-    padded = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
-    x, y = corner[0] + pad, corner[1] + pad
-    square = padded[max(y, 0) : y + side, max(x, 0) : x + side]
+def _cut(frame: ByteArray, square: tuple[int, int, int]) -> ByteArray:
+    """The square as 256 pixels a side."""
+    x, y, side = square
     way = cv2.INTER_AREA if side > PICTURE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (PICTURE, PICTURE), interpolation=way), np.uint8)
+    return np.asarray(cv2.resize(frame[y : y + side, x : x + side], (PICTURE, PICTURE), interpolation=way), np.uint8)
 
 
 def _enrolled(picture: ByteArray, landmarks: FloatArray | None = None) -> Avatar:
