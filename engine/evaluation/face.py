@@ -184,24 +184,48 @@ def signed_area(vertices: FloatArray, triangles: np.ndarray) -> FloatArray:
     return np.asarray((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0])
 
 
+def nearest(drawn: Drawn, before: int) -> np.ndarray:
+    """The nearest of the triangles ``before`` a number [S, S], -1 where there is none, wherever they face."""
+    from kernels import cpu
+
+    which, depth = np.empty_like(drawn.which), np.empty(drawn.which.shape, np.float32)
+    nothing = np.empty((len(drawn.vertices), 0), np.float32)
+    out = np.empty((*which.shape, 0), np.float32)
+    cpu.rasterize(drawn.vertices, drawn.triangles[:before], nothing, depth, which, out)
+    return which
+
+
 def judge_cleanness(judge: Judge, poses: int) -> dict[str, float]:
-    """Random talking poses: nothing uncovered, no triangle seen from behind, nothing that is not a number."""
+    """Random talking poses: nothing uncovered, no triangle seen from behind, nothing that is not a number.
+
+    The renderer leaves out what faces away, so ``folded`` also tells where such a triangle would have been nearest.
+    """
     rng = np.random.default_rng(SEED + 1)
     renderer, model = judge.renderer, face_model()
     at_rest = draw(renderer, motion({}))
     # The sheet's triangles face us in the portrait; the face's are wound alike, also those it hides.
     facing = np.sign(signed_area(at_rest.vertices, at_rest.triangles))
     facing[: len(renderer._scene.dense.skin)] = np.sign(np.median(signed_area(model.neutral, model.triangles)))
-    uncovered = flipped = not_finite = worst = 0
+    uncovered = flipped = folded = not_finite = worst = widest = 0
     for _ in range(poses):
         drawn = draw(renderer, talking(rng, (10, 8, 8), True))
         not_finite += not np.isfinite(drawn.vertices).all()
         uncovered += bool((drawn.which < 0).any())
-        visible = np.bincount(drawn.which[drawn.which >= 0], minlength=len(drawn.triangles))
-        wrong = int(visible[(signed_area(drawn.vertices, drawn.triangles) * facing < 0) & drawn.skin].sum())
+        away = np.flatnonzero((signed_area(drawn.vertices, drawn.triangles) * facing < 0) & drawn.skin)
+        wrong = int(np.isin(drawn.which, away).sum())
         flipped += wrong > 0
         worst = max(worst, wrong)
-    return {"uncovered": uncovered, "flipped": flipped, "flipped_pixels": worst, "not_finite": not_finite}
+        hidden = int(np.isin(nearest(drawn, renderer._scene.closed.before), away).sum())
+        folded += hidden > 0
+        widest = max(widest, hidden)
+    return {
+        "uncovered": uncovered,
+        "flipped": flipped,
+        "flipped_pixels": worst,
+        "folded": folded,
+        "folded_pixels": widest,
+        "not_finite": not_finite,
+    }
 
 
 def judge_smoothness(judge: Judge) -> dict[str, float]:

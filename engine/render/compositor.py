@@ -37,6 +37,7 @@ class Compositor:
         self._gain = scene.mirror_gain
         self._fine_maps = np.empty((most, edges.SAMPLES, channels), np.float32)
         self._window = np.empty(shape, np.uint8)
+        self._faces = scene.triangles.copy()  # of the frame: what is not to be drawn has three times the same corner
         self._fine_window = np.empty((most, edges.SAMPLES), np.uint8)
 
     def paint(self, vertices: FloatArray, maps: FloatArray, shown: Shown, out: ByteArray, clean: bool = False) -> None:
@@ -45,7 +46,9 @@ class Compositor:
         ``clean`` keeps the background's colours out of the person's soft edges.
         """
         scene = self._scene
-        faces, first = scene.triangles[: shown.before], shown.behind
+        away = scene.seen_from_behind(vertices)
+        self._faces[: len(away)] = np.where(away[:, None], 0, scene.triangles[: len(away)])
+        faces, first = self._faces[: shown.before], shown.behind
         cpu.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
         span = (0, -1, 0, -1)
         if shown.opening:

@@ -67,6 +67,8 @@ class Scene:
         hang = np.arange(len(front))
         hang[oval] = self.rim
         self.dense = DenseMesh(skin_triangles(), hang[avatar.around_triangles], self.rim, self.base)
+        # Corners of skin and sheet [3, t], all wound alike: the sheet comes the other way round.
+        self._corners = np.ascontiguousarray(np.vstack([self.dense.skin, self.dense.sheet[:, ::-1]]).T)
         front = np.clip(front, -margin, size - 1 + margin).astype(np.float32)
         front = np.vstack([front, self.dense(front)])
         texture, count = [front], len(front)
@@ -110,6 +112,15 @@ class Scene:
         rows = slice(self.base, self.base + self.dense.count)
         both = self.dense(np.concatenate([vertices[: self.base], maps[: self.base]], axis=1))
         vertices[rows], maps[rows] = both[:, :3], both[:, 3:]
+
+    def seen_from_behind(self, vertices: FloatArray) -> np.ndarray:
+        """Which triangles of skin and sheet face away once ``vertices`` [V, 3] are in place [t] bool.
+
+        They need no drawing: skin and sheet are one surface that covers the picture, so wherever one of its triangles
+        faces away, it lies folded between at least two that face us.
+        """
+        x, y = (np.ascontiguousarray(vertices[: self.base + self.dense.count, k])[self._corners] for k in (0, 1))
+        return np.asarray((x[1] - x[0]) * (y[2] - y[0]) > (y[1] - y[0]) * (x[2] - x[0]))
 
     def as_portrait(self) -> Scene:
         """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""

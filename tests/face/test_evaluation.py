@@ -24,6 +24,7 @@ from engine.evaluation.poses import VISEMES, clips, motion, rotation, talking
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.measures import landmark_error, rotation_angles
+from engine.render.projection import Scene
 
 # mediapipe and its protobuf warn about their own use of deprecated names.
 pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
@@ -55,7 +56,13 @@ def test_faults_are_seen(tracker, astronaut: Avatar) -> None:
     folded[280] += (60, 0, 60)  # a cheek's vertex beyond its neighbours and behind them: the fold lies open
     turned = dataclasses.replace(astronaut, neutral=folded)
     found = judge_cleanness(Judge(turned, tracker), 2)
-    assert found["flipped"] == 2
+    assert found["folded"] == 2
+    assert found["folded_pixels"] > 100
+    assert found["flipped"] == 0, "the renderer shows no triangle's back"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scene, "seen_from_behind", lambda self, vertices: np.zeros(0, bool))
+        found = judge_cleanness(Judge(turned, tracker), 2)
+    assert found["flipped"] == found["folded"] == 2, "nor would it go unseen if it did"
     assert found["flipped_pixels"] > 100
     darker = dataclasses.replace(astronaut, panels=astronaut.panels // 2)
     assert judge_identity(Judge(darker, tracker))["psnr_whole"] < 99

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from engine.evaluation.face import draw, signed_area
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.dense_mesh import DenseMesh
@@ -80,3 +81,19 @@ def test_the_outline_bends_less(renderer: Renderer, astronaut: Avatar, talk) -> 
         return float(np.abs(np.angle(np.exp(1j * (np.roll(angle, -1) - angle)))).max())
 
     assert sharpest(fine) < 0.6 * sharpest(coarse)
+
+
+def test_nothing_is_seen_from_behind_and_nothing_gapes(renderer: Renderer, talk) -> None:
+    """A turned head with its lips drawn aside folds skin at the outline and the lips' corners."""
+    scene = renderer._scene
+    number = np.arange(len(scene.triangles))
+    surface = number < len(scene.dense.skin) + len(scene.dense.sheet)
+    wound = np.where(number < len(scene.dense.skin), -1, 1)  # the sheet comes the other way round
+    folded = 0
+    for yaw, roll in ((-14, 6), (14, -6), (0, 0)):
+        drawn = draw(renderer, talk((yaw, 8, roll), mouthPucker=0.9, mouthSmileLeft=0.6, mouthSmileRight=0.6))
+        away = surface & (signed_area(drawn.vertices, drawn.triangles) * wound < 0)
+        folded += int(away.sum())
+        assert (drawn.which >= 0).all()
+        assert not np.isin(drawn.which, np.flatnonzero(away)).any()
+    assert folded > 20, "there was something to hide"
