@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,21 +92,25 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Memory of a process that is its own (resident, without what is shared), MB; 0 where /proc is missing."""
+    """Memory that a process has written and has to itself, MB; 0 where /proc is missing.
+
+    Not the pages of libraries that it alone has mapped: whether it alone has depends on what else runs just then.
+    """
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    own = (line for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+    own = (line for line in lines if line.startswith("Private_Dirty"))
     return sum(int(line.split()[1]) for line in own) / 1024
 
 
 def _children(pid: int) -> list[int]:
-    try:
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # a thread that has just ended
+                found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def circumstances(bench: str, command: str) -> dict[str, Any]:

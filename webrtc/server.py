@@ -15,6 +15,7 @@ from engine.keeper import EngineKeeper
 from webrtc.app import create_app
 from webrtc.config import ServerConfig
 from webrtc.logs import write_logs
+from webrtc.memory import Sweeper, settle
 from webrtc.service import Service
 from webrtc.socket import LONGEST_PUSH
 from webrtc.transport import tune_aiortc
@@ -35,13 +36,18 @@ async def serve(
     beside the server once it answers: what it raises ends the service and is raised here.
     Raises VivifyError when the port is in use or the engine cannot start.
     """
+
+    async def settled(url: str) -> bool:
+        settle()
+        return after_start is None or await after_start(url)
+
     if config.logs is not None:
         write_logs(config.logs)
     with listen(config.host, config.port) as sock:
         engine = EngineKeeper(config.engine)
         try:
             await asyncio.to_thread(engine.start, on_progress)
-            await serve_on(Service(engine, config), sock, after_start)
+            await serve_on(Service(engine, config, Sweeper().soon), sock, settled)
         finally:
             await asyncio.to_thread(engine.stop)
 

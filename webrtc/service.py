@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from engine.errors import EngineFull, VivifyError
 from engine.keeper import EngineKeeper
@@ -32,7 +32,7 @@ class TooMany(VivifyError):
 class Service:
     """The open sessions, by name. Names are unguessable: knowing one is the right to watch it and to end it."""
 
-    def __init__(self, engine: EngineKeeper, config: ServerConfig) -> None:
+    def __init__(self, engine: EngineKeeper, config: ServerConfig, on_ended: Callable[[], None] = lambda: None) -> None:
         self.engine = engine
         self.config = config
         self.streams: dict[str, Stream] = {}
@@ -42,6 +42,7 @@ class Service:
         )
         self.portraits = Portraits(engine, config.portraits, self._shown)
         self.openings = Rate(config.openings_per_minute)
+        self._on_ended = on_ended  # a session, or somebody's watching, is over
         self._opening = 0
         self._seeds = itertools.count()
 
@@ -83,7 +84,7 @@ class Service:
             limit = self.config.max_viewers
             if len(stream.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
-            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, stream.forget)
+            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, self._unwatched)
             answer = await stream.watch(viewer)
         SessionLog(name).info("watched by %s, %s", viewer.name, viewer.link.codec or "sound only")
         return viewer, answer
@@ -161,8 +162,14 @@ class Service:
         finally:
             self._opening -= 1
 
+    def _unwatched(self, viewer: Viewer) -> None:
+        if viewer.session in self.streams:
+            self.streams[viewer.session].forget(viewer)
+        self._on_ended()
+
     def _forget(self, stream: Stream) -> None:
         self.links.pop(stream.name, None)
         if self.streams.pop(stream.name, None) is not None:
             self.metrics.add(stream.counts())
             SessionLog(stream.name).info("closed")
+        self._on_ended()

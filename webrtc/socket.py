@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+import weakref
 from collections import deque
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from webrtc.voice import PIECE
 
 LONGEST_PUSH = 1 << 20  # bytes of one message of sound
 ALONE_LIMIT_S = 30.0  # a stream that a socket opened waits so long for one to come back, then it ends
+IDLE_LIMIT_S = 600.0  # a socket over which nothing comes for so long is not in use; a ping is something
 OUTBOX = 64  # messages that wait for a slow client; one more ends its socket
 STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
 
@@ -74,6 +76,7 @@ class Pusher:
         self._flushes = 0
         self._flushed: deque[int] = deque()  # which are still to be played
         self._position = 0
+        self._heard = time.monotonic()  # when the last message came
 
     async def run(self) -> None:
         """Until the client leaves or the stream ends."""
@@ -87,7 +90,7 @@ class Pusher:
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._socket.accept()
-            tasks += [asyncio.create_task(work) for work in (self._send(), self._listen(), self._speak())]
+            tasks += [asyncio.create_task(work) for work in (self._send(), self._listen(), self._speak(), self._idle())]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
@@ -96,7 +99,7 @@ class Pusher:
             stream.part(self)
             SessionLog(stream.name).info("the socket is gone")
             if self._ends_alone and not stream.closing:
-                asyncio.get_running_loop().call_later(ALONE_LIMIT_S, _end_if_alone, stream)
+                asyncio.get_running_loop().call_later(ALONE_LIMIT_S, _end_if_alone, weakref.ref(stream))
 
     def tell(self, message: Told) -> None:
         if self._outbox.full():
@@ -128,6 +131,7 @@ class Pusher:
 
     async def _listen(self) -> None:
         while (message := await self._socket.receive())["type"] == "websocket.receive":
+            self._heard = time.monotonic()
             try:
                 if message.get("bytes") is not None:
                     self._push(message["bytes"])
@@ -156,6 +160,13 @@ class Pusher:
         elif command.epoch >= self._fenced_by:
             self._fenced_by = 0
 
+    async def _idle(self) -> None:
+        """Until nothing has come for too long."""
+        while (left := self._heard + IDLE_LIMIT_S - time.monotonic()) > 0:  # noqa: ASYNC110  # seldom
+            await asyncio.sleep(left)
+        await self._socket.send_text(Bye(reason="Nothing came over this socket any more.").model_dump_json())
+        await self._socket.close()
+
     async def _speak(self) -> None:
         """A piece every 20 ms, as a microphone would."""
         due = time.monotonic()
@@ -173,6 +184,7 @@ class Pusher:
                 self._stream.when_left(functools.partial(self.tell, played))
 
 
-def _end_if_alone(stream: Stream) -> None:
-    if stream.speaker is None and not stream.closing:
+def _end_if_alone(known: weakref.ref[Stream]) -> None:
+    stream = known()
+    if stream is not None and stream.speaker is None and not stream.closing:
         stream.end("Nobody speaks here any more.")

@@ -223,3 +223,16 @@ def test_whatever_a_stranger_sends_the_socket_lives_on(server: Running) -> None:
 
 
 COMMANDS = ['{"type":"clear"}', '{"type":"flush"}', '{"type":"resume","epoch":-1}', "[" * 4000, '{"type":"ping"}']
+
+
+async def test_a_socket_over_which_nothing_comes_is_closed(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webrtc.socket, "IDLE_LIMIT_S", 0.6)
+    monkeypatch.setattr(webrtc.socket, "ALONE_LIMIT_S", 0.1)
+    async with connect(address(server)) as socket:
+        for t in range(4):
+            await asyncio.sleep(0.25)
+            await socket.send(json.dumps({"type": "ping", "t": t}))
+            assert (await answer(socket, "pong"))["t"] == t, "a ping is something"
+        assert "Nothing came" in (await answer(socket, "bye"))["reason"]
+        await socket.wait_closed()
+    await emptied(server)
