@@ -36,6 +36,8 @@ PLACES = {
 PANEL_HEIGHT = 256
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 BARE_LID = 0.8  # of that way, where a lid's skin is free of them
+LIT = 0.5  # how far a closing lid comes out of the brow's shade, into the light of the skin under the eye
+BELOW = (0.25, 0.55)  # where that skin lies under the lower lid, in eye widths
 UNDER = 3.0  # pixels of a portrait of 512 that the lashes' strip reaches under the lid's rim, into the eye
 SHADOW = 0.45  # brightness of what lies above the lid's rim
 DISC = 1.40  # the resting iris is cut out with a ring of white around it, in radii
@@ -241,7 +243,10 @@ def under_rim(size: int) -> FloatArray:
 def lid_panel(
     image: ByteArray, face: FloatArray, loop: tuple[int, ...], row: list[int], crease: list[int], name: str
 ) -> np.ndarray:
-    """The skin of an upper lid [h, w, 3], smoothed along the eye: a closing lid stretches it downwards."""
+    """The skin of an upper lid [h, w, 3], smoothed along the eye: a closing lid stretches it downwards.
+
+    Folded under the brow it lies in a shade that a closed lid has not: a dark one is read as an eye that stands open.
+    """
     spot = place(name, image.shape[0])
     corner = window(face[list(loop)], spot)
     pixels = take_window(image, corner, spot)
@@ -252,10 +257,18 @@ def lid_panel(
     bare = polygon(np.vstack([rim + BARE_LID * (fold - rim), fold[::-1]]), corner, spot, 1).astype(np.float32)
     own = _along(pixels, strip, 0.06 * wide, 0.4)
     lid, tone = (_along(pixels, bare, share * wide, 1.0) for share in (0.14, 0.30))
+    under = face[list(loop)][len(row) - 1 :, :2]  # the lower lid, corners included
+    low, high = (np.vstack([under, face[loop[0], :2]]) + np.array([0, share * wide]) for share in BELOW)
+    cheek = _along(pixels, polygon(np.vstack([low, high[::-1]]), corner, spot).astype(np.float32), 0.30 * wide, 2.0)
     # At the crease the lid meets the portrait's own skin; further down it takes the tone of the whole lid.
     x, y = np.arange(spot.width) + corner[0], np.arange(spot.height)[:, None] + corner[1]
     upper, lower = (np.interp(x, *row[np.argsort(row[:, 0])].T)[None] for row in (fold, base))
     down = smoothstep((y - upper) / np.maximum(lower - upper, 1.0))[..., None]
+    # Neither at the lashes nor in the corners does the light end in an edge.
+    left, right = rim[:, 0].min(), rim[:, 0].max()
+    inner = np.minimum(x - left, right - x)[None] / (0.2 * (right - left))
+    lit = LIT * (smoothstep(inner) * np.clip(0.5 * (lower - y) + 0.5, 0.3, 1))[..., None]
+    lid, tone = (skin + lit * np.maximum(cheek - skin, 0) for skin in (lid, tone))
     return own + down * (0.4 * lid + 0.6 * tone - own)
 
 

@@ -21,7 +21,8 @@ from engine.types import FloatArray
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
 LOWER = np.array(top.LIP_INNER_LOWER[1:-1])
 LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
-LID_FADE = 0.4  # centimetres of skin that follow a lid
+LID_FADE = 0.4  # centimetres of skin that follow a lower lid
+CREASE_FADE = 0.22  # and an upper one: it comes out from under its crease, and stretches little of what is above
 SEAM = 0.022  # centimetres left between lips that the portrait shows apart: their dark line
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
@@ -144,7 +145,7 @@ class Lids:
         # Beyond the corners the pull fades out sideways instead of ending.
         beyond = np.maximum(np.maximum(x[self.upper].min() - x, x - x[self.upper].max()), 0)
         side = np.exp(-((beyond / 0.3) ** 2)) * within
-        above = np.exp(-(((top_line - y) / LID_FADE) ** 2)) * (y <= top_line) * side
+        above = np.exp(-(((top_line - y) / CREASE_FADE) ** 2)) * (y <= top_line) * side
         below = np.exp(-(((y - low_line) / LID_FADE) ** 2)) * (y > low_line) * side
         rows = np.r_[self.upper, self.lower]
         above[rows] = below[rows] = 0

@@ -23,8 +23,8 @@ UNFOLDS = 0.15  # blink from which the smoothed skin of the lid is seen
 SPOKES = 28
 SIDEWAYS, VERTICAL = 0.42, 0.28  # centimetres the iris moves for a coefficient of 1
 LID_FRONT = -2.5  # pixels of depth: lids and lashes lie before the skin they continue, which bulges a little
-LASHES_ARE = 0.42  # of the skin's brightness
-LEAST_DARK, MOST_DARK = 0.10, 0.50  # bounds of what is taken away to get there
+LASHES_ARE = 0.32  # of the skin's brightness
+LEAST_DARK, MOST_DARK = 0.20, 0.65  # bounds of what is taken away to get there
 BARE, FREED = 1.10, 1.5  # radii of the moving iris; pixels of movement until it is cut out that closely
 
 

@@ -82,3 +82,37 @@ def test_a_wider_eye_uncovers_no_line(astronaut: Avatar, renderer: Renderer, tal
     assert rim[:, 1].min() < -0.5, "the lid rises"
     assert np.allclose(under, rim, atol=1e-3)
     assert np.allclose(shut[:rows], shut[rows : 2 * rows], atol=1e-3), "closed, nothing of it lies on the lower lid"
+
+
+def test_a_closing_lid_comes_out_of_the_brows_shade(astronaut: Avatar) -> None:
+    pytest.importorskip("cv2", reason="needs the enroll extra")
+    from engine.face.panels import LUMA, lid_panel, place, window
+
+    row, loop = list(top.EYE_LEFT_UPPER), top.EYE_LEFT
+    crease = [row[0], *top.EYE_LEFT_RING, row[-1]]
+    face = astronaut.reference
+    spot = place("lid_left", astronaut.size)
+    left, up = window(face[list(loop)], spot)
+    middle = 0.3 * face[row[4], :2] + 0.7 * face[crease[4], :2]  # lashes reach half of the way
+    x, y = np.round(middle - [left, up]).astype(int)
+
+    def tone(shade: float, under: float) -> float:
+        """The lid's brightness where skin above the eye's middle is ``shade`` bright and ``under`` below it."""
+        image = np.full_like(astronaut.portrait, int(under))
+        image[: int(face[list(loop), 1].mean())] = int(shade)
+        return float((lid_panel(image, face, loop, row, crease, "lid_left") @ LUMA)[y, x])
+
+    assert 80 < tone(60, 160) < 120, "between its own shade and the light under the eye"
+    assert abs(tone(160, 60) - 160) < 2, "a lid that is lighter than the cheek keeps its tone"
+    assert abs(tone(120, 120) - 120) < 2
+
+
+def test_a_lid_closes_under_its_crease_without_pulling_the_brow_down(astronaut: Avatar, talk) -> None:
+    drive = DrivenFace(astronaut)
+    rest, shut = (drive(talk(eyeBlink=blink).blendshapes) for blink in (0.0, 1.0))
+    rim = (shut - rest)[list(top.EYE_LEFT_UPPER[3:6]), 1].mean()
+    crease = (shut - rest)[list(top.EYE_LEFT_RING[2:5]), 1].mean()
+    above = (shut - rest)[[443, 444, 445], 1].mean()  # the next row of vertices, under the brow
+    assert rim > 0.03 * astronaut.unit
+    assert 0 < crease < 0.45 * rim
+    assert above < 0.06 * rim
