@@ -26,6 +26,7 @@ from engine.types import FloatArray
 
 ROWS = 5
 UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.36  # centimetres below the closed lips' seam
+AT_LEAST = 0.05  # centimetres that upper teeth are seen to reach below the upper lip at rest, were the mouth open
 TEETH_BACK, LOWER_BACK = 0.55, 0.25  # centimetres behind the lips, and of lower teeth behind upper ones
 LOWER_TINT = np.array([1.0, 0.95, 0.89], np.float32)  # lower teeth stand in reddish light
 HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
@@ -74,6 +75,11 @@ class Mouth:
         if len(avatar.teeth):
             flat = self.to_pixels(np.stack([x, np.zeros_like(x), z + TEETH_BACK], 1))
             edge = seen_edge(avatar.teeth, flat, float(self._axes[1, 1]), edge)
+        else:  # corners drawn up lift the lips' mean above their middle, a bowed head the teeth behind them
+            at = COLUMNS // 2
+            seen = self.to_pixels(np.array([[x[at], edge[at], z[at] + TEETH_BACK]]))[0, 1]
+            reach = float(seen - avatar.neutral[UPPER_ROW[5], 1]) / float(self._axes[1, 1])
+            edge = edge + max(0.0, AT_LEAST - reach)
         down = np.linspace(0, 1, ROWS)[:, None]
         return _grid(x[None], edge[None] - (1 - down) * REACH, z[None] + TEETH_BACK)
 

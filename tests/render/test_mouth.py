@@ -100,3 +100,15 @@ def test_no_turn_uncovers_the_cavity(renderer: Renderer, talk) -> None:
         renderer.render(talk((yaw, 6, 0), jawOpen=0.8))
         assert (renderer._compositor.which >= 0).all()
     assert set(top.LIP_INNER) <= set(top.LIP_VERTICES)
+
+
+def test_upper_teeth_reach_below_lips_whose_corners_are_drawn_up(astronaut: Avatar) -> None:
+    """Such corners lift the lips' mean, from which teeth are placed: they must not vanish behind the upper lip."""
+    down = np.asarray(astronaut.rotation[:, 1]) * astronaut.scale
+    for lift in (0.0, 0.3, 0.8):  # centimetres
+        neutral = astronaut.neutral.copy()
+        for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER):
+            neutral[list(row)] -= lift * np.linspace(-1, 1, len(row))[:, None] ** 2 * down
+        mouth = Mouth(dataclasses.replace(astronaut, neutral=neutral, teeth=np.zeros((0, 2), np.float32)))
+        teeth = mouth.parts[0].points.reshape(ROWS, COLUMNS, 3)
+        assert (teeth[-1, MIDDLE, 1] - neutral[top.LIP_INNER_UPPER[5], 1]) / astronaut.scale > 0.04
