@@ -46,7 +46,7 @@ class Eye:
         back = BEHIND * avatar.unit
 
         reach = loop[:, :2] - loop[:, :2].mean(0)
-        turned = smoothstep((self._outward * float(avatar.rotation[2, 0]) - 0.2) / 0.2)  # 1 for the far eye
+        turned = smoothstep((self._outward * float(avatar.rotation[2, 0]) - 0.3) / 0.2)  # 1 for the far eye
         wide = np.where(reach[:, 0] * self._outward > 0, OVERLAP[0] + turned * (BARELY - OVERLAP[0]), OVERLAP[0])
         xy = loop[:, :2].mean(0) + reach * np.stack([wide, np.full(len(reach), OVERLAP[1])], 1)
         fan = _fan(len(loop))
