@@ -38,14 +38,8 @@ _RANGES = {
 _OPTIONAL = ("blink", "gaze_left", "gaze_up")  # None: left to idle life
 _SETTLE_S = 0.12  # time constant with which a face follows its controls
 _LIDS_S = 0.04
-_MOVED_BY_VOICE = (
-    "jaw",
-    "mouth",
-    "brow",
-    "cheek",
-    "nose",
-    "tongue",
-)  # what expressiveness scales; eyes stay as they are
+# What expressiveness scales; eyes stay as they are.
+_MOVED_BY_VOICE = ("jaw", "mouth", "brow", "cheek", "nose", "tongue")
 
 
 def _both(shapes: dict[str, float]) -> FloatArray:
@@ -59,10 +53,8 @@ def _both(shapes: dict[str, float]) -> FloatArray:
 
 
 _MOOD = {name: _both(shapes) for name, shapes in EMOTIONS.items()}
-_SMILE, _FROWN = (
-    _both({"mouthSmile": 0.7, "cheekSquint": 0.35, "eyeSquint": 0.1}),
-    _both({"mouthFrown": 0.9, "mouthShrugLower": 0.15}),
-)
+_SMILE = _both({"mouthSmile": 0.7, "cheekSquint": 0.35, "eyeSquint": 0.1})
+_FROWN = _both({"mouthFrown": 0.9, "mouthShrugLower": 0.15})
 _BROWS_UP, _BROWS_DOWN = _both({"browInnerUp": 0.8, "browOuterUp": 0.8}), _both({"browDown": 0.8})
 _SCALED = np.array([n.startswith(_MOVED_BY_VOICE) for n in NAMES])
 _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
