@@ -21,7 +21,7 @@ from webrtc.voice import VOICE_RATE
 pytestmark = pytest.mark.net
 
 REST_S, TURN_S, TURNS = 2.0, 1.2, 4
-OWN, OTHER = 0.5, 0.3  # correlation of mouth and loudness; .2 where the machine is free, heads move as well
+OWN, OTHER = 0.5, 0.2  # correlation of the mouth's movement with a voice's loudness
 
 
 class Senses:
