@@ -41,10 +41,10 @@ PAINTED = ("portrait", "painted", "texture_reference", "texture")  # kept as byt
 
 
 class Pairs:
-    """Pairs of one source: everything of `Seen`, the truth [N, 3, 256, 256], and a weight map of the mouth."""
+    """Pairs of one film or still: everything of `Seen`, the truth [N, 3, 256, 256], and a weight map of the mouth."""
 
-    def __init__(self, seen: Seen, truth: Tensor, mouth: Tensor) -> None:
-        self.seen, self.truth, self.mouth = seen, truth, mouth
+    def __init__(self, seen: Seen, truth: Tensor, mouth: Tensor, film: bool = True) -> None:
+        self.seen, self.truth, self.mouth, self.film = seen, truth, mouth, film
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -65,9 +65,9 @@ class Pairs:
         save_file({name: value.contiguous() for name, value in tensors.items()}, str(path))
 
     @classmethod
-    def load(cls, path: Path) -> Pairs:
+    def load(cls, path: Path, film: bool = True) -> Pairs:
         tensors = load_file(str(path))
-        return cls(Seen(**{f.name: tensors[f.name] for f in fields(Seen)}), tensors["truth"], tensors["mouth"])
+        return cls(Seen(**{f.name: tensors[f.name] for f in fields(Seen)}), tensors["truth"], tensors["mouth"], film)
 
 
 def gather(items: list[tuple[Seen, ByteArray, FloatArray]]) -> Pairs:

@@ -24,6 +24,7 @@ from engine.render.generator import LearnedHalf, Seen
 from engine.render.motion_vae import DenseMotion, conv
 from engine.training.pairs import Pairs
 
+OPPOSITE = (5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 15, 14, 13, 12, 11, 10, 19, 18, 17, 16)  # each lip landmark's mirror image
 MOUTH = 6.0  # how much more a pixel of the mouth counts
 EDGES = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 VGG = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512)  # VGG-19 to conv5_1; 0 is a pool
@@ -41,11 +42,13 @@ class Plan:
     lips: bool = True
     pixels: float = 4.0
     perceptual: float = 2.0
+    structure: float = 0.5
     matching: float = 0.5
     kl: float = 1e-4
     regularity: float = 0.5
     unsure: float = 0.02  # what it costs to overpaint instead of warping: detail of the portrait is worth keeping
     ema: float = 0.998
+    films: float = 0.75  # of the steps are on films where there are films and stills: stills know nothing of mouths
 
 
 class Edges(nn.Module):
@@ -101,6 +104,19 @@ class Vgg19(nn.Module):
         return out
 
 
+def unlike(a: Tensor, b: Tensor) -> Tensor:
+    """1 - SSIM (Wang 2004, square windows of 7 pixels) of pictures [B, 3, H, W] in [0, 1], mean of all."""
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 7, 2)
+
+    one, other = mean(a), mean(b)
+    spread = mean(a * a) + mean(b * b) - one * one - other * other
+    shared = 2 * (mean(a * b) - one * other)
+    same = (2 * one * other + 1e-4) * (shared + 9e-4) / ((one * one + other * other + 1e-4) * (spread + 9e-4))
+    return 1 - same.mean()
+
+
 class Discriminator(nn.Module):
     """Judges patches of pictures [B, 3, 256, 256]; also gives the features it judges by."""
 
@@ -137,6 +153,7 @@ def losses(
     terms = {
         "pixels": plan.pixels * pixels,
         "perceptual": plan.perceptual * torch.stack(features).mean(),
+        "structure": plan.structure * unlike(picture, truth),
         "kl": plan.kl * dense.kl(),
         "regular": plan.regularity * (bend + motion.abs().mean()),
         "unsure": plan.unsure * (1 - dense.occlusion).mean(),
@@ -207,10 +224,12 @@ class Trainer:
         return {name: float(value.detach()) for name, value in terms.items()}
 
     def _draw(self, sources: list[Pairs], rng: np.random.Generator) -> tuple[Seen, Tensor, Tensor]:
-        """Rows from one source, in other light; every source as often, however long."""
-        pairs = sources[int(rng.integers(len(sources)))]
+        """Rows from one source, half of them mirrored, in other light; sources of a kind as often, however long."""
+        kinds = [[s for s in sources if s.film], [s for s in sources if not s.film]]
+        kind = kinds[int(rng.random() >= self.plan.films)] or sources
+        pairs = kind[int(rng.integers(len(kind)))]
         rows = [int(k) for k in rng.integers(len(pairs), size=self.plan.rows)]
-        seen, truth, mouth = pairs.pick(rows)
+        seen, truth, mouth = mirrored(*pairs.pick(rows), rng.random(self.plan.rows) < 0.5)
         seen, truth = in_other_light(seen, truth, rng)
         moved = {f.name: getattr(seen, f.name).to(self.device) for f in fields(Seen)}
         return Seen(**moved), truth.to(self.device), mouth.to(self.device)
@@ -290,3 +309,27 @@ def in_other_light(seen: Seen, truth: Tensor, rng: np.random.Generator) -> tuple
     gain = torch.from_numpy(rng.uniform(0.75, 1.2, (len(truth), 3, 1, 1)).astype(np.float32))
     lit = {name: (getattr(seen, name) * gain).clamp(0, 1) for name in ("portrait", "painted")}
     return replace(seen, **lit), (truth * gain).clamp(0, 1)
+
+
+def mirrored(seen: Seen, truth: Tensor, mouth: Tensor, which: np.ndarray) -> tuple[Seen, Tensor, Tensor]:
+    """The same pairs, with left and right exchanged in the rows where ``which`` [B] holds: as many faces again.
+
+    The face's code in the projected textures and the order of the landmarks are exchanged as well.
+    """
+    rows = torch.from_numpy(np.flatnonzero(which))
+    inside = (seen.texture_reference != seen.portrait).any(1), (seen.texture != seen.portrait).any(1)
+    changed = {f.name: getattr(seen, f.name).clone() for f in fields(Seen)} | {"truth": truth.clone()}
+    changed["mouth"] = mouth.clone()
+    for name, mask in zip(("texture_reference", "texture"), inside, strict=True):
+        across = changed[name][:, 0]
+        changed[name][:, 0] = torch.where(mask, 1 - across, across)
+    for name in ("lips_reference", "lips"):
+        changed[name] = changed[name][:, list(OPPOSITE)] * torch.tensor([-1.0, 1.0])
+    changed["flow"] = changed["flow"] * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
+    for name, value in changed.items():
+        old = truth if name == "truth" else mouth if name == "mouth" else getattr(seen, name)
+        turned = value.flip(-1) if value.dim() == 4 else value
+        changed[name] = old.clone()
+        changed[name][rows] = turned[rows]
+    truth, mouth = changed.pop("truth"), changed.pop("mouth")
+    return Seen(**changed), truth, mouth

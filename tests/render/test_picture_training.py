@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from safetensors.torch import save_file
 from training_pairs import eight
 
 from engine.errors import VivifyError
-from engine.render.generator import LearnedHalf
+from engine.face.model import face_model
+from engine.render.generator import LearnedHalf, Seen
+from engine.render.motion_vae import LANDMARKS
 from engine.training.pairs import Pairs, from_film
-from engine.training.picture import VGG, Edges, Plan, Trainer, Vgg19
+from engine.training.picture import OPPOSITE, VGG, Edges, Plan, Trainer, Vgg19, mirrored
 
 pytestmark = pytest.mark.cpu
 
@@ -75,7 +78,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     whole = Trainer(plan, tmp_path / "whole")
     for _ in range(3):
         figures = whole.train_step([eight()])
-    assert set(figures) == {"pixels", "perceptual", "kl", "regular", "unsure", "matching", "real", "judge"}
+    assert set(figures) == {"pixels", "perceptual", "structure", "kl", "regular", "unsure", "matching", "real", "judge"}
     first = Trainer(plan, tmp_path / "cut")
     first.train_step([eight()])
     first.save()
@@ -87,6 +90,25 @@ def test_a_killed_run_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     for mine, other in ((whole.average, second.average), (whole.judge.state_dict(), second.judge.state_dict())):
         for name, value in mine.items():
             assert torch.equal(value, other[name]), name
+
+
+def test_a_mirrored_pair_is_the_pair_of_a_mirrored_face() -> None:
+    seen, truth, mouth = eight().pick([0, 1])
+    turned, other_truth, other_mouth = mirrored(seen, truth, mouth, np.array([False, True]))
+    assert torch.equal(turned.texture[0], seen.texture[0])
+    assert torch.equal(turned.painted[1], seen.painted[1].flip(-1))
+    assert torch.equal(other_truth[1], truth[1].flip(-1))
+    assert torch.equal(other_mouth[1], mouth[1].flip(-1))
+    code = face_model().neutral[list(LANDMARKS), 0]
+    np.testing.assert_allclose(code[list(OPPOSITE)], -code, atol=1e-5)
+    # the code grows from left to right in both, so that the mirrored face is a face like any other
+    for which in (seen, turned):
+        inside = (which.texture[1] != which.portrait[1]).any(0)
+        across = torch.arange(256.0).expand(256, 256)[inside]
+        assert float(torch.corrcoef(torch.stack([across, which.texture[1, 0][inside]]))[0, 1]) > 0.95
+    again = mirrored(turned, other_truth, other_mouth, np.array([False, True]))
+    for f in fields(Seen):
+        torch.testing.assert_close(getattr(again[0], f.name), getattr(seen, f.name))
 
 
 def test_the_stand_in_for_vgg_sees_edges_and_vgg_needs_its_weights(tmp_path: Path) -> None:
