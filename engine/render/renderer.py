@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from engine.errors import VivifyError
@@ -17,7 +19,7 @@ from engine.render.driven import DrivenFace, tucking
 from engine.render.eyes import Eye, lash_line
 from engine.render.mouth import Mouth
 from engine.render.offsets import check_offsets
-from engine.render.projection import Scene, projection_texture
+from engine.render.projection import Scene, Shown, projection_texture
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
@@ -25,6 +27,17 @@ CREASE = 0.5  # how much darker lips meet that the portrait shows apart
 CONTACT = 0.35  # how much darker a lip is where teeth stand on it
 CORNER, GATHERS = 0.45, 0.65  # centimetres around a corner of the lips; of its way inwards that its texture does not go
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A scene in place for one motion, ready to be painted; the dense mesh's own rows are still to be filled in."""
+
+    vertices: FloatArray  # [V, 3] pixels of the picture
+    maps: FloatArray  # [V, 3 or 6] as `Scene.maps`
+    plain: FloatArray  # the same for the portrait's own expression
+    shown: Shown
+    own: float  # how much of the portrait's own expression is painted over it, 0 to 1
 
 
 class Renderer:
@@ -87,8 +100,8 @@ class Renderer:
         out[..., 3] = layer[..., 0]
         return out
 
-    def _draw(self, motion: Motion, out: ByteArray, clean: bool) -> Compositor:
-        """Paint RGB into ``out`` and return who painted last."""
+    def pose(self, motion: Motion) -> Posed:
+        """Where everything is for ``motion``, and what it samples. Touches nothing of the renderer's own."""
         beta, offsets = _check(motion)
         face = self._drive(beta, offsets)
         turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
@@ -111,20 +124,27 @@ class Renderer:
         if factor != 1:
             vertices[:, :2] = (vertices[:, :2] + 0.5) * factor - 0.5
         own = self._drive.own_share(beta, offsets)
-        as_it_is = maps.copy() if own > 0 else maps
-        self._scene.thicken(vertices, as_it_is)
-        if own == 1:
-            return self._paint_portrait(vertices, as_it_is, out, clean)
+        plain = maps.copy() if own > 0 else maps
         self._darken_seam(maps, face, beta)
         self._let_corners_go(maps, face)
-        self._scene.thicken(vertices, maps)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
         scene = self._scene
         shown = scene.closed if gap <= NOTHING else scene.tongue_out if out_of_mouth else scene.open
-        self._compositor.paint(vertices, maps, shown, out, clean)
+        return Posed(vertices, maps, plain, shown, own)
+
+    def _draw(self, motion: Motion, out: ByteArray, clean: bool) -> Compositor:
+        """Paint RGB into ``out`` and return who painted last."""
+        posed = self.pose(motion)
+        vertices, own = posed.vertices, posed.own
+        if own > 0:
+            self._scene.thicken(vertices, posed.plain)
+        if own == 1:
+            return self._paint_portrait(vertices, posed.plain, out, clean)
+        self._scene.thicken(vertices, posed.maps)
+        self._compositor.paint(vertices, posed.maps, posed.shown, out, clean)
         if own > 0:
             driven = out.astype(np.float32)
-            self._paint_portrait(vertices, as_it_is, out, clean)
+            self._paint_portrait(vertices, posed.plain, out, clean)
             out[:] = (driven + np.float32(own) * (out - driven) + 0.5).astype(np.uint8)
         return self._compositor
 
