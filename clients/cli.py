@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from engine.config import DEFAULT_AVATAR, EngineConfig
+from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
 from engine.errors import VivifyError
 from engine.motion.controls import read_wishes
 from engine.types import DEFAULT_LOOK_AHEAD_MS
@@ -41,6 +41,12 @@ ControlOption = Annotated[
     typer.Option("--control", metavar="NAME=NUMBER", help="Such as smile=0.3, sad=0.5 or expressiveness=1.2."),
 ]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
+QualityOption = Annotated[
+    str,
+    typer.Option(
+        "--quality", metavar="geometry|learned|auto", help="Whether networks finish the pictures; auto: if affordable."
+    ),
+]
 
 
 IceServerOption = Annotated[
@@ -59,6 +65,7 @@ def render(
     avatar: AvatarOption = DEFAULT_AVATAR,
     look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
     size: SizeOption = 512,
+    quality: QualityOption = DEFAULT_QUALITY,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion: the same seed, the same film.")] = 0,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
 ) -> None:
@@ -71,7 +78,9 @@ def render(
         def show(done: int, total: int) -> None:
             bar.update(task, description="rendering", completed=done, total=total)
 
-        report = rendering.render(speech, out, avatar, look_ahead, size, seed, show, read_wishes(control))
+        report = rendering.render(
+            speech, out, avatar, look_ahead, size, seed, show, read_wishes(control), quality=checked(quality)
+        )
     say.print(
         f"[green]{escape(str(out))}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time"
     )
@@ -84,6 +93,7 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
     avatar: AvatarOption = DEFAULT_AVATAR,
     size: SizeOption = 512,
+    quality: QualityOption = DEFAULT_QUALITY,
     max_sessions: Annotated[int, typer.Option(help="Sessions at a time; one more gets a polite refusal.")] = 2,
     token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="Secret that clients must show.")] = None,
     prove: Annotated[
@@ -103,7 +113,7 @@ def serve(
     from clients.serve import serve as run
     from webrtc.server import loop_factory
 
-    engine = EngineConfig(avatar, size, max_sessions)
+    engine = EngineConfig(avatar, size, max_sessions, checked(quality))
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),

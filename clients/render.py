@@ -16,7 +16,7 @@ from clients.mp4 import AUDIO_RATE, Mp4Writer
 from engine import avatars
 from engine.audio.files import read_speech
 from engine.clock import frame_count, look_ahead_frames
-from engine.config import EngineConfig
+from engine.config import DEFAULT_QUALITY, EngineConfig, Quality
 from engine.face.avatar import Avatar
 from engine.metrics import LatencyWindow
 from engine.pipeline import Pipeline
@@ -43,16 +43,17 @@ def render(
     seed: int = 0,
     on_frame: Callable[[int, int], None] | None = None,
     wishes: dict[str, Any] | None = None,
+    quality: Quality = DEFAULT_QUALITY,
 ) -> RenderReport:
     """Speak ``speech`` with ``avatar`` into the MP4 file ``out``. The same input and seed give the same pictures.
 
-    ``on_frame(done, total)`` is called for every picture; ``wishes`` are `Controls` to begin with. Raises
-    VivifyError for input that cannot be used.
+    Nobody waits for a film: "auto" never gives the networks up here. ``on_frame(done, total)`` is called for every
+    picture; ``wishes`` are `Controls` to begin with. Raises VivifyError for input that cannot be used.
     """
     torch.set_num_threads(1)  # one small network: more threads only cost
     voice = read_speech(speech)  # [n], 16 kHz
     _, folder = avatars.resolve(avatar)
-    scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1)))
+    scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1, quality), unhurried=True))
     session = scheduler.open(Avatar.load(folder), look_ahead_ms, seed, live=False)
     scheduler.set_controls(session, wishes or {})
     total = frame_count(len(voice))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 from engine.errors import VivifyError
 
 DEFAULT_AVATAR = "astronaut"
 SIZES = (256, 512, 768)  # picture sides the renderer is tested at, pixels
+Quality = Literal["geometry", "learned", "auto"]
+DEFAULT_QUALITY: Quality = "auto"
 SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
 
 
@@ -20,15 +23,26 @@ def slot_bytes(size: int) -> int:
 class EngineConfig:
     """Settings of one engine process.
 
-    ``avatar`` is a bundled avatar's name or an enrolled folder; it is what a session gets that names none.
+    ``avatar`` is a bundled avatar's name or an enrolled folder; it is what a session gets that names none. ``quality``
+    says whether networks finish the pictures: "learned", never: "geometry", or while the machine can hold it: "auto".
     """
 
     avatar: str = DEFAULT_AVATAR
     size: int = 512
     max_sessions: int = 2
+    quality: Quality = DEFAULT_QUALITY
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
             raise VivifyError(f"The picture size must be one of {SIZES} pixels, but {self.size} was given.")
         if not 1 <= self.max_sessions <= 64:
             raise VivifyError(f"max_sessions must lie between 1 and 64, but {self.max_sessions} was given.")
+        checked(self.quality)
+
+
+def checked(quality: str) -> Quality:
+    """``quality`` if there is such a one. Raises VivifyError otherwise."""
+    for known in get_args(Quality):
+        if quality == known:
+            return cast(Quality, known)
+    raise VivifyError(f"The quality must be one of {', '.join(get_args(Quality))}, but '{quality}' was given.")

@@ -20,6 +20,7 @@ from engine.motion.facial_motion import FacialMotion
 from engine.motion.idle import IdleMotion
 from engine.motion.pose import HeadPose
 from engine.paths import assets
+from engine.quality import Painters
 from engine.render.renderer import Renderer
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
@@ -68,17 +69,18 @@ class Drawn:
 class Pipeline:
     """The networks once, and up to ``max_sessions`` rows that join and leave while others run."""
 
-    def __init__(self, config: EngineConfig, weights: Path | None = None) -> None:
+    def __init__(self, config: EngineConfig, weights: Path | None = None, unhurried: bool = False) -> None:
         self.config = config
         self._facial = FacialMotion.load(weights or assets() / "weights" / "facial.safetensors")
         self._head = HeadPose.load(assets() / "weights" / "pose.safetensors")
         self._streams = [model.streaming(config.max_sessions) for model in (self._facial, self._head)]
         for stream in self._streams:
             stream.__enter__()
+        self._painters = Painters(config.quality, config.size, assets() / "weights" / "picture.safetensors", unhurried)
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = torch.zeros(config.max_sessions, dtype=torch.long)  # [B], frames
         # The kernels let go of Python's lock: pictures of several sessions are drawn on several cores.
-        self._painters = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="painter")
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="painter")
 
     def join(self, avatar: Avatar, look_ahead_ms: int, seed: int) -> int:
         """Take a free row. Raises EngineFull when there is none."""
@@ -88,7 +90,7 @@ class Pipeline:
             )
         row = self._rows.index(None)
         look_ahead = look_ahead_frames(look_ahead_ms)
-        self._rows[row] = Row(Renderer(avatar, self.config.size), IdleMotion(seed), look_ahead)
+        self._rows[row] = Row(self._painters.renderer(avatar), IdleMotion(seed), look_ahead)
         self._look_ahead[row] = look_ahead
         self.forget(row)
         self._head.begin(self._mask([row]), torch.full((len(self._rows),), seed))
@@ -140,7 +142,10 @@ class Pipeline:
         def draw(r: Request) -> Drawn:
             return self._draw(r, lips[r.row], offsets[r.row], poses[r.row], spent)
 
-        return [draw(requests[0])] if len(requests) == 1 else list(self._painters.map(draw, requests))
+        drawn = [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
+        if any(d.picture is not None for d in drawn):
+            self._painters.observe(1000 * (time.perf_counter() - began))
+        return drawn
 
     def _draw(
         self, request: Request, lips: FloatArray, offsets: FloatArray, head: FloatArray, spent: tuple[float, float]
@@ -162,7 +167,7 @@ class Pipeline:
         )
         motion = row.controls.apply(motion)
         composed = time.perf_counter()
-        picture = row.renderer.render(motion, alpha=request.matte) if request.draw else None
+        picture = self._painters.paint(row.renderer, motion, request.matte) if request.draw else None
         ended = time.perf_counter()
         features_ms, motion_ms = spent
         motion_ms += 1000 * (composed - began)

@@ -63,7 +63,7 @@ class EngineSession:
     def clear(self) -> int:
         """Barge-in. Returns the new epoch; a frame of an older one no longer reaches ``on_frame``."""
         self.epoch += 1
-        self._tell("clear")
+        self._tell("clear", {"now": time.monotonic()})
         return self.epoch
 
     def set_controls(self, wishes: dict[str, Any]) -> Controls:
@@ -241,6 +241,7 @@ class EngineProcess:
         command = [sys.executable, "-m", "engine.worker_main"]
         command += ["--avatar", self.config.avatar, "--size", str(self.config.size)]
         command += ["--max-sessions", str(self.config.max_sessions), "--memory", str(memory)]
+        command += ["--quality", self.config.quality]
         root = str(Path(__file__).resolve().parent.parent)  # the folder that holds the package, installed or not
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         return subprocess.Popen(

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from engine import avatars
-from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
+from engine.config import SLOTS_PER_SESSION, EngineConfig, checked, slot_bytes
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
@@ -118,7 +118,7 @@ class Worker:
         elif name == "audio":
             self._push(number, session, AudioChunk(head["position"], np.frombuffer(payload, np.float32)), head["now"])
         elif name == "clear":
-            self._scheduler.clear(session)
+            self._scheduler.clear(session, head["now"])
         elif name == "controls":
             self._scheduler.set_controls(session, head["controls"])
         elif name == "look_ahead":
@@ -189,13 +189,14 @@ def main() -> None:
     parser.add_argument("--avatar", required=True)
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--max-sessions", type=int, required=True)
+    parser.add_argument("--quality", required=True)
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
     wire = Wire(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     torch.set_num_threads(1)  # one small network: threads would only fight the encoder for the cores
     try:
-        config = EngineConfig(args.avatar, args.size, args.max_sessions)
+        config = EngineConfig(args.avatar, args.size, args.max_sessions, checked(args.quality))
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
     except VivifyError as error:

@@ -92,12 +92,23 @@ class LearnedHalf(nn.Module):
         warped = warp(seen.painted, residual)
         return (warped + gate * self.paint(seen, dense, residual, warped)).clamp(0, 1), dense
 
-    def paint(self, seen: Seen, dense: DenseMotion, residual: Tensor, warped: Tensor | None = None) -> Tensor:
-        """What the generator adds [B, 3, 256, 256] to the picture warped by ``residual`` [B, 2, 64, 64]."""
+    def paint(
+        self,
+        seen: Seen,
+        dense: DenseMotion,
+        residual: Tensor,
+        warped: Tensor | None = None,
+        features: Tensor | None = None,
+    ) -> Tensor:
+        """What the generator adds [B, 3, 256, 256] to the picture warped by ``residual`` [B, 2, 64, 64].
+
+        ``features`` [B, 24, 64, 64] of the portrait need not be computed for every frame.
+        """
         if warped is None:
             warped = warp(seen.painted, residual)
-        features = follow(self.generator.features(seen.portrait), seen.flow, residual)
-        return self.generator(warped, seen.texture, dense.occlusion, features)
+        if features is None:
+            features = self.generator.features(seen.portrait)
+        return self.generator(warped, seen.texture, dense.occlusion, follow(features, seen.flow, residual))
 
 
 def follow(features: Tensor, flow: Tensor, motion: Tensor) -> Tensor:

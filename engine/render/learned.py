@@ -23,6 +23,7 @@ from engine.types import ByteArray, FloatArray, Motion
 from kernels import cpu
 
 FORMAT = "vivify-picture-1"
+FADE = 0.25  # a change of quality takes four frames
 STILL = 0.004  # of the picture's side: a mesh that moved less has not moved
 
 
@@ -68,21 +69,36 @@ class LearnedRenderer(Renderer):
         super().__init__(avatar, size)
         self._model = model
         self._eye = Eyesight(self)
+        self.share = 1.0  # of the networks in the picture; without any, they rest
+        with torch.inference_mode():
+            self._features = model.generator.features(self._eye.portrait)
+
+    def fade(self, learned: bool) -> None:
+        """Let the networks' share of the next picture grow or shrink by one step, towards all or nothing."""
+        self.share = min(max(self.share + (FADE if learned else -FADE), 0.0), 1.0)
 
     def render(self, motion: Motion, out: ByteArray | None = None, alpha: bool = False) -> ByteArray:
         """As `Renderer.render`."""
         out = super().render(motion, out, alpha)
-        with torch.inference_mode():
-            seen = self._eye.see(motion, out[..., :3])
-            dense = self._model.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips)
-            gate = seen.moved.view(-1, 1, 1, 1)
-            residual = dense.motion * gate
-            fine = warp(_tensor(out[..., :3]), residual)
-            added = self._model.paint(seen, dense, residual)
-            added = F.interpolate(added, out.shape[:2], mode="bilinear", align_corners=False)
-            picture = ((fine + gate * added)[0].permute(1, 2, 0) * 255 + 0.5).clamp(0, 255)
-        out[..., :3] = picture.to(torch.uint8).numpy()
+        if self.share > 0:
+            with torch.inference_mode():
+                self._finish(motion, out)
         return out
+
+    def _finish(self, motion: Motion, out: ByteArray) -> None:
+        """Let the networks work on the picture [S, S, 3 or 4] that geometry has painted into ``out``."""
+        seen = self._eye.see(motion, out[..., :3])
+        gate = self.share * float(seen.moved)
+        if gate == 0:
+            return
+        dense = self._model.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips)
+        residual = dense.motion * gate
+        added = gate * self._model.paint(seen, dense, residual, features=self._features)
+        fine = warp(_tensor(out[..., :3]), residual)
+        if fine.shape != added.shape:
+            added = F.interpolate(added, fine.shape[2:], mode="bilinear", align_corners=False)
+        picture = fine.add_(added).mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        out[..., :3] = picture[0].permute(1, 2, 0).numpy()
 
 
 class Eyesight:
@@ -93,8 +109,8 @@ class Eyesight:
         avatar = renderer.avatar
         self._scale = PICTURE / avatar.size
         self._ncc = ncc()
-        self._portrait = _small(_tensor(avatar.portrait))  # [1, 3, 256, 256]
-        self._outside = np.ascontiguousarray(self._portrait[0].permute(1, 2, 0).numpy())
+        self.portrait = _small(_tensor(avatar.portrait))  # [1, 3, 256, 256]
+        self._outside = np.ascontiguousarray(self.portrait[0].permute(1, 2, 0).numpy())
         own = still()
         own = Motion(0, renderer.own_expression, own.rotation, own.translation)
         self._mesh = renderer.driven_mesh(own)
@@ -106,7 +122,7 @@ class Eyesight:
         mesh = self._renderer.driven_mesh(motion)
         far = float(np.abs(mesh[:, :2] - self._mesh[:, :2]).max()) / self._renderer.avatar.size
         return Seen(
-            portrait=self._portrait,
+            portrait=self.portrait,
             painted=_small(_tensor(painted)),
             texture_reference=self._texture,
             texture=self._projected(mesh),
@@ -151,7 +167,7 @@ class Eyesight:
 
 def _tensor(picture: ByteArray) -> Tensor:
     """RGB uint8 [H, W, 3] -> [1, 3, H, W] in [0, 1]."""
-    return torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32))[None] / 255
+    return torch.tensor(picture).permute(2, 0, 1)[None].float().div_(255).contiguous()
 
 
 def _small(picture: Tensor) -> Tensor:
