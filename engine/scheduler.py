@@ -48,9 +48,9 @@ class Scheduler:
         self._sessions.remove(session)
         self._pipeline.leave(session.row)
 
-    def clear(self, session: Session) -> int:
+    def clear(self, session: Session, now: float = 0.0) -> int:
         """Barge-in: see `Session.clear`. The row forgets what it heard, so the mouth closes with the next frame."""
-        epoch = session.clear()
+        epoch = session.clear(now)
         self._pipeline.forget(session.row)
         self._pipeline.skip(session.row, session.take_skipped())
         return epoch

@@ -15,20 +15,33 @@ class FrameCutter:
             raise ValueError(f"A stream of frames starts at a multiple of {SAMPLES_PER_FRAME} samples, not {position}.")
         self._start = position  # of what waits
         self._rest = np.zeros(0, np.float32)
+        self._ahead = 0  # samples of a frame given out before its time, still to come
 
     @property
     def position(self) -> int:
         """Where the next push begins on the sample clock."""
-        return self._start + len(self._rest)
+        return self._start + len(self._rest) - self._ahead
 
-    def silence_rest(self) -> None:
-        """Make the samples that wait for the rest of their frame silent; their time still passes."""
-        self._rest = np.zeros_like(self._rest)
+    def finish(self) -> AudioChunk | None:
+        """The frame that is filling, at once and all of it silent; its samples are dropped as they come.
+
+        None where that has just been done: the clock must not be left behind.
+        """
+        if self._ahead:
+            return None
+        chunk = AudioChunk(self._start, np.zeros(SAMPLES_PER_FRAME, np.float32))
+        self._ahead = SAMPLES_PER_FRAME - len(self._rest)
+        self._start += SAMPLES_PER_FRAME
+        self._rest = self._rest[:0]
+        return chunk
 
     def push(self, samples: FloatArray) -> list[AudioChunk]:
         """samples [n] -> the frames they complete; what is left over waits for the next push."""
         if samples.ndim != 1:
             raise ValueError(f"FrameCutter expects mono samples [n], got {samples.shape}.")
+        dropped = min(self._ahead, len(samples))
+        self._ahead -= dropped
+        samples = samples[dropped:]
         waiting = np.concatenate([self._rest, samples.astype(np.float32, copy=False)])
         whole = len(waiting) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME
         chunks = [

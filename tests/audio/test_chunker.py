@@ -29,14 +29,23 @@ def test_frames_are_whole_in_order_and_independent_of_how_sound_was_pushed(sizes
     assert len(chunks) == min(at, len(SOUND)) // 640
 
 
-def test_silenced_rest_keeps_its_time() -> None:
+@pytest.mark.parametrize("waiting", [0, 100, 639])
+def test_a_frame_finished_early_is_silent_and_keeps_its_time(waiting: int) -> None:
     cutter = FrameCutter()
-    cutter.push(np.ones(100, np.float32))
-    cutter.silence_rest()
-    (chunk,) = cutter.push(np.ones(540, np.float32))
-    assert chunk.position == 0
-    assert not chunk.samples[:100].any()
-    assert chunk.samples[100:].all()
+    cutter.push(np.ones(640 + waiting, np.float32))
+    chunk = cutter.finish()
+    assert chunk is not None
+    assert (chunk.position, len(chunk.samples), chunk.samples.any()) == (640, 640, False)
+    assert cutter.position == 640 + waiting
+    assert cutter.finish() is None, "a second frame would run ahead of the clock"
+    assert cutter.push(np.ones(200, np.float32)) == []
+    (after,) = cutter.push(np.full(1280 - waiting - 200, 2.0, np.float32))
+    assert (after.position, cutter.position) == (1280, 1920)
+    assert len(after.samples) == 640
+    assert after.samples.all()
+    again = cutter.finish()
+    assert again is not None
+    assert again.position == 1920
 
 
 def test_bad_frames_are_refused() -> None:

@@ -65,15 +65,18 @@ def test_clear_forgets_what_waits_and_fences_the_old_epoch() -> None:
     session.deliver(frame(0))
     assert session.clear() == 1
     assert session.frames() == []
-    assert session.next_audio() is None
     assert session.take_skipped() == 3
     session.deliver(frame(640, epoch=0))
     assert session.frames() == []
-    session.push_audio(AudioChunk(640 * 3 + 100, np.ones(540, np.float32)))
-    chunk, _, _ = session.next_audio() or pytest.fail("a whole frame was pushed")
+    chunk, level, _ = session.next_audio() or pytest.fail("a frame must come at once, for the mouth to close")
     assert chunk.position == 640 * 3
-    assert not chunk.samples[:100].any(), "sound from before the barge-in must not be heard"
-    assert chunk.samples[100:].all()
+    assert not chunk.samples.any(), "sound from before the barge-in must not be heard"
+    assert level == 0
+    assert session.next_audio() is None
+    session.push_audio(AudioChunk(640 * 3 + 100, np.ones(540 + 640, np.float32)))
+    chunk, _, _ = session.next_audio() or pytest.fail("a whole frame was pushed")
+    assert chunk.position == 640 * 4
+    assert chunk.samples.all()
 
 
 def test_loudness_is_zero_in_silence_and_one_when_loud() -> None:
