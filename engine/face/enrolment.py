@@ -14,7 +14,8 @@ from engine.face.hidden import find_hidden
 from engine.face.measures import rotation_angles
 from engine.face.model import FaceModel, face_model, similarity
 from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, relax_mouth, snap_to_seam, widen_eyes
-from engine.face.panels import measure_tones, paint_panels
+from engine.face.paint import paint_panels
+from engine.face.panels import measure_tones
 from engine.face.photo import read_photo
 from engine.face.portrait import SIDEWAYS, Portrait, face_mask, take_portrait
 from engine.face.solve import solve

@@ -23,7 +23,7 @@ LOWER = np.array(top.LIP_INNER_LOWER[1:-1])
 LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
 LID_FADE = 0.4  # centimetres of skin that follow a lower lid
 CREASE_FADE = 0.22  # and an upper one: it comes out from under its crease, and stretches little of what is above
-SEAM = 0.022  # centimetres left between lips that the portrait shows apart: their dark line
+SEAM = 0.01  # centimetres left between lips that the portrait shows apart: their dark line
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
 ROUNDED = {"mouthPucker": 1.3, "mouthFunnel": 0.7}  # how much of a lasting smile rounding the lips takes away

@@ -11,7 +11,8 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
-from engine.face.panels import DISC, LASHES, LUMA, MARGIN, place, under_rim, window
+from engine.face.eye_panels import DISC, LASHES, under_rim
+from engine.face.panels import LUMA, MARGIN, place, window
 from engine.face.surround import smoothstep
 from engine.render.parts import Part, grid_triangles
 from engine.types import ByteArray, FloatArray

@@ -23,7 +23,7 @@ from engine.render.projection import Scene, Shown, projection_texture
 from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
-CREASE = 0.5  # how much darker lips meet that the portrait shows apart
+CREASE = 0.25  # how much darker lips meet that the portrait shows apart
 CONTACT = 0.35  # how much darker a lip is where teeth stand on it
 CORNER, GATHERS = 0.45, 0.65  # centimetres around a corner of the lips; of its way inwards that its texture does not go
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
@@ -147,6 +147,11 @@ class Renderer:
             self._paint_portrait(vertices, posed.plain, out, clean)
             out[:] = (driven + np.float32(own) * (out - driven) + 0.5).astype(np.uint8)
         return self._compositor
+
+    @property
+    def scene(self) -> Scene:
+        """What `pose` puts in place."""
+        return self._scene
 
     @property
     def own_expression(self) -> FloatArray:

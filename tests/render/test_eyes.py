@@ -18,7 +18,8 @@ pytestmark = pytest.mark.cpu
 
 def test_the_white_beside_the_iris_is_as_light_as_its_corner() -> None:
     pytest.importorskip("cv2", reason="needs the enroll extra")
-    from engine.face.panels import LUMA, eye_panels, place, window
+    from engine.face.eye_panels import eye_panels
+    from engine.face.panels import LUMA, place, window
 
     y, x = np.mgrid[0:512, 0:512].astype(np.float32)
     image = np.full((512, 512, 3), 150, np.uint8)  # skin
@@ -86,7 +87,8 @@ def test_a_wider_eye_uncovers_no_line(astronaut: Avatar, renderer: Renderer, tal
 
 def test_a_closing_lid_comes_out_of_the_brows_shade(astronaut: Avatar) -> None:
     pytest.importorskip("cv2", reason="needs the enroll extra")
-    from engine.face.panels import LUMA, lid_panel, place, window
+    from engine.face.eye_panels import lid_panel
+    from engine.face.panels import LUMA, place, window
 
     row, loop = list(top.EYE_LEFT_UPPER), top.EYE_LEFT
     crease = [row[0], *top.EYE_LEFT_RING, row[-1]]
