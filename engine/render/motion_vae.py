@@ -26,6 +26,8 @@ PICTURE, FIELD = 256, 64  # pixels a side of what goes in and what comes out
 LANDMARKS = LIP_VERTICES[::2]
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
 FARTHEST = 0.06  # of the picture's side: the largest residual motion
+BELIEVED = 0.93  # from here on the occlusion map leaves geometry's picture untouched, motion and all
+DOUBTED = 0.1  # how far below full belief the residual motion is at its full size
 TRUST = 1.0  # logit the occlusion map starts from: geometry is mostly believed until the data say otherwise
 
 
@@ -94,7 +96,7 @@ class DenseMotion:
     """What the motion-VAE says of B pictures."""
 
     motion: Tensor  # [B, 2, 64, 64] where to look from each pixel, (x, y) in units in which the picture spans [-1, 1]
-    occlusion: Tensor  # [B, 1, 64, 64] how far the warped picture is to be believed, 0 to 1
+    occlusion: Tensor  # [B, 1, 64, 64] how far the picture is to be believed, 0 to 1; at 1 the motion is 0
     mean: Tensor  # [B, code]
     log_variance: Tensor  # [B, code]
 
@@ -129,7 +131,9 @@ class MotionVAE(nn.Module):
         if self.lips is not None:
             motion = torch.cat([motion, self.lips(gaussian_maps(lips) - gaussian_maps(lips_reference))], 1)
         raw = self.decoder(motion)
-        return DenseMotion(2 * FARTHEST * torch.tanh(raw[:, :2]), torch.sigmoid(raw[:, 2:]), mean, log_variance)
+        occlusion = (torch.sigmoid(raw[:, 2:]) / BELIEVED).clamp(max=1)
+        share = ((1 - occlusion) / DOUBTED).clamp(max=1)
+        return DenseMotion(2 * FARTHEST * torch.tanh(raw[:, :2]) * share, occlusion, mean, log_variance)
 
 
 def warp(picture: Tensor, motion: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ give the photograph, and what the first turn had hidden is there to be learned. 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from math import radians
 from pathlib import Path
 
@@ -31,11 +32,10 @@ from engine.render.generator import Seen
 from engine.render.learned import Eyesight
 from engine.render.motion_vae import PICTURE
 from engine.render.renderer import Renderer
-from engine.training.video_fit import fit
-from engine.types import ByteArray, FloatArray, Motion
+from engine.training.video_fit import Fit, fit
+from engine.types import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
 MARGIN = 1.9  # side of the square cut out of a film, in heights of the face
-LONGEST = 750  # frames of a film that are used
 TURNS = (9.0, 6.0, 5.0)  # degrees of yaw, pitch, roll up to which stills are turned
 PAINTED = ("portrait", "painted", "texture_reference", "texture")  # kept as bytes
 
@@ -97,34 +97,62 @@ def from_film(path: Path, references: int = 3) -> Pairs:
 
     Raises VivifyError when it holds no face, or loses it.
     """
-    pictures, landmarks = _watch(path)
-    motion = fit([landmarks], face_model())[0]
-    order = np.argsort(motion.aperture)
-    chosen = [int(order[int(k)]) for k in np.linspace(0, 0.9 * (len(order) - 1), references)]
+    shot = Shot.of(path)
     items = []
-    for reference in chosen:
-        renderer = Renderer(_enrolled(pictures[reference]), PICTURE)
+    for reference in shot.references(references):
+        renderer, motions = shot.driven(reference)
         eye = Eyesight(renderer)
-        for k in range(len(pictures)):
-            driven = Motion(
-                640 * k,
-                renderer.own_expression + motion.blendshapes[k] - motion.blendshapes[reference],
-                (motion.rotation[k] @ motion.rotation[reference].T).astype(np.float32),
-                (motion.translation[k] - motion.translation[reference]).astype(np.float32),
-                motion.lip_offsets[k] - motion.lip_offsets[reference],
-            )
-            seen = eye.see(driven, renderer.render(driven))
-            items.append((seen, pictures[k], landmarks[k, : top.VERTICES]))
+        for motion, picture, face in zip(motions, shot.pictures, shot.landmarks, strict=True):
+            items.append((eye.see(motion, renderer.render(motion)), picture, face[: top.VERTICES]))
     return gather(items)
 
 
-def _watch(path: Path) -> tuple[list[ByteArray], FloatArray]:
+@dataclass(frozen=True)
+class Shot:
+    """A face that talks: square pictures around it, its landmarks in their pixels, and its motion."""
+
+    pictures: list[ByteArray]  # T of [256, 256, 3]
+    landmarks: FloatArray  # [T, 478, 3]
+    fit: Fit
+
+    @classmethod
+    def of(cls, path: Path, start_s: float = 0.0, seconds: float = 30.0) -> Shot:
+        """Raises VivifyError when the film cannot be read, holds no face, or loses it."""
+        pictures, landmarks = _watch(path, start_s, seconds)
+        return cls(pictures, landmarks, fit([landmarks], face_model())[0])
+
+    def references(self, count: int) -> list[int]:
+        """Frames to be portraits, the lips closed in the first and wider open in each further one."""
+        order = np.argsort(self.fit.aperture)
+        return [int(order[int(k)]) for k in np.linspace(0, 0.9 * (len(order) - 1), count)]
+
+    def driven(self, reference: int) -> tuple[Renderer, list[Motion]]:
+        """The avatar of one frame, and what drives it through all frames."""
+        fit, renderer = self.fit, Renderer(_enrolled(self.pictures[reference]), PICTURE)
+        motions = [
+            Motion(
+                SAMPLES_PER_FRAME * k,
+                renderer.own_expression + fit.blendshapes[k] - fit.blendshapes[reference],
+                (fit.rotation[k] @ fit.rotation[reference].T).astype(np.float32),
+                (fit.translation[k] - fit.translation[reference]).astype(np.float32),
+                fit.lip_offsets[k] - fit.lip_offsets[reference],
+            )
+            for k in range(len(self.pictures))
+        ]
+        return renderer, motions
+
+
+def _watch(path: Path, start_s: float, seconds: float) -> tuple[list[ByteArray], FloatArray]:
     """Square pictures [256, 256, 3] around the face, and its landmarks [T, 478, 3] in their pixels."""
     try:
         with av.open(str(path)) as file:
-            frames = [_rgb(frame) for frame, _ in zip(file.decode(video=0), range(LONGEST), strict=False)]
+            rate = float(file.streams.video[0].average_rate or FRAMES_PER_SECOND)
+            first, end = int(rate * start_s), int(rate * (start_s + seconds))
+            frames = [_rgb(frame) for frame in itertools.islice(file.decode(video=0), first, end)]
     except (av.FFmpegError, OSError, IndexError) as problem:
         raise VivifyError(f"{path} was expected to be a film, but cannot be read: leave it out.") from problem
+    if not frames:
+        raise VivifyError(f"{path} was expected to be longer than {start_s:g} s, but ends before: begin earlier.")
     with FaceMesh(faces=1) as net:
         found = [net.find(frame) for frame in (frames[0], frames[len(frames) // 2], frames[-1])]
         seen = [faces[0] for faces in found if faces]

@@ -1,0 +1,69 @@
+"""A film made again from one of its own frames: geometry alone beside the networks, both beside the truth.
+
+The frame with the most closed lips is the portrait; the tracked motion drives it through the rest of the film
+(self-reconstruction, VividTalk section 4.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.evaluation.films import Watched, judge
+from engine.face import topology as top
+from engine.face.portrait import FaceMesh
+from engine.render.generator import LearnedHalf
+from engine.render.learned import LearnedRenderer
+from engine.render.motion_vae import PICTURE
+from engine.training.pairs import Shot
+from engine.types import ByteArray, FloatArray
+
+KEPT = ("psnr", "ssim", "mouth_error", "lip_distance", "cpbd", "flicker")
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Pictures [T, 256, 256, 3] of one film: as it is, from geometry, and finished by the networks."""
+
+    portrait: ByteArray
+    truth: ByteArray
+    geometry: ByteArray
+    learned: ByteArray
+    landmarks: FloatArray  # [T, 478, 3] of the truth
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """`KEPT` figures of both ways, against the truth."""
+        truth = Watched(self.truth, self.landmarks, None)
+        made = {"geometry": self.geometry, "learned": self.learned}
+        out = {}
+        for name, pictures in made.items():
+            found = judge(Watched(pictures, _landmarks(pictures), None), truth)
+            out[name] = {figure: found[figure] for figure in KEPT}
+        return out
+
+
+def reconstruct(path: Path, model: LearnedHalf, start_s: float = 0.0, seconds: float = 30.0) -> Reconstruction:
+    """Raises VivifyError when the film cannot be read, holds no face, or loses it."""
+    shot = Shot.of(path, start_s, seconds)
+    (reference,) = shot.references(1)
+    plain, motions = shot.driven(reference)
+    finished = LearnedRenderer(plain.avatar, model, PICTURE)
+    return Reconstruction(
+        shot.pictures[reference],
+        np.stack(shot.pictures),
+        np.stack([plain.render(motion) for motion in motions]),
+        np.stack([finished.render(motion) for motion in motions]),
+        shot.landmarks,
+    )
+
+
+def _landmarks(pictures: ByteArray) -> FloatArray:
+    """[T, 478, 3] in pixels, NaN where no face is found."""
+    out = np.full((len(pictures), top.LANDMARKS, 3), np.nan, np.float32)
+    with FaceMesh(faces=1) as net:
+        for k, picture in enumerate(pictures):
+            if faces := net.find(picture):
+                out[k] = faces[0]
+    return out
