@@ -3,8 +3,9 @@
 `rasterize`, `warp_grid`, `rgb_to_i420` and `to_rgb24` each exist three times: plain torch (`kernels.reference`, the
 definition of correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.raster`, `kernels.warp`,
 `kernels.color`); `barycentrics` and `rasterize_smooth` are made of these. CPU tensors go to numba, CUDA tensors to
-Triton, anything that needs a gradient to the reference; `use_backend` overrides this in tests. Importing this package
-compiles nothing and asks no device.
+Triton, anything that needs a gradient to the reference; `use_backend` overrides this in tests. So does `paint_scenes`
+(`kernels.scene_reference`, numba through `kernels.bridge`, `kernels.scene_triton`). Importing this package compiles
+nothing and asks no device.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ from typing import Any
 
 import torch
 
-from kernels import reference
+from kernels import reference, scene_reference
 from kernels.checks import Raster, check_picture, check_raster, check_rgb, check_warp
+from kernels.nearest import POINTS
+from kernels.scenes import Look, Painted, Scenes, check_scenes
 
 __version__ = "0.1.0"
 __all__ = [
+    "Look",
+    "Painted",
     "Raster",
+    "Scenes",
     "barycentrics",
+    "paint_scenes",
     "rasterize",
     "rasterize_smooth",
     "rgb_to_i420",
@@ -32,10 +39,6 @@ __all__ = [
     "warp_grid",
 ]
 
-# Eight points of a pixel, no two in one row or column (offsets from its centre).
-POINTS = tuple(
-    (x / 16, y / 16) for x, y in zip((-7, -5, -3, -1, 1, 3, 5, 7), (1, -5, 5, -1, -7, 7, -3, 3), strict=True)
-)
 BACKENDS = ("reference", "numba", "triton")
 _override: ContextVar[str | None] = ContextVar("kernels_backend", default=None)
 
@@ -128,6 +131,34 @@ def rasterize_smooth(
     assert isinstance(total, torch.Tensor)
     assert isinstance(covered, torch.Tensor)
     return total / covered.clamp(min=1)[..., None], covered / len(POINTS)
+
+
+def paint_scenes(
+    vertices: torch.Tensor,  # [R, V, 3] float32, as for `rasterize`
+    maps: torch.Tensor,  # [R, V, 3 or 6] float32: texture x, y, brightness; mirrored x, y and its share
+    scene: torch.Tensor,  # [R] int64: which of the scenes each row is
+    shown: torch.Tensor,  # [R, 4] int32: before, first, last, behind (see below)
+    tables: Scenes,
+    size: int,
+    look: Look,
+) -> Painted:
+    """Paint R textured scenes of ``size`` x ``size``: a bilinear tap a pixel, eight points where surfaces end.
+
+    Of a row's triangles those numbered below ``before`` are drawn; ``first`` to ``last`` (exclusive) of them are an
+    opening; those from ``behind`` on are drawn where the opening is nearest, and nowhere else.
+    Edges lie where neighbouring pixels' layers differ or their texture places jump; their pixels are averaged over the
+    points that something covers. Uncovered pixels are black. Reads no value back, so a GPU is never waited for. Raises
+    `ValueError` with a sentence for wrong shapes, types or devices.
+    """
+    check_scenes(vertices, maps, scene, shown, tables, size, look)
+    given = (vertices, maps, scene, shown, tables, size, look)
+    match _backend(vertices.detach()):
+        case "triton":
+            return _triton("scene_triton").paint_scenes(*given)
+        case "numba":
+            return import_module("kernels.bridge").paint_scenes(*given)
+        case _:
+            return scene_reference.paint_scenes(*given)
 
 
 def warp_grid(

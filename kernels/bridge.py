@@ -1,15 +1,16 @@
-"""Tensors to the numba kernels and back, without copies where memory allows."""
+"""Tensors to the numba kernels and back, without copies where memory allows; one mesh after the other."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from kernels import cpu
+from kernels import cpu, edges, window
 from kernels.checks import Raster
+from kernels.scenes import Look, Painted, Scenes
 
 
-def _array(tensor: torch.Tensor, kind: type = np.float32) -> np.ndarray:
+def _array(tensor: torch.Tensor, kind: type | None = np.float32) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), kind)
 
 
@@ -73,3 +74,61 @@ def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
     for b in range(len(flat)):
         cpu.to_rgb24(flat[b], bytes_[b])
     return torch.from_numpy(out)
+
+
+def paint_scenes(
+    vertices: torch.Tensor,
+    maps: torch.Tensor,
+    scene: torch.Tensor,
+    shown: torch.Tensor,
+    tables: Scenes,
+    size: int,
+    look: Look,
+) -> Painted:
+    """See `kernels.paint_scenes`."""
+    rows, channels = len(vertices), maps.shape[2]
+    rgb = np.empty((rows, size, size, 3), np.uint8)
+    which = np.empty((rows, size, size), np.int32)
+    places = np.empty((rows, size, size, channels), np.float32)
+    for r in range(rows):
+        table = [_array(t[scene[r]], None) for t in tables]
+        given = _array(vertices[r]), _array(maps[r]), shown[r].tolist()
+        _paint_scene(*given, table, look, which[r], places[r], rgb[r])
+    return Painted(*(torch.from_numpy(a) for a in (rgb, which, places)))
+
+
+def _paint_scene(
+    vertices: np.ndarray,
+    maps: np.ndarray,
+    shown: list[int],
+    table: list[np.ndarray],
+    look: Look,
+    which: np.ndarray,
+    places: np.ndarray,
+    rgb: np.ndarray,
+) -> None:
+    """One row of `paint_scenes`, written to ``which``, ``places`` and ``rgb``."""
+    before, first, last, behind = shown
+    triangles, layers, facing, offsets, atlas, extent, gain = table
+    x, y = (vertices[:, k][triangles] for k in (0, 1))  # [F, 3]
+    turned = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
+    front = np.where((facing * turned > 0)[:, None], 0, triangles)[:before]
+    size = which.shape[0]
+    depth, seen = np.empty((size, size), np.float32), np.empty((size, size), np.uint8)
+    cpu.rasterize(vertices, front, maps, depth, which, places)
+    if last > first:
+        span = window.open_window(which, depth, first, last, seen)
+        window.rasterize_within(vertices, triangles[behind:], maps, seen, span, behind, depth, which, places)
+    slots, tiles = np.empty((size, size), np.int32), np.empty((-(-size // edges.TILE),) * 2, np.uint8)
+    count = edges.find_edges(which, places, layers, look.jump, slots, tiles, look.most)
+    shape = (count, edges.SAMPLES)
+    carried = np.empty((*shape, maps.shape[1]), np.float32)
+    fine = np.full(shape, cpu.FAR, np.float32), np.full(shape, -1, np.int32), carried
+    near = np.ones(shape, np.uint8)
+    edges.supersample(vertices, front, maps, slots, tiles, near, 0, *fine)
+    if last > first:
+        window.open_window(fine[1], fine[0], first, last, near)
+        edges.supersample(vertices, triangles[behind:], maps, slots, tiles, near, behind, *fine)
+    atlas = np.ascontiguousarray(atlas[: extent[0], : extent[1]])
+    given = which, places, slots, fine[1], fine[2], gain, look.spread, np.float32(look.warmth)
+    edges.paint(atlas, offsets, layers, *given, rgb)

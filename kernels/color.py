@@ -27,7 +27,7 @@ def _convert(rgb, out, height, width):
     b = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0).to(tl.int64) * BLOCKS + tl.arange(0, BLOCKS)
     half = width // 2
-    count = (height // 2).to(tl.int64) * half
+    count = tl.cast(height // 2, tl.int64) * half
     real = at < count
     y, x = (at // half) * 2, (at % half) * 2
     picture = rgb + b * height * width * 3
@@ -43,7 +43,7 @@ def _convert(rgb, out, height, width):
         r_mean, g_mean, b_mean = r_mean + r * 0.25, g_mean + g * 0.25, b_mean + t * 0.25
     u = 128.5 + (-37.797 * r_mean - 74.203 * g_mean + 112.0 * b_mean) / 255.0
     v = 128.5 + (112.0 * r_mean - 93.786 * g_mean - 18.214 * b_mean) / 255.0
-    chroma = planes + height.to(tl.int64) * width
+    chroma = planes + tl.cast(height, tl.int64) * width
     tl.store(chroma + at, _to_byte(u, 16.0, 240.0), mask=real)
     tl.store(chroma + count + at, _to_byte(v, 16.0, 240.0), mask=real)
 

@@ -38,7 +38,7 @@ def _keep_nearest(vertices, triangles, keys, n_vertices, n_triangles, height, wi
     usable = tl.abs(area) > 1e-9  # false for NaN as well
     inverse = 1.0 / tl.where(usable, area, 1.0)
     # Clamping before the cast keeps far-off vertices inside the integer's range.
-    last_x, last_y = (width - 1).to(tl.float32), (height - 1).to(tl.float32)
+    last_x, last_y = tl.cast(width - 1, tl.float32), tl.cast(height - 1, tl.float32)
     zero = last_x * 0.0
     left = tl.ceil(tl.maximum(tl.minimum(tl.minimum(x0, x1), x2), zero) - 1e-6).to(tl.int32)
     right = tl.floor(tl.minimum(tl.maximum(tl.maximum(x0, x1), x2), last_x) + 1e-6).to(tl.int32)
@@ -72,7 +72,7 @@ def _interpolate(
     key = tl.load(keys + at, mask=real, other=EMPTY)
     covered = real & (key != EMPTY)
     f = tl.where(covered, key & 0xFFFFFFFF, 0)
-    plane = height * width
+    plane = tl.cast(height, tl.int64) * width
     b = at // plane
     y, x = ((at % plane) // width).to(tl.float32), (at % width).to(tl.float32)
     v0 = b * n_vertices + tl.load(triangles + f * 3, mask=covered, other=0).to(tl.int64)

@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from kernels.checks import Raster
-
-INSIDE = 1e-5  # how far below zero a barycentric may fall and still count: shared edges leave no gap
-SMALLEST = 1e-9  # twice the area in pixels below which a triangle is degenerate
+from kernels.nearest import barycentrics, nearest, triangle_of
 
 # BT.601 limited range for RGB in [0, 255]: rows Y, U, V.
 YUV = (
@@ -18,52 +16,13 @@ YUV = (
 )
 
 
-def barycentrics(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights [..., 3] of the points (x, y) in triangles ``corners`` [..., 3, 2 or 3], and twice the signed area."""
-    x0, y0 = corners[..., 0, 0], corners[..., 0, 1]
-    x1, y1 = corners[..., 1, 0] - x0, corners[..., 1, 1] - y0
-    x2, y2 = corners[..., 2, 0] - x0, corners[..., 2, 1] - y0
-    area = x1 * y2 - x2 * y1
-    safe = torch.where(area.abs() > SMALLEST, area, torch.ones_like(area))
-    px, py = x - x0, y - y0
-    w1 = (px * y2 - x2 * py) / safe
-    w2 = (x1 * py - px * y1) / safe
-    return torch.stack([1 - w1 - w2, w1, w2], -1), area
-
-
-@torch.no_grad()
-def _visible(vertices: torch.Tensor, triangles: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Nearest triangle at every pixel centre of one mesh [H, W], -1 where none: one triangle after the other."""
-    corners = vertices.double()[triangles.long()]  # [F, 3, 3]
-    which = torch.full((height, width), -1, dtype=torch.int32, device=vertices.device)
-    depth = torch.full((height, width), torch.inf, dtype=torch.float32, device=vertices.device)
-    finite = corners.isfinite().all(-1).all(-1)
-    for f in range(len(triangles)):
-        if not finite[f]:
-            continue
-        low, high = corners[f].amin(0), corners[f].amax(0)
-        left, right = max(int(torch.ceil(low[0] - 1e-6)), 0), min(int(torch.floor(high[0] + 1e-6)), width - 1)
-        top, bottom = max(int(torch.ceil(low[1] - 1e-6)), 0), min(int(torch.floor(high[1] + 1e-6)), height - 1)
-        if right < left or bottom < top:
-            continue
-        y = torch.arange(top, bottom + 1, device=vertices.device, dtype=torch.float64)[:, None]
-        x = torch.arange(left, right + 1, device=vertices.device, dtype=torch.float64)[None]
-        weights, area = barycentrics(corners[f], x, y)
-        if area.abs() <= SMALLEST:
-            continue
-        z = (weights * corners[f, :, 2]).sum(-1).float()
-        seen = (weights >= -INSIDE).all(-1) & (z < depth[top : bottom + 1, left : right + 1])
-        which[top : bottom + 1, left : right + 1][seen] = f
-        depth[top : bottom + 1, left : right + 1][seen] = z[seen]
-    return which
-
-
 def rasterize(
     vertices: torch.Tensor, triangles: torch.Tensor, attributes: torch.Tensor, height: int, width: int
 ) -> Raster:
     """See `kernels.rasterize`. Attributes and depth are differentiable in vertices and attributes; coverage is not."""
-    which = [_visible(v, triangles, height, width) for v in vertices]
-    triangle = torch.stack(which) if which else torch.empty((0, height, width), dtype=torch.int32)
+    with torch.no_grad():
+        drawn = torch.ones((1, len(triangles)), dtype=torch.bool, device=vertices.device)
+        triangle = triangle_of(nearest(vertices, triangles[None], drawn, height, width))
     covered = triangle >= 0
     y, x = torch.meshgrid(
         torch.arange(height, device=vertices.device, dtype=vertices.dtype),

@@ -38,7 +38,7 @@ def _warp(
 ):  # fmt: skip
     b = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0).to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
-    real = at < height.to(tl.int64) * width
+    real = at < tl.cast(height, tl.int64) * width
     y, x = at // width, at % width
     gy, gx = y.to(tl.float32) * step_y, x.to(tl.float32) * step_x
     j, i = tl.minimum(gy.to(tl.int64), gh - 1), tl.minimum(gx.to(tl.int64), gw - 1)
@@ -49,8 +49,8 @@ def _warp(
     cells = grid + b * gh * gw * 2
     u = _mix(cells, 2, p00, p01, p10, p11, at00, at01, at10, at11, real)
     v = _mix(cells + 1, 2, p00, p01, p10, p11, at00, at01, at10, at11, real)
-    u = tl.minimum(tl.maximum(u, 0.0), (iw - 1).to(tl.float32))
-    v = tl.minimum(tl.maximum(v, 0.0), (ih - 1).to(tl.float32))
+    u = tl.minimum(tl.maximum(u, 0.0), tl.cast(iw - 1, tl.float32))
+    v = tl.minimum(tl.maximum(v, 0.0), tl.cast(ih - 1, tl.float32))
     x0, y0 = u.to(tl.int64), v.to(tl.int64)
     x1, y1 = tl.minimum(x0 + 1, iw - 1), tl.minimum(y0 + 1, ih - 1)
     a, c = u - x0.to(tl.float32), v - y0.to(tl.float32)

@@ -65,6 +65,11 @@ class DenseMesh:
         """The extra vertices' values [n, D] out of the given ones' [first, D]."""
         return np.asarray(np.einsum("nk,nkd->nd", self._weights, values[self._which]), np.float32)
 
+    @property
+    def combinations(self) -> tuple[np.ndarray, FloatArray]:
+        """Which given vertices each extra one is made of [n, k], and their weights [n, k]."""
+        return self._which, self._weights
+
     def patch(self) -> np.ndarray:
         """Triangles [t, 3] that fill the opening between the lips' rims."""
         path, out = self.lip_path, []
