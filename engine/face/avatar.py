@@ -21,7 +21,7 @@ from engine.face.panels import panel_shape
 from engine.face.pictures import read_png, write_png
 from engine.types import ByteArray, FloatArray
 
-VERSION = 2  # 1 had no stiffness and 100 identity coefficients
+VERSION = 3  # 2, which is still read, took every eye for open
 MAX_FILE = 64_000_000  # bytes; a real avatar holds about two million
 SIZES = (256, 512, 768)
 
@@ -56,6 +56,7 @@ class Avatar:
     irises: FloatArray  # [2, 3] x, y, radius of each iris, the person's right first
     tones: FloatArray  # [4, 3] RGB of skin, lips, teeth, cavity
     teeth: FloatArray  # [n, 2] lower edge of the portrait's own upper teeth in pixels; empty when none are seen
+    shut: FloatArray  # [2] how far the eyes were shut, as a blink, the person's right first; ``neutral`` has them open
     facts: dict[str, str] = field(default_factory=dict)  # name, source, licence, consent ...
 
     @property
@@ -100,6 +101,7 @@ class Avatar:
         folder = Path(folder)
         facts = _read_facts(folder)
         arrays = _read_arrays(folder / "avatar.safetensors")
+        arrays.setdefault("shut", np.zeros(2, np.float32))
         try:
             picture = read_png(folder / "portrait.png", MAX_FILE)
         except (OSError, ValueError) as problem:
@@ -147,6 +149,7 @@ LAYOUT: dict[str, tuple[str, tuple[int | str, ...]]] = {
     "irises": ("f", (2, 3)),
     "tones": ("f", (4, 3)),
     "teeth": ("f", ("n", 2)),
+    "shut": ("f", (2,)),
 }
 KINDS = {"f": np.dtype(np.float32), "i": np.dtype(np.int32), "u": np.dtype(np.uint8)}
 
@@ -168,7 +171,7 @@ def _read_facts(folder: Path) -> dict[str, str]:
         version = facts.pop("version")
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as problem:
         raise _broken(folder, "avatar.json cannot be read") from problem
-    if version != VERSION:
+    if version not in (VERSION - 1, VERSION):
         raise VivifyError(f"The avatar {folder} is of version {version}, this program reads {VERSION}: enrol it again.")
     return {str(k): str(v) for k, v in facts.items() if k != "size"}
 

@@ -11,7 +11,8 @@ from engine.face import topology as top
 from engine.face.avatar import SIZES, Avatar
 from engine.face.covers import mouth_is_covered, stiffness, wears_glasses
 from engine.face.hidden import find_hidden
-from engine.face.measures import rotation_angles
+from engine.face.lids import how_shut, open_eyes
+from engine.face.measures import eye_aspect_ratio, rotation_angles
 from engine.face.model import FaceModel, face_model, similarity
 from engine.face.neutral import OPEN_FROM, close_lips, lip_opening, relax_mouth, snap_to_seam, widen_eyes
 from engine.face.paint import paint_panels
@@ -25,7 +26,7 @@ from engine.types import ByteArray, FloatArray
 FLATTEN = 0.75  # depth behind the eye corners is overestimated; left as it is, the cheek smears when the head turns
 STRONG_YAW, TOO_FAR = 25.0, 53.0  # degrees as the tracker reads them: 60 real ones as 53
 STRONG_PITCH = 22.0
-CLOSED_EYE = 0.16  # height over width; open ones have 0.25 and more
+CLOSED_EYE = 0.16  # height over width between widened lids; open ones have 0.25 and more
 
 
 def enroll(photo: Path, size: int = 512, facts: dict[str, str] | None = None) -> tuple[Avatar, tuple[str, ...]]:
@@ -76,13 +77,14 @@ def judge_pose(landmarks: FloatArray, model: FaceModel) -> list[str]:
 
 
 def _judge_eyes(landmarks: FloatArray) -> list[str]:
-    """A blinking photo gives no eyes to open."""
-    ratios = []
-    for upper, lower in ((top.EYE_RIGHT_UPPER, top.EYE_RIGHT_LOWER), (top.EYE_LEFT_UPPER, top.EYE_LEFT_LOWER)):
-        tall = np.linalg.norm(landmarks[list(upper[3:6]), :2] - landmarks[list(lower[3:6]), :2], axis=1).mean()
-        ratios.append(float(tall / np.linalg.norm(landmarks[upper[0], :2] - landmarks[upper[-1], :2])))
-    if min(ratios) < CLOSED_EYE:
+    """What to tell of eyes that the photo shows half or wholly closed."""
+    face = widen_eyes(landmarks[: top.VERTICES])
+    shut = how_shut(face)
+    ratios = np.array([eye_aspect_ratio(face, side) for side in ("right", "left")])
+    if ((ratios < CLOSED_EYE) & (shut == 0)).any():
         return ["An eye is closed or nearly so, and will not open: give a photo with open eyes."]
+    if shut.any():
+        return ["An eye is half closed: it will open, but part of what it then shows is guessed."]
     return []
 
 
@@ -103,16 +105,18 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str], gl
     scale, rotation, shift = solution.scale, solution.rotation, solution.shift
     opening = lip_opening(face, scale)
     smiling = opening > OPEN_FROM
-    if smiling:
-        neutral = close_lips(relax_mouth(face, solution))
-    else:
+    shut = how_shut(face)
+    if not smiling:
         face = snap_to_seam(face, portrait.image, scale)
-        neutral = face
+    neutral = open_eyes(face, shut)
+    if smiling:
+        neutral = close_lips(relax_mouth(neutral, solution))
     stiff = stiffness(model) if glasses else np.zeros(top.VERTICES, np.float32)
     neutral = neutral + stiff[:, None] * (face - neutral)
     alpha, residual = model.fit_identity(((neutral - shift) @ rotation / scale).astype(np.float32))
     irises = _irises(portrait.landmarks)
-    panels, edge, tones = paint_panels(portrait.image, face, irises, measure_tones(portrait.image, face), smiling)
+    tones = measure_tones(portrait.image, face)
+    panels, edge, tones = paint_panels(portrait.image, face, open_eyes(face, shut), irises, tones, smiling)
     area = face_mask(face, model.triangles, size)
     sheet = build_surround(face, area, portrait.matte)
     hidden = find_hidden(face, model.triangles, model.neutral, portrait.image, area, portrait.silhouette)
@@ -143,6 +147,7 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str], gl
         irises=irises,
         tones=tones,
         teeth=edge,
+        shut=shut,
         facts=facts,
     )
 

@@ -14,31 +14,34 @@ BARE_LID = 0.8  # of that way, where a lid's skin is free of them
 LIT = 0.5  # how far a closing lid comes out of the brow's shade, into the light of the skin under the eye
 BELOW = (0.25, 0.55)  # where that skin lies under the lower lid, in eye widths
 UNDER = 3.0  # pixels of a portrait of 512 that the lashes' strip reaches under the lid's rim, into the eye
+LASHES_DEEP = 0.6  # of that strip, which a drooping lid's lashes darken
 SHADOW = 0.45  # brightness of what lies above the lid's rim
 DISC = 1.40  # the resting iris is cut out with a ring of white around it, in radii
 RIM = 1.22  # where the white certainly begins, in radii
 
 
 def eye_panels(
-    image: ByteArray, loop: FloatArray, iris: FloatArray, size: int, side: str
+    image: ByteArray, loop: FloatArray, opened: FloatArray, iris: FloatArray, side: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The white without the iris, and the iris without lids, around one eye."""
+    """The white without the iris, and the iris without lids, around one eye.
+
+    ``loop`` [16, >= 2] are its lids, ``opened`` the same where the photo shows a drooping eye, as it would be open.
+    """
+    size = image.shape[0]
     spot = place(f"white_{side}", size)
     corner = window(loop, spot)
     pixels = take_window(image, corner, spot)
-    opening = polygon(loop, corner, spot, -1)
     y, x = np.mgrid[0 : spot.height, 0 : spot.width]
-    dx, dy = x + corner[0] - iris[0], y + corner[1] - iris[1]
+    place_x, place_y = x + corner[0], y + corner[1]
+    dx, dy = place_x - iris[0], place_y - iris[1]
+    # What may show at the portrait's own pose is the portrait; at the upper rim the lashes' strip lies over a soft
+    # change to what only a wider eye would show, in the lid's shadow. A drooping lid opens: its lashes go with it.
+    lashes = LASHES_DEEP if np.abs(opened - loop).max() > 0 else 0.0
+    open_ = _under_lid(loop, place_x, place_y, size, lashes)
+    opening = polygon(loop, corner, spot, -1) & (open_[..., 0] > 0.5 * (lashes > 0))
     radius = np.hypot(dx, dy)
     bright = pixels @ LUMA > 0.6 * np.percentile((pixels @ LUMA)[opening], 90) if opening.any() else opening
     white = opening & (radius > RIM * iris[2]) & bright
-    # What may show at the portrait's own pose is the portrait; at the upper rim the lashes' strip lies over a soft
-    # change to what only a wider eye would show, in the lid's shadow.
-    line, reach = loop[: len(top.EYE_RIGHT_UPPER)], under_rim(size)
-    order = np.argsort(line[:, 0])
-    rim, under = (np.interp(x[0] + corner[0], line[order, 0], v[order]) for v in (line[:, 1], reach))
-    open_ = np.clip((y + corner[1] - rim + 0.5 * under) / np.maximum(0.85 * under, 0.5), 0, 1)
-    open_ = np.maximum(open_, np.clip(1.6 - under, 0, 1))[..., None]  # in the corners no strip lies over them
     exact = polygon(loop, corner, spot, 1)[..., None] * open_
     sclera = fill(pixels, white, tall=0.5, soften=1.5) if white.sum() > 12 else pixels
     # Beside the iris the white is as light as its surroundings there: in a corner it lies in the shade.
@@ -53,8 +56,17 @@ def eye_panels(
     seen = opening & (radius <= DISC * iris[2])
     filled = _round_fill(pixels, seen, dx, dy, radius)
     filled = filled + exact * (pixels - filled)
-    shade = SHADOW + (1 - SHADOW) * open_
+    shade = SHADOW + (1 - SHADOW) * _under_lid(opened, place_x, place_y, size)
     return shade * sclera, shade * filled
+
+
+def _under_lid(loop: FloatArray, x: np.ndarray, y: np.ndarray, size: int, lower: float = 0.0) -> np.ndarray:
+    """1 under the upper lid of ``loop``, 0 above its rim, changing softly within its lashes' strip [h, w, 1]."""
+    line, reach = loop[: len(top.EYE_RIGHT_UPPER)], under_rim(size)
+    order = np.argsort(line[:, 0])
+    rim, under = (np.interp(x[0], line[order, 0], v[order]) for v in (line[:, 1], reach))
+    open_ = np.clip((y - rim + (0.5 - lower) * under) / np.maximum(0.85 * under, 0.5), 0, 1)
+    return np.asarray(np.maximum(open_, np.clip(1.6 - under, 0, 1)))[..., None]  # in the corners lies no strip
 
 
 def under_rim(size: int) -> FloatArray:

@@ -7,6 +7,7 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
+from engine.face.lids import open_eyes
 from engine.face.model import face_model
 from engine.types import FloatArray
 
@@ -19,13 +20,14 @@ REACH = 2.5  # centimetres around the lips that count
 def own_expression(avatar: Avatar) -> FloatArray:
     """ARKit coefficients [52] in [0, 1] of the photo's expression; all zero where the portrait is neutral itself."""
     out = np.zeros(len(NAMES), np.float32)
+    out[[INDEX["eyeBlinkRight"], INDEX["eyeBlinkLeft"]]] = avatar.shut
     if avatar.smile <= 0:
         return out
     model = face_model()
     lips = model.neutral[list(top.LIP_INNER)]
     away = np.linalg.norm(model.neutral[:, None] - lips[None], axis=2).min(1)
     weight = np.exp(-((away / REACH) ** 2))[:, None]
-    taken = (avatar.reference - avatar.neutral) @ avatar.rotation / avatar.scale * weight
+    taken = (open_eyes(avatar.reference, avatar.shut) - avatar.neutral) @ avatar.rotation / avatar.scale * weight
     chosen = [INDEX[name] for name in SHAPES]
     shapes = (model.expressions[chosen] * weight).reshape(len(chosen), -1).astype(np.float64)
     square = shapes @ shapes.T + RIDGE * np.eye(len(chosen))

@@ -12,9 +12,12 @@ from engine.types import ByteArray, FloatArray
 
 
 def paint_panels(
-    image: ByteArray, face: FloatArray, irises: FloatArray, tones: FloatArray, smiling: bool
+    image: ByteArray, face: FloatArray, opened: FloatArray, irises: FloatArray, tones: FloatArray, smiling: bool
 ) -> tuple[ByteArray, FloatArray, FloatArray]:
-    """All panels [h, w, 3], the own teeth's lower edge [n, 2], and the tones, with the teeth's own when seen."""
+    """All panels [h, w, 3], the own teeth's lower edge [n, 2], and the tones, with the teeth's own when seen.
+
+    ``opened`` is ``face`` [468, 3] with its eyes open.
+    """
     size = image.shape[0]
     panels = np.zeros((*panel_shape(size), 3), np.float32)
     seen_teeth = own_teeth(image, face, tones) if smiling else None
@@ -26,7 +29,7 @@ def paint_panels(
         spots["upper"].cut(panels)[:] = seen_teeth.panel
     spots["lips"].cut(panels)[:] = clean_lips(image, face) if smiling else 0
     for side, loop, iris in (("right", top.EYE_RIGHT, irises[0]), ("left", top.EYE_LEFT, irises[1])):
-        white, seen = eye_panels(image, face[list(loop)], iris, size, side)
+        white, seen = eye_panels(image, face[list(loop)], opened[list(loop)], iris, side)
         spots[f"white_{side}"].cut(panels)[:] = white
         row = list(top.EYE_RIGHT_UPPER if side == "right" else top.EYE_LEFT_UPPER)
         ring = list(top.EYE_RIGHT_RING if side == "right" else top.EYE_LEFT_RING)

@@ -10,6 +10,7 @@ import numpy as np
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, LIP, NAMES
+from engine.face.lids import both_lids, open_eyes
 from engine.face.model import face_model
 from engine.face.own import own_expression
 from engine.face.surround import smoothstep
@@ -20,9 +21,6 @@ from engine.types import FloatArray
 
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
 LOWER = np.array(top.LIP_INNER_LOWER[1:-1])
-LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
-LID_FADE = 0.4  # centimetres of skin that follow a lower lid
-CREASE_FADE = 0.22  # and an upper one: it comes out from under its crease, and stretches little of what is above
 SEAM = 0.01  # centimetres left between lips that the portrait shows apart: their dark line
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
@@ -64,13 +62,11 @@ class DrivenFace:
         self._seam = (SEAM * avatar.scale * taper * (avatar.smile > 0)).astype(np.float32)
         self.own = own_expression(avatar)
         self._lips = np.isin(NAMES, LIP)
+        self._own_lips = self.own * self._lips
         self._unexplained = np.zeros_like(avatar.reference)
-        if self.own.any():
-            self._unexplained = avatar.reference - self._lipped(self.own)
-        self._lids = [
-            Lids(top.EYE_RIGHT_UPPER, top.EYE_RIGHT_LOWER, model.neutral),
-            Lids(top.EYE_LEFT_UPPER, top.EYE_LEFT_LOWER, model.neutral),
-        ]
+        if self._own_lips.any():
+            self._unexplained = open_eyes(avatar.reference, avatar.shut) - self._lipped(self._own_lips)
+        self._lids = both_lids()
 
     def __call__(self, beta: FloatArray, offsets: FloatArray | None = None) -> FloatArray:
         """Vertices [468, 3] for ARKit coefficients ``beta`` [52] and lip ``offsets`` [40, 3]."""
@@ -85,11 +81,12 @@ class DrivenFace:
 
     def own_share(self, beta: FloatArray, offsets: FloatArray | None = None) -> float:
         """How much of the portrait's own expression ``beta`` [52] is: 1 at that expression, 0 at rest or elsewhere."""
-        size = float(self.own @ self.own)
+        own = self._own_lips
+        size = float(own @ own)
         if size == 0:
             return 0.0
-        along = float(np.clip(beta @ self.own / size, 0, 1))
-        aside = float(np.linalg.norm((beta - along * self.own)[self._lips]))
+        along = float(np.clip(beta @ own / size, 0, 1))
+        aside = float(np.linalg.norm((beta - along * own)[self._lips]))
         aside += 0.0 if offsets is None else OFFSET * float(np.abs(offsets).max())
         return float(smoothstep((along - OWN_FROM) / (1 - OWN_FROM)) * smoothstep(1 - aside / OWN_REACH))
 
@@ -130,43 +127,3 @@ def _lasting_smile(avatar: Avatar) -> float:
     head = (avatar.neutral - avatar.shift) @ avatar.rotation / avatar.scale
     smile = model.expressions[[INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]].sum(0)
     return float(np.clip((lift(head) - lift(model.neutral)) / lift(smile), 0, UNSMILED))
-
-
-class Lids:
-    """Closing one eye: both rows meet low in the opening, and the skin around follows."""
-
-    def __init__(self, upper: tuple[int, ...], lower: tuple[int, ...], model: FloatArray) -> None:
-        self.upper, self.lower = np.array(upper), np.array(lower)
-        x, y = model[:, 0], model[:, 1]
-        left, right = x[self.upper].min() - 0.5, x[self.upper].max() + 0.5
-        top_line = np.interp(x, x[self.upper], y[self.upper])
-        low_line = np.interp(x, x[self.lower], y[self.lower])
-        within = (x >= left) & (x <= right)
-        # Beyond the corners the pull fades out sideways instead of ending.
-        beyond = np.maximum(np.maximum(x[self.upper].min() - x, x - x[self.upper].max()), 0)
-        side = np.exp(-((beyond / 0.3) ** 2)) * within
-        above = np.exp(-(((top_line - y) / CREASE_FADE) ** 2)) * (y <= top_line) * side
-        below = np.exp(-(((y - low_line) / LID_FADE) ** 2)) * (y > low_line) * side
-        rows = np.r_[self.upper, self.lower]
-        above[rows] = below[rows] = 0
-        self.skin_above, self.skin_below = np.flatnonzero(above > 0.01), np.flatnonzero(below > 0.01)
-        self._pull_above = _between(x[self.skin_above], x[self.upper]) * above[self.skin_above, None]
-        self._pull_below = _between(x[self.skin_below], x[self.lower]) * below[self.skin_below, None]
-
-    def close(self, face: FloatArray, amount: float) -> None:
-        """Move ``face`` [468, 3] in place; 0 leaves it untouched, 1 closes."""
-        if amount <= 0:
-            return
-        amount = min(amount, 1.0)
-        goal = (1 - LID_REST) * face[self.upper] + LID_REST * face[self.lower]
-        down, up = amount * (goal - face[self.upper]), amount * (goal - face[self.lower])
-        face[self.skin_above] += self._pull_above @ down
-        face[self.skin_below] += self._pull_below @ up
-        face[self.upper] += down
-        face[self.lower[1:-1]] += up[1:-1]
-
-
-def _between(x: np.ndarray, knots: np.ndarray) -> FloatArray:
-    """Linear interpolation as a matrix [len(x), len(knots)]; ends are repeated."""
-    identity = np.eye(len(knots))
-    return np.stack([np.interp(x, knots, row) for row in identity], 1).astype(np.float32)

@@ -12,6 +12,7 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
 from engine.face.eye_panels import DISC, LASHES, under_rim
+from engine.face.lids import open_eyes
 from engine.face.panels import LUMA, MARGIN, place, window
 from engine.face.surround import smoothstep
 from engine.render.parts import Part, grid_triangles
@@ -34,22 +35,24 @@ class Eye:
 
     def __init__(self, avatar: Avatar, side: str) -> None:
         right = side == "right"
-        loop = avatar.reference[list(top.EYE_RIGHT if right else top.EYE_LEFT)]
+        rows = list(top.EYE_RIGHT if right else top.EYE_LEFT)
+        loop, opened = avatar.reference[rows], open_eyes(avatar.reference, avatar.shut)[rows]
         iris = avatar.irises[0 if right else 1]
         white, seen = place(f"white_{side}", avatar.size), place(f"iris_{side}", avatar.size)
         corner = window(loop, white)
         self._shapes = {k: INDEX[f"eyeLook{k}{side.capitalize()}"] for k in ("In", "Out", "Up", "Down")}
         self._blink = INDEX[f"eyeBlink{side.capitalize()}"]
+        self._shut = float(avatar.shut[0 if right else 1])
         self._outward = -1.0 if right else 1.0
         across, down = avatar.rotation[:2, 0], avatar.rotation[:2, 1]
         self._moves = avatar.scale * np.stack([SIDEWAYS * across, VERTICAL * down])  # [2, 2] pixels
         self._plane = np.linalg.lstsq(np.c_[loop[:, :2], np.ones(len(loop))], loop[:, 2], rcond=None)[0]
         back = BEHIND * avatar.unit
 
-        reach = loop[:, :2] - loop[:, :2].mean(0)
+        reach = opened[:, :2] - opened[:, :2].mean(0)
         turned = smoothstep((self._outward * float(avatar.rotation[2, 0]) - 0.3) / 0.2)  # 1 for the far eye
         wide = np.where(reach[:, 0] * self._outward > 0, OVERLAP[0] + turned * (BARELY - OVERLAP[0]), OVERLAP[0])
-        xy = loop[:, :2].mean(0) + reach * np.stack([wide, np.full(len(reach), OVERLAP[1])], 1)
+        xy = opened[:, :2].mean(0) + reach * np.stack([wide, np.full(len(reach), OVERLAP[1])], 1)
         fan = _fan(len(loop))
         xy = np.vstack([xy.mean(0), xy])
         self.white = Part(self._on_plane(xy), xy, fan, white.x - corner[0], white.y - corner[1], back)
@@ -79,6 +82,10 @@ class Eye:
         under = -(avatar.size + 2 * margin)  # offsets of parts count from the panels; lashes are in the portrait itself
         return Part(points, points[:, :2], grid_triangles(3, len(rim)), margin, margin + under, 1.2 * LID_FRONT)
 
+    def closing(self, beta: FloatArray) -> float:
+        """How far the lid is closed beyond the portrait's own, 0 to 1."""
+        return float(np.clip((beta[self._blink] - self._shut) / (1 - self._shut), 0, 1))
+
     def look(self, beta: FloatArray) -> FloatArray:
         """Where the iris' vertices go [n, 3], before the head turns."""
         value = {k: float(beta[i]) for k, i in self._shapes.items()}
@@ -107,7 +114,7 @@ class Eye:
         """Vertices of each part, before the head turns, on the driven ``face`` [468, 3]."""
         lashes = self.fringe(beta, face)
         lid = np.concatenate([lashes[-len(self._row) :], face[self._crease]])
-        if beta[self._blink] < UNFOLDS:
+        if self.closing(beta) < UNFOLDS:
             lid[:] = lid[0]  # folded away: nothing is drawn
         return [self.white.points, self.look(beta), lashes, lid]
 
@@ -116,13 +123,13 @@ class Eye:
 
         A little of what the portrait shows under the rim moves along, so that a wider eye uncovers no line there.
         """
-        blink = min(float(beta[self._blink]), 1.0)
+        blink = self.closing(beta)
         if blink <= 0 and np.array_equal(face[self._row], self.lashes.points[len(self._row) : 2 * len(self._row)]):
             return self.lashes.points
         rim, crease = face[self._row], face[self._crease]
         reach = np.maximum(np.linalg.norm((crease - rim)[:, :2], axis=1), 1e-3)
         share = np.minimum(self._tall / reach, 1.0)[:, None]
-        under = rim + (1 - max(blink, 0.0)) * self._under
+        under = rim + (1 - blink) * self._under
         return np.concatenate([under, rim, rim + share * (crease - rim)])
 
 

@@ -72,8 +72,8 @@ class Renderer:
         self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
         self._beside = {corner: _beside(corner) for corner in (top.LIP_OUTER_UPPER[0], top.LIP_OUTER_UPPER[-1])}
         self._rings = [
-            (INDEX["eyeBlinkRight"], list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
-            (INDEX["eyeBlinkLeft"], list(top.EYE_LEFT_UPPER[1:-1]), list(top.EYE_LEFT_RING)),
+            (list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
+            (list(top.EYE_LEFT_UPPER[1:-1]), list(top.EYE_LEFT_RING)),
         ]
 
     def warm_up(self) -> None:
@@ -175,8 +175,9 @@ class Renderer:
 
     def _slide_lids(self, maps: FloatArray, beta: FloatArray) -> None:
         reference = self.avatar.reference
-        for (index, row, ring), at, line in zip(self._rings, self._lash_at, self._lash_lines, strict=True):
-            amount = min(float(beta[index]), 1.0)
+        eyes = zip(self._eyes, self._rings, self._lash_at, self._lash_lines, strict=True)
+        for eye, (row, ring), at, line in eyes:
+            amount = eye.closing(beta)
             if amount > 0:
                 maps[row, :2] += amount * LID_SLIDE * (reference[ring] - reference[row])[:, :2]
                 maps[at : at + 2 * len(line), 2] = np.tile(1 - amount**2 * line, 2)

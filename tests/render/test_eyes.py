@@ -30,7 +30,7 @@ def test_the_white_beside_the_iris_is_as_light_as_its_corner() -> None:
     image[inside & (x > 256)] = 90  # one corner lies in the shade
     iris = np.array([256, 256, 9], np.float32)
     image[np.hypot(x - 256, y - 256) < 9] = 20
-    white, seen = eye_panels(image, loop, iris, 512, "right")
+    white, seen = eye_panels(image, loop, loop, iris, "right")
     spot = place("white_right", 512)
     left, up = window(loop, spot)
     row = (white @ LUMA)[256 - up]
