@@ -1,14 +1,15 @@
-"""What we change about aiortc, in one place: bitrates, the VP8 encoder, and buffers that make nothing wait.
+"""What we change about aiortc, in one place: bitrates, the VP8 encoder, buffers that make nothing wait, and ciphers.
 
 aiortc keeps its bitrates as module constants and looks its encoder and jitter buffer up by name in the sender's and the
-receiver's modules; all are set here, once, through public names.
+receiver's modules; they are set here, once. Only its list of ciphers has no public name.
 """
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from aiortc import RTCConfiguration, RTCIceServer, RTCRtpCodecParameters, rtcrtpreceiver, rtcrtpsender
+from aiortc import RTCCertificate, RTCConfiguration, RTCIceServer, RTCRtpCodecParameters, rtcrtpreceiver, rtcrtpsender
 from aiortc.codecs import get_encoder, h264, vpx
 from aiortc.codecs.base import Encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
@@ -17,6 +18,7 @@ from aiortc.utils import uint16_add, uint16_gt
 from av import CodecContext, VideoFrame
 from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
+from OpenSSL import SSL
 
 from engine.types import FRAMES_PER_SECOND
 from webrtc.config import IceServer
@@ -24,6 +26,13 @@ from webrtc.config import IceServer
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)
 LEAST_BITRATE = 800_000  # a receiver that asks for less gets this
 MOST_BITRATE = 2_500_000
+# aiortc's own, for certificates on elliptic curves, and the same for RSA, which GStreamer's clients have.
+_KEY_EXCHANGES = ("ECDHE-ECDSA", "ECDHE-RSA")
+CIPHERS = [
+    f"{exchange}-{cipher}"
+    for exchange in _KEY_EXCHANGES
+    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
+]
 LEAST_CHANGE = 0.1  # of the bitrate, before an encoder is made anew: that costs a whole picture
 
 
@@ -133,13 +142,23 @@ def _encoder(codec: RTCRtpCodecParameters) -> Encoder:
     return PictureEncoder() if codec.mimeType.lower() == "video/vp8" else get_encoder(codec)
 
 
+_ssl_context = RTCCertificate._create_ssl_context
+
+
+def _with_our_ciphers(certificate: RTCCertificate, srtp_profiles: Any) -> SSL.Context:
+    context = _ssl_context(certificate, srtp_profiles)
+    context.set_cipher_list(":".join(CIPHERS).encode())
+    return context
+
+
 def tune_aiortc() -> None:
-    """Set our bitrates, encoder and buffers for every connection of this process. Calling it again changes nothing."""
+    """Set all of it for every connection of this process. Calling it again changes nothing."""
     rtcrtpsender.get_encoder = _encoder
     vpx.DEFAULT_BITRATE = h264.DEFAULT_BITRATE = START_BITRATE
     vpx.MIN_BITRATE = h264.MIN_BITRATE = LEAST_BITRATE
     vpx.MAX_BITRATE = h264.MAX_BITRATE = MOST_BITRATE
     h264.MAX_FRAME_RATE = FRAMES_PER_SECOND
+    RTCCertificate._create_ssl_context = _with_our_ciphers  # type: ignore[assignment,method-assign]
     rtcrtpreceiver.JitterBuffer = _buffer  # type: ignore[assignment,misc]
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
-from aiortc import RTCRtpCodecParameters, rtcrtpsender
+from aiortc import RTCCertificate, RTCRtpCodecParameters, rtcrtpsender
 from aiortc.codecs import h264, vpx
 from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rtcdtlstransport import SRTP_PROFILES
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 from av import VideoFrame
 from av.video.codeccontext import VideoCodecContext
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from OpenSSL import SSL
 
 from webrtc.transport import LEAST_BITRATE, MOST_BITRATE, PictureBuffer, PictureEncoder, VoiceBuffer, tune_aiortc
 
@@ -110,3 +118,38 @@ def test_an_encoder_is_made_anew_for_another_size_or_rate_and_not_else() -> None
     slower = encode(128, 4)
     assert slower is not larger
     assert slower.bit_rate == encoder.target_bitrate
+
+
+@pytest.mark.parametrize("client", [True, False])
+@pytest.mark.parametrize("key", [rsa.generate_private_key(65_537, 2048), ec.generate_private_key(ec.SECP256R1())])
+def test_other_sides_with_either_kind_of_certificate_are_understood(key: object, client: bool) -> None:
+    """GStreamer's clients have RSA certificates, browsers elliptic ones; aiortc alone takes only the latter."""
+    tune_aiortc()
+    theirs = SSL.Context(SSL.DTLS_METHOD)
+    theirs.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    theirs.use_privatekey(key)  # type: ignore[arg-type]
+    theirs.use_certificate(certificate(key))
+    ours = RTCCertificate.generateCertificate()._create_ssl_context(SRTP_PROFILES)
+    theirs.set_tlsext_use_srtp(SRTP_PROFILES[0].openssl_profile)
+    ends = [SSL.Connection(ours), SSL.Connection(theirs)]
+    ends[client].set_accept_state()
+    ends[not client].set_connect_state()
+    done: set[SSL.Connection] = set()
+    for _ in range(8):
+        for one, other in (ends, ends[::-1]):
+            try:
+                one.do_handshake()
+                done.add(one)
+            except SSL.WantReadError:
+                pass
+            with contextlib.suppress(SSL.WantReadError):
+                other.bio_write(one.bio_read(65_536))
+    assert len(done) == 2
+    assert ends[0].get_selected_srtp_profile() == SRTP_PROFILES[0].openssl_profile
+
+
+def certificate(key: Any) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "peer")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    now = datetime.now(UTC)
+    return builder.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1)).sign(key, hashes.SHA256())
