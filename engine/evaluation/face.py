@@ -18,7 +18,7 @@ from engine.face.enrolment import enroll_picture
 from engine.face.model import face_model, similarity
 from engine.face.portrait import FaceMesh, face_mask
 from engine.render.renderer import Renderer
-from engine.types import FloatArray, Motion
+from engine.types import ByteArray, FloatArray, Motion
 
 NOSE_BASE = 2  # a vertex
 FRONTAL = 20.0  # degrees of yaw up to which a closed eye can be judged
@@ -63,9 +63,12 @@ class Judge:
 
     def look(self, moment: Motion) -> FloatArray | None:
         """Landmarks [478, 3] of the picture of ``moment``, None when no copy of it shows a face."""
+        return self.read(self.renderer.render(moment))
+
+    def read(self, picture: ByteArray) -> FloatArray | None:
+        """Landmarks [478, 3] of ``picture`` [S, S, 3], None when no copy of it shows a face."""
         import cv2
 
-        picture = self.renderer.render(moment)
         size, readings = len(picture), []
         for right, down, scale in self._copies:
             shift = size * np.array([right + (1 - scale) / 2, down + (1 - scale) / 2])
@@ -79,9 +82,24 @@ class Judge:
 
     def see(self, moments: list[Motion]) -> tuple[list[int], list[FloatArray]]:
         """Which of ``moments`` a face was found in, and the faces."""
-        faces = [self.look(moment) for moment in moments]
-        found = [k for k, face in enumerate(faces) if face is not None]
-        return found, [face for face in faces if face is not None]
+        return _found([self.look(moment) for moment in moments])
+
+    def see_rotated(self, degrees: np.ndarray) -> tuple[list[int], list[FloatArray]]:
+        """The portrait itself rotated as a picture: at which of ``degrees`` a face was found in it, and the faces."""
+        import cv2
+
+        portrait = self.avatar.portrait
+        middle = [float(v) for v in self.avatar.pivot[:2]]
+        faces = []
+        for angle in degrees:
+            turn = cv2.getRotationMatrix2D(middle, -float(angle), 1.0)
+            picture = cv2.warpAffine(portrait, turn, portrait.shape[:2], borderMode=cv2.BORDER_REPLICATE)
+            faces.append(self.read(np.asarray(picture, np.uint8)))
+        return _found(faces)
+
+
+def _found(faces: list[FloatArray | None]) -> tuple[list[int], list[FloatArray]]:
+    return [k for k, face in enumerate(faces) if face is not None], [face for face in faces if face is not None]
 
 
 def correlation(a: object, b: object) -> float:
@@ -148,7 +166,10 @@ def judge_turns(judge: Judge) -> dict[str, float]:
         out[name + "_r"] = correlation(values[found], seen)
         out[name + "_gain"] = float(np.polyfit(values[found], seen, 1)[0])
         out["steps_back"] += int((np.diff(seen) <= 0).sum())
-    out["roll_gain_off"] = abs(out["roll_gain"] - 1)
+    # A picture that is rotated shows the truth: what is read of the portrait itself is the tracker's own gain.
+    found, faces = judge.see_rotated(values)
+    out["roll_read"] = float(np.polyfit(values[found], [measures.head_angles(face, model)[2] for face in faces], 1)[0])
+    out["roll_gain_off"] = abs(out["roll_gain"] / out["roll_read"] - 1)
     return out
 
 

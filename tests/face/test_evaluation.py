@@ -17,6 +17,7 @@ from engine.evaluation.face import (
     judge_identity,
     judge_lips,
     judge_smoothness,
+    judge_turns,
     judged,
     summarise,
 )
@@ -25,6 +26,7 @@ from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.measures import landmark_error, rotation_angles
 from engine.render.projection import Scene
+from engine.types import Motion
 
 # mediapipe and its protobuf warn about their own use of deprecated names.
 pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
@@ -74,6 +76,19 @@ def test_five_looks_agree_with_one(tracker, astronaut: Avatar) -> None:
     assert one is not None
     assert five is not None
     assert 0 < landmark_error(five, one) < 0.015
+
+
+def test_a_roll_is_measured_against_the_rotated_portrait(
+    tracker, astronaut: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Judge(astronaut, tracker)
+    assert judge_turns(judge)["roll_gain_off"] < 0.02
+
+    def too_far(shapes: dict[str, float], turn: tuple[float, float, float] = (0, 0, 0)) -> Motion:
+        return motion(shapes, (turn[0], turn[1], 1.15 * turn[2]))
+
+    monkeypatch.setattr("engine.evaluation.face.motion", too_far)
+    assert judge_turns(judge)["roll_gain_off"] == pytest.approx(0.15, abs=0.03)
 
 
 def test_a_pop_is_seen(tracker, astronaut: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
