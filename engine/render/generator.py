@@ -1,8 +1,9 @@
 """The generator (VividTalk section 3.3): the warped portrait and the occlusion map in, the finished frame out.
 
-The portrait is seen twice: as the picture that geometry painted from it, warped by the residual motion, and as
-features that are warped by the whole motion, so that detail that geometry squeezed or hid can be found again. Where the
-occlusion map trusts the warped picture, it stays as it is, pixel for pixel; elsewhere the network paints.
+It paints the square around the lips, half the picture's side (`engine.render.patch`). The portrait is seen twice: as
+the picture that geometry painted from it, warped by the residual motion, and as features that are warped by the whole
+motion, so that detail that geometry squeezed or hid can be found again. Where the occlusion map trusts the warped
+picture, it stays as it is, pixel for pixel; elsewhere the network paints.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.render.motion_vae import DenseMotion, MotionVAE, conv, warp
+from engine.render.motion_vae import DenseMotion, MotionVAE, conv
+from engine.render.patch import corner_of, cut, paste, warp
 
 FEATURES = 24  # channels of the portrait's features, at a quarter of its side
 
@@ -30,7 +32,7 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """A small U-Net between 128 and 32 pixels; the picture enters and leaves by pixel shuffling, at 256."""
+    """A small U-Net between 64 and 16 pixels; the square enters and leaves by pixel shuffling, at 128."""
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -49,14 +51,14 @@ class Generator(nn.Module):
         return self.look(portrait)
 
     def forward(self, warped: Tensor, texture: Tensor, occlusion: Tensor, features: Tensor) -> Tensor:
-        """What to add [B, 3, 256, 256] to the ``warped`` picture, where it is not to be believed.
+        """What to add [B, 3, 128, 128] to the ``warped`` square, where it is not to be believed.
 
-        ``texture`` is PT_d, ``occlusion`` [B, 1, 64, 64], ``features`` [B, 24, 64, 64] warped to the frame.
+        ``texture`` is PT_d, ``occlusion`` [B, 1, 32, 32], ``features`` [B, 24, 32, 32] warped to the frame.
         """
         unsure = 1 - F.interpolate(occlusion, scale_factor=4, mode="bilinear", align_corners=False)
-        high = self.enter(torch.cat([warped, texture, unsure], 1))  # [B, w, 128, 128]
+        high = self.enter(torch.cat([warped, texture, unsure], 1))  # [B, w, 64, 64]
         middle = torch.cat([self.down[0](high), features], 1)
-        x = self.deep(self.down[1](middle))  # [B, 3 w, 32, 32]
+        x = self.deep(self.down[1](middle))  # [B, 3 w, 16, 16]
         for layer, skip in zip(self.up, (middle, high), strict=True):
             x = layer(torch.cat([F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), skip], 1))
         return torch.tanh(F.pixel_shuffle(self.leave(x), 2)) * unsure
@@ -87,31 +89,30 @@ class LearnedHalf(nn.Module):
     def forward(self, seen: Seen, noise: Tensor | None = None) -> tuple[Tensor, DenseMotion]:
         """Everything the residual does is scaled by ``moved``, so that the portrait's own pose stays the portrait."""
         dense = self.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips, noise)
-        gate = seen.moved.view(-1, 1, 1, 1)
-        residual = dense.motion * gate
-        warped = warp(seen.painted, residual)
-        return (warped + gate * self.paint(seen, dense, residual, warped)).clamp(0, 1), dense
+        gate, corner = seen.moved.view(-1, 1, 1, 1), corner_of(seen.lips)
+        residual = cut(dense.motion, corner) * gate
+        warped = warp(seen.painted, residual, corner)
+        square = (warped + gate * self.paint(seen, dense, residual, warped)).clamp(0, 1)
+        return paste(seen.painted, square, corner), dense
 
     def paint(
-        self,
-        seen: Seen,
-        dense: DenseMotion,
-        residual: Tensor,
-        warped: Tensor | None = None,
-        features: Tensor | None = None,
+        self, seen: Seen, dense: DenseMotion, residual: Tensor, warped: Tensor, features: Tensor | None = None
     ) -> Tensor:
-        """What the generator adds [B, 3, 256, 256] to the picture warped by ``residual`` [B, 2, 64, 64].
+        """What the generator adds [B, 3, 128, 128] to the square ``warped`` by ``residual`` [B, 2, 32, 32].
 
         ``features`` [B, 24, 64, 64] of the portrait need not be computed for every frame.
         """
-        if warped is None:
-            warped = warp(seen.painted, residual)
+        corner = corner_of(seen.lips)
         if features is None:
             features = self.generator.features(seen.portrait)
-        return self.generator(warped, seen.texture, dense.occlusion, follow(features, seen.flow, residual))
+        followed = follow(features, seen.flow, residual, corner)
+        return self.generator(warped, cut(seen.texture, corner), cut(dense.occlusion, corner), followed)
 
 
-def follow(features: Tensor, flow: Tensor, motion: Tensor) -> Tensor:
-    """The portrait's features [B, C, 64, 64] where the whole motion takes them: geometry's at x + motion(x)."""
-    places = warp(flow, motion).permute(0, 2, 3, 1)  # [B, 64, 64, 2]
+def follow(features: Tensor, flow: Tensor, motion: Tensor, corner: Tensor | None = None) -> Tensor:
+    """The portrait's features [B, C, 64, 64] where the whole motion takes them: geometry's at x + motion(x).
+
+    With ``corner`` in the square alone, of which ``motion`` [B, 2, 32, 32] is.
+    """
+    places = warp(flow, motion, corner).permute(0, 2, 3, 1)  # [B, h, w, 2]
     return F.grid_sample(features, places, mode="bilinear", padding_mode="border", align_corners=False)

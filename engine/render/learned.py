@@ -16,7 +16,8 @@ from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.face.model import face_model
 from engine.render.generator import LearnedHalf, Seen
-from engine.render.motion_vae import FIELD, LANDMARKS, PICTURE, warp
+from engine.render.motion_vae import LANDMARKS, PICTURE
+from engine.render.patch import CELLS, FIELD, corner_of, cut, warp
 from engine.render.projection import PORTRAIT, ncc
 from engine.render.renderer import Renderer, still
 from engine.types import ByteArray, FloatArray, Motion
@@ -92,13 +93,17 @@ class LearnedRenderer(Renderer):
         if gate == 0:
             return
         dense = self._model.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips)
-        residual = dense.motion * gate
-        added = gate * self._model.paint(seen, dense, residual, features=self._features)
-        fine = warp(_tensor(out[..., :3]), residual)
-        if fine.shape != added.shape:
-            added = F.interpolate(added, fine.shape[2:], mode="bilinear", align_corners=False)
-        picture = fine.add_(added).mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        out[..., :3] = picture[0].permute(1, 2, 0).numpy()
+        corner = corner_of(seen.lips)
+        residual = cut(dense.motion, corner) * gate
+        warped = warp(seen.painted, residual, corner)
+        added = gate * self._model.paint(seen, dense, residual, warped, self._features)
+        if self.size != PICTURE:
+            warped = warp(_tensor(out[..., :3]), residual, corner)
+            added = F.interpolate(added, warped.shape[2:], mode="bilinear", align_corners=False)
+        square = warped.add_(added).mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        x, y = (corner[0] * (self.size // FIELD)).tolist()
+        side = CELLS * (self.size // FIELD)
+        out[y : y + side, x : x + side, :3] = square[0].permute(1, 2, 0).numpy()
 
 
 class Eyesight:

@@ -8,7 +8,7 @@ concatenated and decoded into a dense motion and an occlusion map.
 The paper leaves sizes open. Ours: pictures of 256, maps of 64 pixels a side; 8 x 8 x 16 values before the MLP, a code
 of 128; 16 channels for each motion map; 20 landmarks, every other vertex of the lips' two rims. The dense motion is a
 residual to the geometric field, at most 6 % of the picture's side, composed with it: the picture that geometry has
-painted is sampled at x + motion(x).
+painted is sampled at x + motion(x). Away from the lips (`engine.render.patch`) the occlusion map is 1 and the motion 0.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.face.topology import LIP_VERTICES
+from engine.render.patch import corner_of, gaussian_maps, window
 
-PICTURE, FIELD = 256, 64  # pixels a side of what goes in and what comes out
+PICTURE = 256  # pixels a side of what goes in
 LANDMARKS = LIP_VERTICES[::2]
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
 FARTHEST = 0.06  # of the picture's side: the largest residual motion
@@ -35,14 +36,6 @@ def conv(channels: int, out: int, stride: int = 1, kernel: int = 3) -> nn.Sequen
     """Convolution, group normalisation, GELU. Group statistics are one picture's own: a batch changes nothing."""
     groups = 8 if out % 8 == 0 else 4
     return nn.Sequential(nn.Conv2d(channels, out, kernel, stride, kernel // 2), nn.GroupNorm(groups, out), nn.GELU())
-
-
-def gaussian_maps(points: Tensor, size: int = FIELD, sigma: float = SIGMA) -> Tensor:
-    """Points [B, N, 2] (x, y), the picture spanning [-1, 1], -> maps [B, N, size, size], 1 at the peak."""
-    at = (torch.arange(size, device=points.device, dtype=points.dtype) + 0.5) * (2 / size) - 1
-    x = torch.exp(-0.5 * ((at - points[..., :1]) * (0.5 * size / sigma)) ** 2)  # [B, N, size]
-    y = torch.exp(-0.5 * ((at - points[..., 1:]) * (0.5 * size / sigma)) ** 2)
-    return y[..., :, None] * x[..., None, :]
 
 
 class FacialBranch(nn.Module):
@@ -129,20 +122,11 @@ class MotionVAE(nn.Module):
         """
         motion, mean, log_variance = self.face(reference, driven, noise)
         if self.lips is not None:
-            motion = torch.cat([motion, self.lips(gaussian_maps(lips) - gaussian_maps(lips_reference))], 1)
+            motion = torch.cat(
+                [motion, self.lips(gaussian_maps(lips, SIGMA) - gaussian_maps(lips_reference, SIGMA))], 1
+            )
         raw = self.decoder(motion)
-        occlusion = (torch.sigmoid(raw[:, 2:]) / BELIEVED).clamp(max=1)
-        share = ((1 - occlusion) / DOUBTED).clamp(max=1)
-        return DenseMotion(2 * FARTHEST * torch.tanh(raw[:, :2]) * share, occlusion, mean, log_variance)
-
-
-def warp(picture: Tensor, motion: Tensor) -> Tensor:
-    """Sample ``picture`` [B, C, H, W] at x + motion(x); motion [B, 2, h, w] is brought to the picture's size."""
-    size = picture.shape[-2:]
-    if motion.shape[-2:] != size:
-        motion = F.interpolate(motion, size, mode="bilinear", align_corners=False)
-    y, x = (
-        (torch.arange(n, device=picture.device, dtype=picture.dtype) + 0.5) * (2 / n) - 1 for n in size
-    )  # pixel centres
-    grid = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1) + motion.permute(0, 2, 3, 1)
-    return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        allowed = window(lips, corner_of(lips))
+        believed = (torch.sigmoid(raw[:, 2:]) / BELIEVED).clamp(max=1)
+        residual = 2 * FARTHEST * torch.tanh(raw[:, :2]) * ((1 - believed) / DOUBTED).clamp(max=1)
+        return DenseMotion(residual * allowed, 1 - (1 - believed) * allowed, mean, log_variance)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from engine.errors import VivifyError
 from engine.render.generator import LearnedHalf, Seen
 from engine.render.motion_vae import DenseMotion, conv
+from engine.render.patch import corner_of, cut
 from engine.training.pairs import Pairs
 
 OPPOSITE = (5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 15, 14, 13, 12, 11, 10, 19, 18, 17, 16)  # each lip landmark's mirror image
@@ -118,7 +119,7 @@ def unlike(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Judges patches of pictures [B, 3, 256, 256]; also gives the features it judges by."""
+    """Judges patches of pictures [B, 3, H, W]; also gives the features it judges by."""
 
     def __init__(self, width: int = 16) -> None:
         super().__init__()
@@ -207,7 +208,10 @@ class Trainer:
                 group["lr"] = self.rate()
         with torch.autocast(self.device.type, torch.bfloat16):
             picture, dense = self.model(seen, noise.to(self.device))
-        said = (picture.float(), dense)
+        corner = corner_of(seen.lips)
+        truth, mouth = cut(truth, corner), cut(mouth, corner)  # beyond the square nothing can be learned
+        dense = replace(dense, motion=cut(dense.motion, corner), occlusion=cut(dense.occlusion, corner))
+        said = (cut(picture.float(), corner), dense)
         judge = self.judge if plan.matching > 0 else None
         terms = losses(plan, said, truth, mouth, self.perceive, judge)
         self._descend(self._paint, self.model, torch.stack(list(terms.values())).sum())

@@ -18,7 +18,8 @@ from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.generator import LearnedHalf, Seen, follow
 from engine.render.learned import Eyesight, LearnedRenderer, load_learned, save_learned
-from engine.render.motion_vae import FARTHEST, LANDMARKS, MotionVAE, gaussian_maps, warp
+from engine.render.motion_vae import FARTHEST, LANDMARKS, MotionVAE
+from engine.render.patch import corner_of, cut, gaussian_maps, paste, warp, window
 from engine.render.renderer import Renderer, still
 from engine.types import Motion
 
@@ -106,11 +107,53 @@ def test_a_larger_picture_keeps_its_detail(avatar: Avatar) -> None:
 
 
 def test_a_gaussian_stands_where_its_landmark_is() -> None:
-    maps = gaussian_maps(torch.tensor([[[-0.5, 0.25]]]))
+    maps = gaussian_maps(torch.tensor([[[-0.5, 0.25]]]), 1.2)
     y, x = divmod(int(maps[0, 0].argmax()), 64)
     assert abs((x + 0.5) / 32 - 1 + 0.5) < 1 / 32
     assert abs((y + 0.5) / 32 - 1 - 0.25) < 1 / 32
     assert len(LANDMARKS) == 20
+
+
+def test_the_square_is_cut_and_pasted_where_the_lips_are() -> None:
+    lips = torch.tensor([[[-0.9, 0.2], [-0.7, 0.2]], [[0.0, 0.1], [0.2, 0.3]]])
+    corner = corner_of(lips)
+    assert corner.tolist() == [[0, 22], [19, 22]]
+    maps = torch.arange(2 * 3 * 128 * 128.0).view(2, 3, 128, 128)
+    square = cut(maps, corner)
+    assert torch.equal(square[1], maps[1, :, 44:108, 38:102])
+    assert torch.equal(paste(maps, square, corner), maps)
+    assert not torch.equal(paste(maps, -square, corner), maps)
+    assert torch.equal(cut(paste(maps, -square, corner), corner), -square)
+    motion = 0.01 * torch.randn(2, 2, 64, 64)
+    smooth = torch.nn.functional.avg_pool2d(torch.randn(2, 3, 128, 128), 5, 1, 2)
+    whole, part = cut(warp(smooth, motion), corner), warp(smooth, cut(motion, corner), corner)
+    torch.testing.assert_close(whole[..., 2:-2, 2:-2], part[..., 2:-2, 2:-2], atol=1e-4, rtol=0)
+
+
+def test_the_window_is_open_at_the_lips_and_shut_elsewhere(avatar: Avatar) -> None:
+    seen = seen_of(avatar, 1)
+    corner = corner_of(seen.lips)
+    share = window(seen.lips, corner)
+    at = ((seen.lips[0] + 1) * 32).long()
+    assert float(share[0, 0, at[:, 1], at[:, 0]].min()) == 1
+    border = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+    x, y = corner[0].tolist()
+    border[..., y : y + 32, x : x + 32] = False
+    assert not share[border].any()
+    assert 0.02 < float((share > 0).float().mean()) < 0.2
+    huge = seen.lips * 3  # lips larger than the square: the window still closes before its border
+    x, y = corner_of(huge)[0].tolist()
+    assert float(window(huge, corner_of(huge))[..., y, x : x + 32].max()) < 0.2
+
+
+@pytest.mark.parametrize("size", [256, 512])
+def test_beyond_the_lips_geometry_is_left_bit_by_bit(avatar: Avatar, size: int) -> None:
+    plain = Renderer(avatar, size).render(talking())
+    made = LearnedRenderer(avatar, shaken(), size).render(talking())
+    changed = (made != plain).any(-1)
+    assert changed.any()
+    rows, columns = np.nonzero(changed)
+    assert max(np.ptp(rows), np.ptp(columns)) < 0.45 * size
 
 
 def test_warping_goes_where_it_is_told() -> None:
