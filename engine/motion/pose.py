@@ -21,7 +21,7 @@ from torch import Tensor
 
 from engine.audio.mel import BANDS, HOP, LogMel
 from engine.errors import VivifyError
-from engine.motion.pose_codebook import FRAMES_PER_CODE, POSE, Codebook, PoseDecoder, scale
+from engine.motion.pose_codebook import FRAMES_PER_CODE, POSE, Codebook, PoseDecoder, constant, scale
 from engine.motion.pose_mapping import STYLE, PoseMapping, draw
 from engine.streaming import State, StreamingModule, keep
 from engine.types import SAMPLES_PER_FRAME
@@ -64,7 +64,7 @@ def uniform(seed: Tensor, count: Tensor) -> Tensor:
 
 def within(pose: Tensor) -> Tensor:
     """Poses [..., 6] inside `LIMITS`: untouched up to 60 % of them, bent softly from there on."""
-    limit = torch.tensor(LIMITS, dtype=pose.dtype, device=pose.device)
+    limit = constant(LIMITS, pose.dtype, pose.device)
     free = 0.6 * limit
     over = (pose.abs() - free).clamp(min=0)
     return pose.clamp(-free, free) + pose.sign() * 0.4 * limit * torch.tanh(over / (0.4 * limit)) * 0.999
@@ -91,6 +91,7 @@ class HeadPose(StreamingModule[HeadPoseState]):
     def __init__(self, config: PoseConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or PoseConfig()
+        self.every_frame = False  # think of a next code even where none is due: nothing depends on values read back
         self.mel = LogMel()
         self.codebook = Codebook(c.codes, c.code_dim)
         self.decoder = PoseDecoder(c.dim, c.code_dim)
@@ -150,8 +151,8 @@ class HeadPose(StreamingModule[HeadPoseState]):
         heard = self.mapping.hear(features, speaking, exec_mask)
         phase = state.count % FRAMES_PER_CODE
         due = phase == 0 if exec_mask is None else (phase == 0) & exec_mask
-        if bool(due.any()):
-            style = state.style + state.style.new_tensor(self.config.style)
+        if self.every_frame or bool(due.any()):
+            style = state.style + constant(self.config.style, state.style.dtype, state.style.device)
             logits = self.mapping(state.code, style, state.start, heard, due)
             chance = uniform(state.seed, state.count)[:, None]
             index = draw(logits, chance, self.config.temperature)

@@ -8,6 +8,7 @@ distances, relative to the first pose, P0; inside the networks they are divided 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import radians
 
 import torch
@@ -22,9 +23,16 @@ SCALE = (radians(4.0), radians(3.0), radians(2.5), 0.05, 0.05, 0.05)  # how far 
 _SMOOTH = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # the decoder's last word: no head jumps between two frames
 
 
+@cache
+def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``values`` [n] as a tensor made once: a CUDA graph may not hold copies from the host."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
 def scale(like: Tensor) -> Tensor:
     """`SCALE` [6] beside ``like``."""
-    return torch.tensor(SCALE, dtype=like.dtype, device=like.device)
+    return constant(SCALE, like.dtype, like.device)
 
 
 class PoseEncoder(nn.Module):

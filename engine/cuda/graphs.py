@@ -1,0 +1,125 @@
+"""CUDA graphs: a function of tensors captured once for each shape of its input, and replayed from then on.
+
+On a CPU, or where a capture is refused, the function is simply called.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from engine.streaming import RingKVCache, StreamingModule
+
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # rows of a batch: every other number is filled up to the next of these
+WARM_UPS = 3  # eager calls before a capture: kernels are compiled and workspaces allocated in them
+
+log = logging.getLogger(__name__)
+
+
+def filled_up(rows: int) -> int:
+    """The batch size that ``rows`` are run at. Raises ValueError beyond the largest."""
+    for size in SIZES:
+        if rows <= size:
+            return size
+    raise ValueError(f"A batch of at most {SIZES[-1]} rows was expected, but {rows} came.")
+
+
+class Anchor:
+    """Keeps a streaming module's memory at fixed addresses, so that a captured step reads what the last one wrote.
+
+    Modules replace their state's tensors by new ones. `settle`, called at the end of a step and after a reset, copies
+    those back into the first ones.
+    """
+
+    def __init__(self, module: StreamingModule) -> None:
+        self._places: list[tuple[object, str, Tensor]] = []
+        for part in module.modules():
+            state = part._state if isinstance(part, StreamingModule) else None
+            if state is None:
+                continue
+            for item in fields(state):
+                value = getattr(state, item.name)
+                if isinstance(value, Tensor):
+                    self._places.append((state, item.name, value))
+                elif isinstance(value, RingKVCache):
+                    self._places += [(value, name, getattr(value, name)) for name in ("keys", "values", "end")]
+
+    def settle(self) -> None:
+        """Bring every tensor of the state home."""
+        for owner, name, home in self._places:
+            current = getattr(owner, name)
+            if current is not home:
+                home.copy_(current)
+                setattr(owner, name, home)
+
+    def remember(self) -> list[Tensor]:
+        """A copy of the whole state."""
+        return [home.clone() for _, _, home in self._places]
+
+    def recall(self, saved: list[Tensor]) -> None:
+        """Go back to a state that `remember` gave."""
+        for (owner, name, home), value in zip(self._places, saved, strict=True):
+            home.copy_(value)
+            setattr(owner, name, home)
+
+
+@dataclass
+class _Graph:
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    graph: torch.cuda.CUDAGraph
+
+
+class Captured:
+    """``function`` of tensors, returning tensors: the same call, without its launches' cost once a shape is known.
+
+    On a GPU the outputs are the graph's own memory: they hold until the next call with the same shapes.
+    """
+
+    def __init__(
+        self, function: Callable[..., tuple[Tensor, ...]], enabled: bool = True, anchors: Sequence[Anchor] = ()
+    ) -> None:
+        """``anchors`` hold what the function remembers between calls: trials before a capture leave no trace there."""
+        self._function = function
+        self._anchors = anchors
+        self._enabled = enabled
+        self._graphs: dict[tuple[object, ...], _Graph | None] = {}
+
+    def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
+        if not self._enabled or not given[0].is_cuda:
+            return self._function(*given)
+        key = tuple((tuple(t.shape), t.dtype) for t in given)
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(given)
+        held = self._graphs[key]
+        if held is None:
+            return self._function(*given)
+        for own, new in zip(held.inputs, given, strict=True):
+            own.copy_(new, non_blocking=True)
+        held.graph.replay()
+        return held.outputs
+
+    def _capture(self, given: tuple[Tensor, ...]) -> _Graph | None:
+        inputs = tuple(t.clone() for t in given)
+        memory = [anchor.remember() for anchor in self._anchors]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UPS):
+                self._function(*inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                outputs = self._function(*inputs)
+        except RuntimeError as refused:
+            log.warning("Without a CUDA graph for %s: %s", given[0].shape, str(refused).splitlines()[0])
+            return None
+        finally:
+            for anchor, saved in zip(self._anchors, memory, strict=True):
+                anchor.recall(saved)
+        return _Graph(inputs, outputs, graph)

@@ -1,0 +1,98 @@
+"""Pictures of many portraits at once, made on one device: scenes go up, finished RGB stays there.
+
+The host poses each scene (`engine.render.renderer.Renderer.pose`: a few thousand numbers); everything that has to do
+with pixels happens on the device. With ``device="cpu"`` the same code runs on numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.cuda.graphs import Captured
+from engine.cuda.learned import Finisher
+from engine.cuda.rows import Job, Loader, Rows
+from engine.cuda.stage import Stage
+from engine.face.avatar import Avatar
+from engine.render.compositor import EDGE_SHARE, JUMP, SPREAD, WARMTH
+from engine.render.generator import LearnedHalf
+from engine.render.renderer import Renderer
+from engine.types import Motion
+from kernels import Look, Painted, paint_scenes
+
+
+class DeviceRenderer:
+    """Renders any of its portraits, any number of them in one call.
+
+    ``learned`` networks, where given, finish the pictures. Not for two threads at once.
+    """
+
+    def __init__(
+        self,
+        size: int = 512,
+        device: torch.device | str = "cuda",
+        learned: LearnedHalf | None = None,
+        portraits: int = 16,
+        graphs: bool = True,
+    ) -> None:
+        self.size, self.device = size, torch.device(device)
+        self.stage = Stage(self.device, portraits)
+        self._posers: list[Renderer] = []
+        self._loader = Loader(self.device)
+        self._finisher = Finisher(learned, self.stage, size, self.device) if learned else None
+        self._paint = Captured(self._work, graphs)
+
+    def add(self, avatar: Avatar) -> int:
+        """The number by which `render` knows the portrait. Raises VivifyError when there is no room for it."""
+        renderer = Renderer(avatar, self.size)
+        number = self.stage.add(renderer.scene)
+        self._posers.append(renderer)
+        if self._finisher:
+            self._finisher.add(renderer)
+        return number
+
+    def render(self, jobs: Sequence[tuple[int, Motion]], shares: Sequence[float] | None = None) -> Tensor:
+        """RGB uint8 [B, size, size, 3] on the device, for B portraits' numbers and motions.
+
+        ``shares`` says how much of the networks is in each picture, 1 where left out. On a GPU nothing is waited for,
+        and the pictures hold until the next call.
+        """
+        rows = self.load(jobs)
+        given = torch.ones(len(rows.scene))
+        if shares is not None:
+            given[: len(shares)] = torch.tensor(shares)
+        return self._paint(*rows, given.to(self.device, non_blocking=True))[0][: len(jobs)]
+
+    def load(self, jobs: Sequence[tuple[int, Motion]]) -> Rows:
+        """The host's part: pose every scene and send it to the device."""
+        return self._loader.load([self._job(number, motion) for number, motion in jobs])
+
+    def _job(self, number: int, motion: Motion) -> Job:
+        renderer = self._posers[number]
+        return Job(number, renderer.pose(motion), renderer.scene.whole)
+
+    def paint(self, rows: Rows) -> Painted:
+        """Geometry's pictures of ``rows``, whole and half ones alike."""
+        step = max(self._posers[0].avatar.size / self.size, 1.0)
+        look = Look(JUMP * step, SPREAD * step, float(WARMTH), int(EDGE_SHARE * self.size * self.size))
+        self.stage.thicken(rows.values, rows.scene)
+        places, maps = rows.values[..., :3].contiguous(), rows.values[..., 3:].contiguous()
+        return paint_scenes(places, maps, rows.scene, rows.shown, self.stage.tables, self.size, look)
+
+    def _work(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """The device's part, from scenes to RGB: what a CUDA graph holds."""
+        rows = Rows(*given[:-1])
+        painted = self.paint(rows)
+        rgb = blend(painted.rgb, rows)
+        if self._finisher:
+            rgb = self._finisher(rgb, painted, rows, given[-1])
+        return (rgb,)
+
+
+def blend(rgb: Tensor, rows: Rows) -> Tensor:
+    """Each row's picture with its second one over it, by its share [R, S, S, 3]."""
+    share = rows.share.view(-1, 1, 1, 1)
+    driven = rgb.float()
+    return (driven + share * (rgb[rows.second].float() - driven) + 0.5).to(torch.uint8)
