@@ -39,7 +39,7 @@ class Reconstruction:
         made = {"geometry": self.geometry, "learned": self.learned}
         out = {}
         for name, pictures in made.items():
-            found = judge(Watched(pictures, _landmarks(pictures), None), truth)
+            found = judge(Watched(pictures, landmarks_of(pictures), None), truth)
             out[name] = {figure: found[figure] for figure in KEPT}
         return out
 
@@ -59,7 +59,7 @@ def reconstruct(path: Path, model: LearnedHalf, start_s: float = 0.0, seconds: f
     )
 
 
-def _landmarks(pictures: ByteArray) -> FloatArray:
+def landmarks_of(pictures: ByteArray) -> FloatArray:
     """[T, 478, 3] in pixels, NaN where no face is found."""
     out = np.full((len(pictures), top.LANDMARKS, 3), np.nan, np.float32)
     with FaceMesh(faces=1) as net:
