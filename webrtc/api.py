@@ -36,7 +36,7 @@ from webrtc.schemas import (
     takes,
 )
 from webrtc.service import Service
-from webrtc.whip import trickle
+from webrtc.whip import RESTARTED, trickle
 
 JSON = "application/json"
 PHOTOS = "image/jpeg, image/png, image/webp"
@@ -76,11 +76,11 @@ def routes(service: Service) -> APIRouter:
         "/api/session/{session}",
         status_code=204,
         response_class=Response,
-        responses=refusals(*BODY, 404, 412, 422, 428),
+        responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
         openapi_extra=conditional(),
     )
     async def trickle_session(request: Request, session: str) -> Response:
-        """Late candidates, as WHIP takes them."""
+        """Late candidates, and ICE restarts, as WHIP takes them."""
         return await trickle(request, service.link(session))
 
     @router.get("/api/avatars", responses=refusals())

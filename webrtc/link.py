@@ -9,16 +9,21 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from aioice import Connection
 from aiortc import MediaStreamTrack, RTCIceCandidate, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.rtcicetransport import candidate_to_aioice
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from engine.errors import VivifyError
 from webrtc.config import ServerConfig
 from webrtc.logs import SessionLog
+from webrtc.restart import RestartableConnection, connection_of
 from webrtc.transport import configuration
 
 MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
+MOST_RESTARTS = 16  # of one connection's ICE
 CLOSE_LIMIT_S = 5
+_CREDENTIALS = (re.compile(r"[A-Za-z0-9+/]{4,256}"), re.compile(r"[A-Za-z0-9+/]{22,256}"))  # RFC 8839, section 5.4
 
 
 class BadOffer(VivifyError):
@@ -41,7 +46,7 @@ class BadFragment(VivifyError):
 
 
 class NoRestart(VivifyError):
-    """An ICE restart was asked for, which this server does not do."""
+    """An ICE restart was asked for that cannot be done now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +132,14 @@ class Link:
         self.name = name
         self.offer = offer
         self.codec = ""
-        self.etag = f'"{secrets.token_urlsafe(6)}"'  # of the ICE session, which lasts as long as the connection
+        self.etag = _tag()  # of the ICE session, which a restart ends
         self.pc = RTCPeerConnection(configuration(config.ice_servers_now()))
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._preferred = config.codec
         self._candidates = offer.candidates
+        self._credentials = offer.credentials
+        self._restarts = 0
         if offer.candidates > MOST_CANDIDATES:
             raise BadOffer(f"The offer was expected to hold at most {MOST_CANDIDATES} candidates, but more came.")
 
@@ -164,14 +171,15 @@ class Link:
         self.codec = _first_codec(sdp)
         return sdp.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n")  # RFC 9725, section 4.4.1
 
-    async def trickle(self, fragment: Fragment) -> None:
+    async def trickle(self, fragment: Fragment) -> str | None:
         """Add late candidates; those that cannot be used are passed over.
 
-        Raises NoRestart when the fragment's credentials are not the offer's, BadFragment for too many candidates.
+        Other credentials than the known ones restart ICE, from when on the `etag` is another: returns this side's new
+        fragment then, else None. Raises BadFragment for too many candidates or credentials that are none, NoRestart.
         """
-        ours = zip(fragment.credentials, self.offer.credentials, strict=True)
-        if any(came is not None and came != known for came, known in ours):
-            raise NoRestart("This server does not restart ICE: open a new session instead; this one goes on.")
+        ours = zip(fragment.credentials, self._credentials, strict=True)
+        renewed = any(came is not None and came != known for came, known in ours)
+        answer = await self._restart(fragment.credentials) if renewed else None
         self._candidates += len(fragment.candidates)
         if self._candidates > MOST_CANDIDATES:
             raise BadFragment(f"A session was expected to need at most {MOST_CANDIDATES} candidates, but more came.")
@@ -179,10 +187,40 @@ class Link:
             self.spawn(self._add(candidate))
         if fragment.complete:
             self.spawn(self._add(None))
+        return answer
+
+    async def _restart(self, credentials: tuple[str | None, str | None]) -> str:
+        """Begin an ICE restart; the old connection goes on until the new one is proven. Returns our fragment."""
+        username, password = credentials
+        if not all(form.fullmatch(came or "") for form, came in zip(_CREDENTIALS, credentials, strict=True)):
+            raise BadFragment("To restart ICE, ice-ufrag and ice-pwd were both expected, 4 and 22 characters at least.")
+        connection = connection_of(self.pc)
+        if not connection.connected or self._restarts == MOST_RESTARTS:
+            raise NoRestart(
+                f"ICE can be restarted once it is connected, and {MOST_RESTARTS} times: this session goes on as it was."
+            )
+        self._restarts += 1
+        fresh = await connection.restart(username or "", password or "")
+        self._credentials, self._candidates = credentials, 0
+        self.etag = _tag()
+        self.spawn(self._prove(connection, fresh))
+        lines = [f"a=ice-ufrag:{fresh.local_username}", f"a=ice-pwd:{fresh.local_password}"]
+        first = self.pc.getTransceivers()[0]
+        lines += [f"m={first.kind} 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{first.mid}"]
+        lines += [f"a=candidate:{candidate.to_sdp()}" for candidate in fresh.local_candidates]
+        return "\r\n".join([*lines, "a=end-of-candidates", ""])
+
+    async def _prove(self, connection: RestartableConnection, fresh: Connection) -> None:
+        proven = await connection.prove(fresh)
+        SessionLog(self.name).info("ICE was restarted" if proven else "an ICE restart failed")
 
     async def _add(self, candidate: RTCIceCandidate | None) -> None:
         try:
-            await self.pc.addIceCandidate(candidate)
+            if self._restarts:  # aiortc takes no more candidates once it was told that there are none
+                known = None if candidate is None else candidate_to_aioice(candidate)
+                await connection_of(self.pc).add_remote_candidate(known)
+            else:
+                await self.pc.addIceCandidate(candidate)
         except Exception as error:  # RFC 9725, section 4.3.2: what cannot be used is discarded silently
             SessionLog(self.name).info("a candidate was passed over: %s", short(error))
 
@@ -201,6 +239,10 @@ class Link:
                 await self.pc.close()
         except Exception as error:
             SessionLog(self.name).warning("closing its connection failed: %s", short(error))
+
+
+def _tag() -> str:
+    return f'"{secrets.token_urlsafe(6)}"'
 
 
 def _prefer(transceiver: Any, codec: str) -> None:

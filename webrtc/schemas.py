@@ -104,7 +104,7 @@ WHY = {
     412: "The If-Match header holds another session's ETag.",
     413: "The body is too long.",
     415: "The body is of another type.",
-    422: "The request can be read, but asks for what is not offered here.",
+    422: "The request can be read, but asks for what is not offered here, or not now.",
     428: "The If-Match header is missing.",
     429: "Too many openings, or sessions, of this token or address.",
     503: "The server is full, or its engine is down.",
@@ -124,7 +124,7 @@ def refusals(*statuses: int) -> Responses:
 
 def content(status: int, media_type: str, description: str, *headers: str) -> Responses:
     """A response whose body is text or bytes, not JSON."""
-    schema = {"type": "string"} if media_type.startswith(("text/", "application/sdp")) else {"format": "binary"}
+    schema = {} if media_type.startswith(("text/", SDP, FRAGMENT)) else {"format": "binary"}
     return {
         status: {
             "description": description,

@@ -1,7 +1,7 @@
-"""What we change about aiortc, in one place: bitrates, the VP8 encoder, buffers that make nothing wait, and ciphers.
+"""What we change about aiortc, in one place: bitrates, VP8 encoder, buffers that make nothing wait, ICE, ciphers.
 
-aiortc keeps its bitrates as module constants and looks its encoder and jitter buffer up by name in the sender's and the
-receiver's modules; they are set here, once. Only its list of ciphers has no public name.
+aiortc keeps its bitrates as module constants and looks its encoder, jitter buffer and ICE connection up by name in its
+modules; they are set here, once. Only its list of ciphers has no public name.
 """
 
 from __future__ import annotations
@@ -9,7 +9,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from aiortc import RTCCertificate, RTCConfiguration, RTCIceServer, RTCRtpCodecParameters, rtcrtpreceiver, rtcrtpsender
+from aiortc import (
+    RTCCertificate,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCRtpCodecParameters,
+    rtcicetransport,
+    rtcrtpreceiver,
+    rtcrtpsender,
+)
 from aiortc.codecs import get_encoder, h264, vpx
 from aiortc.codecs.base import Encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
@@ -22,6 +30,7 @@ from OpenSSL import SSL
 
 from engine.types import FRAMES_PER_SECOND
 from webrtc.config import IceServer
+from webrtc.restart import RestartableConnection
 
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)
 LEAST_BITRATE = 800_000  # a receiver that asks for less gets this
@@ -159,6 +168,7 @@ def tune_aiortc() -> None:
     vpx.MAX_BITRATE = h264.MAX_BITRATE = MOST_BITRATE
     h264.MAX_FRAME_RATE = FRAMES_PER_SECOND
     RTCCertificate._create_ssl_context = _with_our_ciphers  # type: ignore[assignment,method-assign]
+    rtcicetransport.Connection = RestartableConnection  # type: ignore[assignment,misc]
     rtcrtpreceiver.JitterBuffer = _buffer  # type: ignore[assignment,misc]
 
 

@@ -21,6 +21,7 @@ from webrtc.service import Service
 ENDPOINTS = ("/whip/{avatar}", "/whep/{session}")
 LookAhead = Annotated[int, Query(json_schema_extra={"enum": list(LOOK_AHEADS_MS)})]
 CREATED = content(201, SDP, "The answer.", "Location", "ETag", "Link")
+RESTARTED = content(200, FRAGMENT, "ICE was restarted: this side's new credentials and candidates.", "ETag")
 SESSIONS = ("/whip/session/{session}", "/whep/{session}/{viewer}")
 
 
@@ -49,7 +50,7 @@ def routes(service: Service) -> APIRouter:
         "/whip/session/{session}",
         status_code=204,
         response_class=Response,
-        responses=refusals(*BODY, 404, 412, 422, 428),
+        responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
         openapi_extra=conditional(),
     )
     async def trickle_in(request: Request, session: str) -> Response:
@@ -77,7 +78,7 @@ def routes(service: Service) -> APIRouter:
         "/whep/{session}/{viewer}",
         status_code=204,
         response_class=Response,
-        responses=refusals(*BODY, 404, 412, 422, 428),
+        responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
         openapi_extra=conditional(),
     )
     async def trickle_out(request: Request, session: str, viewer: str) -> Response:
@@ -128,15 +129,20 @@ def routes(service: Service) -> APIRouter:
 
 
 async def trickle(request: Request, link: Link) -> Response:
-    """Take late candidates. Raises BadRequest when the precondition does not hold; NoRestart, BadFragment."""
+    """Take late candidates (204), or restart ICE (200, RFC 9725, section 4.3.3).
+
+    Raises BadRequest when the precondition does not hold; NoRestart, BadFragment.
+    """
     text = await read_text(request, FRAGMENT, "Accept-Patch")
     wanted = request.headers.get("if-match")
     if wanted is None:
         raise BadRequest("An If-Match header was expected, with the ETag that the session was opened with.", 428)
     if wanted.strip() != "*" and link.etag not in [tag.strip() for tag in wanted.split(",")]:
         raise BadRequest("The If-Match header was expected to hold this session's ETag, but holds another.", 412)
-    await link.trickle(read_fragment(text))
-    return Response(status_code=204)
+    restarted = await link.trickle(read_fragment(text))
+    if restarted is None:
+        return Response(status_code=204)
+    return Response(restarted, 200, {"ETag": link.etag}, FRAGMENT)
 
 
 def _created(answer: str, location: str, link: Link, service: Service) -> Response:

@@ -33,6 +33,29 @@ window.connect = async (pc, url) => {
   if (patched.status !== 204) throw new Error(await patched.text());
   return resource.href;
 };
+window.restart = async () => {
+  const { pc, url } = window.watching;
+  pc.onicecandidate = null;
+  await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+  const line = (sdp, name) => sdp.match(new RegExp(`a=${name}:.*`))[0];
+  const body = ["ice-ufrag", "ice-pwd"].map((name) => line(pc.localDescription.sdp, name)).join("\\r\\n") + "\\r\\n";
+  const headers = { "Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*" };
+  const reply = await fetch(url, { method: "PATCH", headers, body });
+  if (reply.status !== 200) throw new Error(await reply.text());
+  const fragment = await reply.text();
+  const candidates = fragment.match(/a=candidate:.*\\r\\n/g).join("");
+  const sdp = pc.remoteDescription.sdp
+    .replace(/a=candidate:.*\\r\\n|a=end-of-candidates\\r\\n/g, "")
+    .replace(/a=ice-ufrag:.*\\r\\n/g, line(fragment, "ice-ufrag") + "\\r\\n")
+    .replace(/a=ice-pwd:.*\\r\\n/g, `${line(fragment, "ice-pwd")}\\r\\n${candidates}`);
+  await pc.setRemoteDescription({ type: "answer", sdp });
+  return line(fragment, "ice-ufrag").split(":")[1];
+};
+window.path = async () => {
+  const report = await window.watching.pc.getStats();
+  const { selectedCandidatePairId } = [...report.values()].find((one) => one.type === "transport");
+  return report.get(report.get(selectedCandidatePairId).remoteCandidateId).usernameFragment;
+};
 window.publish = async (url) => {
   const pc = new RTCPeerConnection();
   const [track] = (await navigator.mediaDevices.getUserMedia({ audio: true })).getTracks();
@@ -53,6 +76,7 @@ window.watch = async (url) => {
   };
   video.requestVideoFrameCallback(look);
   const resource = await connect(pc, url);
+  window.watching = { pc, url: resource };
   video.play();
   return resource;
 };
@@ -70,6 +94,7 @@ def page(browser: Any, server: Running) -> Any:
 
 
 def test_chromium_publishes_and_watches(page: Any, server: Running) -> None:
+    """And restarts ICE in the midst of it (RFC 9725, section 4.3.3); its candidates are found as its checks come."""
     session = page.evaluate("(url) => publish(url)", f"{server.url}/whip/astronaut")
     name = session.rsplit("/", 1)[1]
     viewer = page.evaluate("(url) => watch(url)", f"{server.url}/whep/{name}")
@@ -77,6 +102,9 @@ def test_chromium_publishes_and_watches(page: Any, server: Running) -> None:
     assert [512, 512] in page.evaluate("window.seen")
     stats = server.service.streams[name].stats()
     assert stats["voice_ms"]["received"] > 500, "the microphone must have been heard"
+    restarted = page.evaluate("restart()")
+    page.wait_for_function("async (ufrag) => (await path()) === ufrag", arg=restarted, timeout=20_000)
+    page.wait_for_function(f"window.seen.length >= {page.evaluate('seen.length') + LEAST_PICTURES}", timeout=20_000)
     for resource, left in ((viewer, 1), (session, 0)):
         assert page.evaluate("(url) => fetch(url, { method: 'DELETE' }).then((r) => r.status)", resource) == 200
         assert server.sessions == left

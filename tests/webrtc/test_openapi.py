@@ -115,7 +115,9 @@ def trickled(call: Any, resource: str, names: dict[str, str], opened: Reply, sdp
     good = fragment(sdp)
     assert call("PATCH", resource, names, good, Content_Type=FRAGMENT).status == 428
     assert call("PATCH", resource, names, good, Content_Type=FRAGMENT, If_Match='"x"').status == 412
-    assert call("PATCH", resource, names, "a=ice-ufrag:xyz\r\n", Content_Type=FRAGMENT, If_Match="*").status == 422
+    assert call("PATCH", resource, names, "a=ice-ufrag:xyz\r\n", Content_Type=FRAGMENT, If_Match="*").status == 400
+    restart = "a=ice-ufrag:ysXw\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\n"
+    assert call("PATCH", resource, names, restart, Content_Type=FRAGMENT, If_Match="*").status == 422, "not connected"
     assert call("PATCH", resource, names, "junk", Content_Type=FRAGMENT, If_Match=tag).status == 400
     assert call("PATCH", resource, names, good, Content_Type=FRAGMENT, If_Match=tag).status == 204
     gone = {"session": "none", "viewer": "none"}

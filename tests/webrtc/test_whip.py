@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.rtcicetransport import candidate_to_aioice
 from serving import Running, running
 from whip_peers import FRAGMENT, SDP, Reply, Watcher, ask, ask_async, fragment, negotiate
 
@@ -20,7 +21,8 @@ from engine.audio.files import read_speech
 from engine.errors import VivifyError
 from engine.paths import assets
 from webrtc.config import IceServer
-from webrtc.link import MOST_CANDIDATES
+from webrtc.link import MOST_CANDIDATES, read_fragment
+from webrtc.restart import connection_of
 from webrtc.transport import configuration, no_servers
 from webrtc.voice import VOICE_RATE
 
@@ -232,13 +234,65 @@ def test_candidates_that_cannot_be_used_are_passed_over(server: Running, voice_o
     end(server, opened)
 
 
-def test_an_ice_restart_is_refused_and_the_session_goes_on(server: Running, voice_offer: str) -> None:
-    """Section 4.3.1: 422 where trickling is supported and restarts are not; 4.3.3: the session stays."""
+def test_an_ice_restart_that_cannot_be_done_is_refused_and_the_session_goes_on(
+    server: Running, voice_offer: str
+) -> None:
+    """Section 4.3.3: a restart that cannot be satisfied gets an error, and must not end the session at once."""
     opened = publish(server, voice_offer)
     reply = patch(server, opened, "a=ice-ufrag:ysXw\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\n", If_Match="*")
-    assert reply.status == 422
-    assert "restart" in told(reply)
+    assert reply.status == 422, "nothing is connected yet"
+    assert "goes on" in told(reply)
+    for junk in (
+        "a=ice-ufrag:ysXw\r\n",
+        "a=ice-ufrag:ysXw\r\na=ice-pwd:short\r\n",
+        "a=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k",
+    ):
+        assert patch(server, opened, junk, If_Match="*").status == 400
     assert server.sessions == 1
+    end(server, opened)
+
+
+async def test_ice_is_restarted_beneath_a_running_session(server: Running) -> None:
+    """Section 4.3.3: If-Match "*" and new credentials; 200 with the fragment of the other side and a new ETag, which
+    later candidates must name (4.3.1). What is heard and seen goes on."""
+    publisher = RTCPeerConnection(no_servers())
+    microphone = Microphone(read_speech(assets() / "speech.wav", VOICE_RATE), 0.0, again=True)
+    publisher.addTrack(microphone)
+    microphone.start()
+    opened = await negotiate(publisher, server.url, f"/whip/{AVATAR}")
+    session = opened.headers["location"].rsplit("/", 1)[1]
+    watcher = Watcher()
+    seen = await negotiate(watcher.pc, server.url, f"/whep/{session}")
+    await watcher.seen(5)
+    stream = server.service.streams[session]
+    for pc, reply in ((publisher, opened), (watcher.pc, seen)):
+        tag = reply.headers["etag"]
+        mine = connection_of(pc)
+        fresh = await mine.restart("unknown", "until the answer has come")
+        login = f"a=ice-ufrag:{fresh.local_username}\r\na=ice-pwd:{fresh.local_password}\r\n"
+        restarted = await asyncio.to_thread(patch, server, reply, login, If_Match="*")
+        assert restarted.status == 200
+        assert restarted.headers["content-type"].startswith(FRAGMENT)
+        assert restarted.headers["etag"] != tag
+        theirs = read_fragment(restarted.body.decode())
+        assert theirs.complete
+        assert theirs.candidates
+        fresh.remote_username, fresh.remote_password = theirs.credentials
+        for candidate in (*theirs.candidates, None):
+            await fresh.add_remote_candidate(candidate and candidate_to_aioice(candidate))
+        late = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+        late += "".join(f"a=candidate:{candidate.to_sdp()}\r\n" for candidate in fresh.local_candidates)
+        assert (await asyncio.to_thread(patch, server, reply, late, If_Match=tag)).status == 412
+        late += "a=end-of-candidates\r\n"
+        assert (await asyncio.to_thread(patch, server, reply, late, If_Match=restarted.headers["etag"])).status == 204
+        async with asyncio.timeout(10):
+            assert await mine.prove(fresh)
+        heard = stream.stats()["voice_ms"]["received"]
+        await watcher.seen(len(watcher.pictures) + 30)
+        assert stream.stats()["voice_ms"]["received"] > heard + 500
+        assert pc.connectionState == "connected"
+    await publisher.close()
+    await watcher.close()
     end(server, opened)
 
 
