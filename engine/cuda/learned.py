@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.cuda.export import Core, Sight, WithTensorRT
 from engine.cuda.rows import Rows
 from engine.cuda.stage import Stage
 from engine.face import topology as top
 from engine.face.model import face_model
-from engine.render.generator import LearnedHalf, Seen
+from engine.render.generator import LearnedHalf
 from engine.render.learned import STILL, Eyesight, _small
 from engine.render.motion_vae import LANDMARKS, PICTURE
-from engine.render.patch import FIELD, corner_of, cut, paste, warp
+from engine.render.patch import FIELD, corner_of, paste, warp
 from engine.render.projection import PORTRAIT, ncc
 from engine.render.renderer import Renderer, still
 from kernels import Painted, rasterize
@@ -25,11 +26,15 @@ from kernels import Painted, rasterize
 class Finisher:
     """Knows every portrait as the networks see it, and lets them finish the pictures of a batch."""
 
-    def __init__(self, model: LearnedHalf, stage: Stage, size: int, device: torch.device) -> None:
+    def __init__(
+        self, model: LearnedHalf, stage: Stage, size: int, device: torch.device, tensorrt: bool = False
+    ) -> None:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(stage.most, *shape, device=device)
 
         self._model = model.to(device).eval().requires_grad_(False)
+        core = Core(self._model)
+        self._core = WithTensorRT(core, device) if tensorrt else core
         self._stage, self._size, self._count = stage, size, 0
         self._side = torch.ones(stage.most, device=device)  # pixels of the portrait's side
         self._portrait, self._texture = zeros(3, PICTURE, PICTURE), zeros(3, PICTURE, PICTURE)
@@ -57,35 +62,31 @@ class Finisher:
 
     def __call__(self, rgb: Tensor, painted: Painted, rows: Rows, share: Tensor) -> Tensor:
         """Geometry's pictures ``rgb`` [R, S, S, 3] finished, by ``share`` [R]."""
-        seen = self.see(rgb, painted, rows)
-        gate = (share * seen.moved).view(-1, 1, 1, 1)
-        corner = corner_of(seen.lips)
-        dense = self._model.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips)
-        residual = cut(dense.motion, corner) * gate
-        warped = warp(seen.painted, residual, corner)
-        added = gate * self._model.paint(seen, dense, residual, warped, self._features[rows.scene // 2])
-        if self._size != PICTURE:
-            warped = warp(_planes(rgb), residual, corner)
+        sight = self.see(rgb, painted, rows, share)
+        corner = corner_of(sight.lips)
+        residual, added = self._core(*sight)
+        warped = warp(_planes(rgb), residual, corner)
+        if warped.shape != added.shape:
             added = F.interpolate(added, warped.shape[2:], mode="bilinear", align_corners=False)
         square = ((warped + added) * 255 + 0.5).clamp(0, 255).to(torch.uint8)
         picture = paste(rgb.permute(0, 3, 1, 2), square, corner).permute(0, 2, 3, 1)
-        return torch.where(gate > 0, picture, rgb).contiguous()
+        return torch.where(sight.gate.view(-1, 1, 1, 1) > 0, picture, rgb).contiguous()
 
-    def see(self, rgb: Tensor, painted: Painted, rows: Rows) -> Seen:
+    def see(self, rgb: Tensor, painted: Painted, rows: Rows, share: Tensor) -> Sight:
         """The networks' input for R pictures."""
         number = rows.scene // 2
         mesh = rows.values[:, : top.VERTICES, :3]
         flat = self._in_portrait(mesh, number)
         far = (flat - self._mesh[number]).abs().amax((1, 2)) / self._side[number]
-        return Seen(
-            portrait=self._portrait[number],
+        return Sight(
+            features=self._features[number],
             painted=_small(_planes(rgb)),
             texture_reference=self._texture[number],
             texture=self._projected(mesh, number),
             lips_reference=self._lips[number],
             lips=self._lips_of(flat, number),
             flow=self._flow(painted, rows.scene),
-            moved=(far / STILL).clamp(max=1.0),
+            gate=share * (far / STILL).clamp(max=1.0),
         )
 
     def _in_portrait(self, mesh: Tensor, number: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ from kernels import Look, Painted, paint_scenes
 class DeviceRenderer:
     """Renders any of its portraits, any number of them in one call.
 
-    ``learned`` networks, where given, finish the pictures. Not for two threads at once.
+    ``learned`` networks, where given, finish the pictures, compiled by TensorRT if so wished (VivifyError where that is
+    missing). Not for two threads at once.
     """
 
     def __init__(
@@ -36,12 +37,13 @@ class DeviceRenderer:
         learned: LearnedHalf | None = None,
         portraits: int = 16,
         graphs: bool = True,
+        tensorrt: bool = False,
     ) -> None:
         self.size, self.device = size, torch.device(device)
         self.stage = Stage(self.device, portraits)
         self._posers: list[Renderer] = []
         self._loader = Loader(self.device)
-        self._finisher = Finisher(learned, self.stage, size, self.device) if learned else None
+        self._finisher = Finisher(learned, self.stage, size, self.device, tensorrt) if learned else None
         self._paint = Captured(self._work, graphs)
 
     def add(self, avatar: Avatar) -> int:

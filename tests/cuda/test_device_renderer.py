@@ -57,7 +57,7 @@ def mirrored(avatar: Avatar) -> Avatar:
 @pytest.mark.parametrize("backend", ["numba", "reference"])
 def test_a_batch_equals_the_renderer(avatar: Avatar, backend: str) -> None:
     portraits = [avatar, mirrored(avatar)]
-    device = DeviceRenderer(SIZE, "cpu")
+    device = DeviceRenderer(SIZE, "cpu", portraits=2)
     numbers = [device.add(a) for a in portraits]
     for number, portrait in zip(numbers, portraits, strict=True):
         plain = Renderer(portrait, SIZE)
@@ -79,7 +79,7 @@ def test_finished_pictures_equal_the_learned_renderer(avatar: Avatar) -> None:
         for parameter in model.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
     single = LearnedRenderer(avatar, model.eval(), 256)
-    device = DeviceRenderer(256, "cpu", learned=model)
+    device = DeviceRenderer(256, "cpu", learned=model, portraits=1)
     number = device.add(avatar)
     given = motions(single)[::2]
     single.share = 0.5
