@@ -70,8 +70,12 @@ def snap_to_seam(vertices: FloatArray, image: ByteArray, scale: float) -> FloatA
     return out
 
 
-RELAX = 0.6  # of the portrait's expression that is taken away; all of it would fight the folds painted in the cheeks
-MEET = 0.6  # of the way up from the lower inner lip to the upper, where they meet
+RELAX = 0.75  # of the portrait's expression that is taken away; all of it would fight the folds painted in the cheeks
+MEET = 0.7  # of the way up from the lower inner lip to the upper, where they meet
+PLUMP = (
+    0.9  # centimetres from its rim that the lower lip moves as one: stretched, it would be thicker than a silent one
+)
+FADE = 1.3  # centimetres of skin that follow
 
 
 def relax_mouth(vertices: FloatArray, solution: Solution) -> FloatArray:
@@ -80,7 +84,7 @@ def relax_mouth(vertices: FloatArray, solution: Solution) -> FloatArray:
 
 
 def close_lips(vertices: FloatArray) -> FloatArray:
-    """Open lips brought together, the upper row moving the less, each side fading over 1.3 cm of skin."""
+    """Open lips brought together, the upper row moving the less, each side fading over skin."""
     model = face_model().neutral
     goal = MEET * vertices[UPPER] + (1 - MEET) * vertices[LOWER]
     order = np.argsort(model[UPPER, 0])
@@ -90,17 +94,22 @@ def close_lips(vertices: FloatArray) -> FloatArray:
         return np.stack([np.interp(column, model[UPPER[order], 0], move[order, k]) for k in range(3)], 1)
 
     distance = np.linalg.norm(model[:, None] - model[None, np.r_[UPPER, LOWER]], axis=2).min(1)
-    fade = np.exp(-((distance / 1.3) ** 2))[:, None]
     line = np.interp(column, model[UPPER[order], 0], model[UPPER[order], 1])
     above = model[:, 1] < line
     above[UPPER], above[LOWER[1:-1]] = True, False
+    fade = _following(distance, np.where(above, 0, PLUMP))
     move = np.where(above[:, None], spread(goal - vertices[UPPER]), spread(goal - vertices[LOWER]))
     out = vertices + move * fade
     # The lips' own rows move column by column: near the corners a neighbour's larger step would fold them.
-    for inner, rows in ((UPPER, top.LIP_ROWS_UPPER), (LOWER, top.LIP_ROWS_LOWER)):
+    for inner, rows, plump in ((UPPER, top.LIP_ROWS_UPPER, 0.0), (LOWER, top.LIP_ROWS_LOWER, PLUMP)):
         for row in rows:
             reach = np.linalg.norm(model[list(row)] - model[inner], axis=1)
-            share = np.exp(-((reach / 1.3) ** 2))[:, None]
+            share = _following(reach, plump)
             out[list(row[1:-1])] = (vertices[list(row)] + share * (goal - vertices[inner]))[1:-1]
     out[UPPER], out[LOWER] = goal, goal
     return out.astype(np.float32)
+
+
+def _following(distance: np.ndarray, plump: np.ndarray | float) -> np.ndarray:
+    """How much of a rim's movement is left ``distance`` [n] from it, in centimetres [n, 1]."""
+    return np.asarray(np.exp(-((np.maximum(distance - plump, 0) / FADE) ** 2)))[:, None]

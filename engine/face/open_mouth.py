@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.face import topology as top
-from engine.face.panels import LUMA, SKIN, fill, place, polygon, take_window, window
+from engine.face.panels import LUMA, SKIN, TEETH, fill, place, polygon, take_window, window
 from engine.types import ByteArray, FloatArray
 
+SHINES = 0.08  # of an open mouth's pixels that must be brighter than teeth are expected to be
 DIM = 0.74  # of a lip's brightness; what is darker beside the mouth is the mouth's dark
 PALE = 0.80  # of a lip's redness; what is paler beside the mouth are the teeth's ends
 
@@ -51,6 +52,18 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> SeenTeet
     panel = panel * (1 - side) + side * tone * np.array([0.42, 0.33, 0.28])
     edge = np.c_[columns + corner[0], lowest + corner[1]]
     return SeenTeeth(panel, edge.astype(np.float32), tone.astype(np.float32))
+
+
+def teeth_tone(image: ByteArray, face: FloatArray, tones: FloatArray) -> FloatArray:
+    """RGB [3] of teeth in the open mouth of ``face``, where some shine brighter than ``tones`` [4, 3] expect any to be."""
+    spot = place("lips", image.shape[0])
+    inner = face[list(top.LIP_INNER)]
+    corner = window(inner, spot)
+    pixels = take_window(image, corner, spot)[polygon(inner, corner, spot)]
+    bright = pixels[pixels @ LUMA > tones[TEETH] @ LUMA]
+    if len(bright) < SHINES * len(pixels):
+        return np.asarray(tones[TEETH])
+    return np.asarray(np.median(bright, axis=0), np.float32)
 
 
 def _midline(face: FloatArray) -> tuple[np.ndarray, np.ndarray]:

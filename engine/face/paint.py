@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.face import topology as top
 from engine.face.eye_panels import eye_panels, lid_panel
-from engine.face.open_mouth import clean_lips, own_teeth
+from engine.face.open_mouth import clean_lips, own_teeth, teeth_tone
 from engine.face.panels import PLACES, TEETH, panel_shape, place
 from engine.types import ByteArray, FloatArray
 
@@ -27,6 +27,9 @@ def paint_panels(
         tones, edge = tones.copy(), seen_teeth.edge
         tones[TEETH] = seen_teeth.tone
         spots["upper"].cut(panels)[:] = seen_teeth.panel
+    elif smiling:
+        tones = tones.copy()
+        tones[TEETH] = teeth_tone(image, face, tones)
     spots["lips"].cut(panels)[:] = clean_lips(image, face) if smiling else 0
     for side, loop, iris in (("right", top.EYE_RIGHT, irises[0]), ("left", top.EYE_LEFT, irises[1])):
         white, seen = eye_panels(image, face[list(loop)], opened[list(loop)], iris, side)

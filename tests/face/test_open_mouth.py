@@ -13,20 +13,40 @@ pytestmark = pytest.mark.cpu
 SKIN, LIP, TEETH, DARK = (200, 160, 140), (170, 80, 75), (165, 125, 110), (50, 25, 25)
 
 
+def mouth(open_by: float) -> np.ndarray:
+    """A face [468, 3] of which nothing but lips is to be read."""
+    face = np.full((top.VERTICES, 3), 256, np.float32)
+    across = np.linspace(-1, 1, 11)
+    for row, tall in (
+        (top.LIP_INNER_UPPER, -open_by),
+        (top.LIP_INNER_LOWER, open_by),
+        (top.LIP_OUTER_UPPER, -12 - open_by),
+        (top.LIP_OUTER_LOWER, 14 + open_by),
+    ):
+        face[list(row), 0] = 256 + 34 * across
+        face[list(row), 1] = 256 + tall * (1 - across**2)
+    return face
+
+
+def test_teeth_that_shine_give_their_tone() -> None:
+    pytest.importorskip("cv2", reason="needs the enroll extra")
+    from engine.face.open_mouth import teeth_tone
+
+    image = np.empty((512, 512, 3), np.uint8)
+    image[:] = DARK
+    expected = np.array([SKIN, LIP, TEETH, DARK], np.float32)
+    assert np.array_equal(teeth_tone(image, mouth(14), expected), TEETH), "none are seen"
+    image[260:266, 240:272] = (230, 220, 200)  # of the lower row
+    assert np.array_equal(teeth_tone(image, mouth(14), expected), (230, 220, 200))
+    image[260:266, 240:272] = (130, 100, 90)
+    assert np.array_equal(teeth_tone(image, mouth(14), expected), TEETH), "in the shade they tell nothing"
+
+
 def test_lips_lose_the_dark_and_the_teeth_over_their_rims() -> None:
     pytest.importorskip("cv2", reason="needs the enroll extra")
     from engine.face.open_mouth import clean_lips
 
-    face = np.full((top.VERTICES, 3), 256, np.float32)
-    across = np.linspace(-1, 1, 11)
-    for row, tall in (
-        (top.LIP_INNER_UPPER, -10),
-        (top.LIP_INNER_LOWER, 10),
-        (top.LIP_OUTER_UPPER, -22),
-        (top.LIP_OUTER_LOWER, 24),
-    ):
-        face[list(row), 0] = 256 + 34 * across
-        face[list(row), 1] = 256 + tall * (1 - across**2)
+    face = mouth(10)
     y, x = np.mgrid[0:512, 0:512]
     bow = 1 - np.clip((x - 256) / 34, -1, 1) ** 2
     image = np.empty((512, 512, 3), np.uint8)

@@ -71,6 +71,13 @@ def test_a_speaking_face_and_a_silent_one_become_the_same() -> None:
     assert landmark_error(made, silent, lips) < 0.5 * landmark_error(speaking, silent, lips)
     chin = [top.CHIN, 148, 377]
     assert landmark_error(made, silent, chin) < 0.5 * landmark_error(speaking, silent, chin)
+    assert lower_lip(made) == pytest.approx(lower_lip(silent), rel=0.1), "a lip that closes is not stretched"
+
+
+def lower_lip(face: np.ndarray) -> float:
+    """How thick the lower lip of ``face`` [468, 3] is in its middle, in pixels."""
+    inner, outer = face[list(top.LIP_INNER_LOWER[3:8]), :2], face[list(top.LIP_OUTER_LOWER[3:8]), :2]
+    return float(np.linalg.norm(outer - inner, axis=1).mean())
 
 
 def test_measures_of_a_known_face() -> None:
