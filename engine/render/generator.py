@@ -90,7 +90,7 @@ class LearnedHalf(nn.Module):
         """Everything the residual does is scaled by ``moved``, so that the portrait's own pose stays the portrait."""
         dense = self.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips, noise)
         gate, corner = seen.moved.view(-1, 1, 1, 1), corner_of(seen.lips)
-        residual = cut(dense.motion, corner) * gate
+        residual = dense.motion * gate
         warped = warp(seen.painted, residual, corner)
         square = (warped + gate * self.paint(seen, dense, residual, warped)).clamp(0, 1)
         return paste(seen.painted, square, corner), dense
@@ -106,7 +106,7 @@ class LearnedHalf(nn.Module):
         if features is None:
             features = self.generator.features(seen.portrait)
         followed = follow(features, seen.flow, residual, corner)
-        return self.generator(warped, cut(seen.texture, corner), cut(dense.occlusion, corner), followed)
+        return self.generator(warped, cut(seen.texture, corner), dense.occlusion, followed)
 
 
 def follow(features: Tensor, flow: Tensor, motion: Tensor, corner: Tensor | None = None) -> Tensor:

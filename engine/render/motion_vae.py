@@ -8,7 +8,8 @@ concatenated and decoded into a dense motion and an occlusion map.
 The paper leaves sizes open. Ours: pictures of 256, maps of 64 pixels a side; 8 x 8 x 16 values before the MLP, a code
 of 128; 16 channels for each motion map; 20 landmarks, every other vertex of the lips' two rims. The dense motion is a
 residual to the geometric field, at most 6 % of the picture's side, composed with it: the picture that geometry has
-painted is sampled at x + motion(x). Away from the lips (`engine.render.patch`) the occlusion map is 1 and the motion 0.
+painted is sampled at x + motion(x). From where the two branches meet, only the square around the lips is computed
+(`engine.render.patch`): elsewhere the motion is 0 and the picture believed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.face.topology import LIP_VERTICES
-from engine.render.patch import corner_of, gaussian_maps, window
+from engine.render.patch import corner_of, cut, gaussian_maps, window
 
 PICTURE = 256  # pixels a side of what goes in
 LANDMARKS = LIP_VERTICES[::2]
@@ -39,7 +40,10 @@ def conv(channels: int, out: int, stride: int = 1, kernel: int = 3) -> nn.Sequen
 
 
 class FacialBranch(nn.Module):
-    """PT_ref and PT_d [B, 3, 256, 256] each -> facial motion map [B, 16, 64, 64], mean and log variance of the code."""
+    """PT_ref and PT_d [B, 3, 256, 256] each -> facial motion map, mean and log variance of the code.
+
+    Of the map only the square at ``corner`` is made: [B, 16, 32, 32].
+    """
 
     def __init__(self, out: int = 16, code: int = 128) -> None:
         super().__init__()
@@ -52,19 +56,23 @@ class FacialBranch(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(code, 256), nn.GELU(), nn.Linear(256, 16 * 8 * 8), nn.GELU())
         self.spread = nn.ModuleList([conv(16, 24), conv(24, 24), conv(24, out)])
 
-    def forward(self, reference: Tensor, driven: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, reference: Tensor, driven: Tensor, corner: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         encoded = self.encoder(torch.cat([reference, driven], 1)).flatten(1)
         mean, log_variance = self.code(encoded).chunk(2, 1)  # [B, code]
         log_variance = log_variance.clamp(-12, 4)
         code = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)
         x = self.mlp(code).unflatten(1, (16, 8, 8))
-        for layer in self.spread:
+        *coarse, last = self.spread
+        for layer in coarse:
             x = layer(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
-        return x, mean, log_variance
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return last(cut(x, corner)), mean, log_variance
 
 
 class Hourglass(nn.Module):
-    """Down twice and up again with skips: x [B, C, 64, 64] -> [B, out, 64, 64]."""
+    """Down twice and up again with skips: x [B, C, 64, 64] -> [B, out, 64, 64]; so for any side that four divides."""
 
     def __init__(self, channels: int, out: int, width: int = 24) -> None:
         super().__init__()
@@ -86,10 +94,10 @@ class Hourglass(nn.Module):
 
 @dataclass(frozen=True)
 class DenseMotion:
-    """What the motion-VAE says of B pictures."""
+    """What the motion-VAE says of B pictures, in the squares around their lips."""
 
-    motion: Tensor  # [B, 2, 64, 64] where to look from each pixel, (x, y) in units in which the picture spans [-1, 1]
-    occlusion: Tensor  # [B, 1, 64, 64] how far the picture is to be believed, 0 to 1; at 1 the motion is 0
+    motion: Tensor  # [B, 2, 32, 32] where to look from each pixel, (x, y) in units in which the picture spans [-1, 1]
+    occlusion: Tensor  # [B, 1, 32, 32] how far the picture is to be believed, 0 to 1; at 1 the motion is 0
     mean: Tensor  # [B, code]
     log_variance: Tensor  # [B, code]
 
@@ -120,13 +128,13 @@ class MotionVAE(nn.Module):
 
         ``noise`` [B, 128] samples the code (training); without it the code is its mean, and the result certain.
         """
-        motion, mean, log_variance = self.face(reference, driven, noise)
+        corner = corner_of(lips)
+        motion, mean, log_variance = self.face(reference, driven, corner, noise)
         if self.lips is not None:
-            motion = torch.cat(
-                [motion, self.lips(gaussian_maps(lips, SIGMA) - gaussian_maps(lips_reference, SIGMA))], 1
-            )
+            maps = gaussian_maps(lips, SIGMA) - gaussian_maps(lips_reference, SIGMA)
+            motion = torch.cat([motion, self.lips(cut(maps, corner))], 1)
         raw = self.decoder(motion)
-        allowed = window(lips, corner_of(lips))
+        allowed = cut(window(lips, corner), corner)
         believed = (torch.sigmoid(raw[:, 2:]) / BELIEVED).clamp(max=1)
         residual = 2 * FARTHEST * torch.tanh(raw[:, :2]) * ((1 - believed) / DOUBTED).clamp(max=1)
         return DenseMotion(residual * allowed, 1 - (1 - believed) * allowed, mean, log_variance)

@@ -210,7 +210,6 @@ class Trainer:
             picture, dense = self.model(seen, noise.to(self.device))
         corner = corner_of(seen.lips)
         truth, mouth = cut(truth, corner), cut(mouth, corner)  # beyond the square nothing can be learned
-        dense = replace(dense, motion=cut(dense.motion, corner), occlusion=cut(dense.occlusion, corner))
         said = (cut(picture.float(), corner), dense)
         judge = self.judge if plan.matching > 0 else None
         terms = losses(plan, said, truth, mouth, self.perceive, judge)

@@ -58,8 +58,8 @@ def test_shapes_bounds_and_a_start_at_geometry(avatar: Avatar) -> None:
     seen = seen_of(avatar)
     picture, dense = LearnedHalf().eval()(seen)
     assert picture.shape == (2, 3, 256, 256)
-    assert dense.motion.shape == (2, 2, 64, 64)
-    assert dense.occlusion.shape == (2, 1, 64, 64)
+    assert dense.motion.shape == (2, 2, 32, 32)
+    assert dense.occlusion.shape == (2, 1, 32, 32)
     assert not dense.motion.any(), "untrained, the residual is none"
     torch.testing.assert_close(picture, seen.painted, atol=1e-4, rtol=0)
     _, dense = shaken()(seen)
@@ -197,7 +197,7 @@ def test_weights_are_saved_and_missing_or_foreign_ones_refused(avatar: Avatar, t
     path, model = tmp_path / "picture.safetensors", shaken(lips=False)
     save_learned(model, path)
     seen = seen_of(avatar, 1)
-    assert torch.equal(load_learned(path)(seen)[0], model(seen)[0])
+    torch.testing.assert_close(load_learned(path)(seen)[0], model(seen)[0], atol=1e-5, rtol=0)
     assert isinstance(load_learned(path).motion, MotionVAE)
     with pytest.raises(VivifyError, match=r"there are none: train them with scripts/train_picture"):
         load_learned(tmp_path / "none.safetensors")
