@@ -197,7 +197,7 @@ def test_weights_are_saved_and_missing_or_foreign_ones_refused(avatar: Avatar, t
     path, model = tmp_path / "picture.safetensors", shaken(lips=False)
     save_learned(model, path)
     seen = seen_of(avatar, 1)
-    torch.testing.assert_close(load_learned(path)(seen)[0], model(seen)[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(load_learned(path)(seen)[0], model(seen)[0], atol=1e-3, rtol=0)
     assert isinstance(load_learned(path).motion, MotionVAE)
     with pytest.raises(VivifyError, match=r"there are none: train them with scripts/train_picture"):
         load_learned(tmp_path / "none.safetensors")
