@@ -11,7 +11,7 @@ from engine.types import ByteArray, FloatArray
 
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 BARE_LID = 0.8  # of that way, where a lid's skin is free of them
-LIT = 0.5  # how far a closing lid comes out of the brow's shade, into the light of the skin under the eye
+LIT = 0.7  # how far a closing lid comes out of the brow's shade, into the light of the skin under the eye
 BELOW = (0.25, 0.55)  # where that skin lies under the lower lid, in eye widths
 UNDER = 3.0  # pixels of a portrait of 512 that the lashes' strip reaches under the lid's rim, into the eye
 LASHES_DEEP = 0.6  # of that strip, which a drooping lid's lashes darken

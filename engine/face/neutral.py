@@ -72,9 +72,7 @@ def snap_to_seam(vertices: FloatArray, image: ByteArray, scale: float) -> FloatA
 
 RELAX = 0.75  # of the portrait's expression that is taken away; all of it would fight the folds painted in the cheeks
 MEET = 0.7  # of the way up from the lower inner lip to the upper, where they meet
-PLUMP = (
-    0.9  # centimetres from its rim that the lower lip moves as one: stretched, it would be thicker than a silent one
-)
+PLUMP = 0.9  # centimetres from its rim that the lower lip moves as one: stretched, it would grow thicker
 FADE = 1.3  # centimetres of skin that follow
 
 

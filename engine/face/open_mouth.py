@@ -55,7 +55,7 @@ def own_teeth(image: ByteArray, face: FloatArray, tones: FloatArray) -> SeenTeet
 
 
 def teeth_tone(image: ByteArray, face: FloatArray, tones: FloatArray) -> FloatArray:
-    """RGB [3] of teeth in the open mouth of ``face``, where some shine brighter than ``tones`` [4, 3] expect any to be."""
+    """RGB [3] of teeth in the open mouth of ``face``, where some are brighter than ``tones`` [4, 3] expect them."""
     spot = place("lips", image.shape[0])
     inner = face[list(top.LIP_INNER)]
     corner = window(inner, spot)
