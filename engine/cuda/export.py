@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from engine.errors import VivifyError
 from engine.render.generator import FEATURES, LearnedHalf, Seen
 from engine.render.motion_vae import LANDMARKS, PICTURE
-from engine.render.patch import FIELD, corner_of, cut, warp
+from engine.render.patch import FIELD, corner_of, warp
 
 
 class Sight(NamedTuple):
@@ -39,7 +39,7 @@ class Core(nn.Module):
         sight = Sight(*given)
         gate, corner = sight.gate.view(-1, 1, 1, 1), corner_of(sight.lips)
         dense = self.model.motion(sight.texture_reference, sight.texture, sight.lips_reference, sight.lips)
-        residual = cut(dense.motion, corner) * gate
+        residual = dense.motion * gate
         warped = warp(sight.painted, residual, corner)
         seen = Seen(portrait=sight.painted, moved=sight.gate, **_rest(sight))  # with features the portrait is not read
         return residual, gate * self.model.paint(seen, dense, residual, warped, sight.features)

@@ -35,7 +35,7 @@ class Finisher:
         self._model = model.to(device).eval().requires_grad_(False)
         core = Core(self._model)
         self._core = WithTensorRT(core, device) if tensorrt else core
-        self._stage, self._size, self._count = stage, size, 0
+        self._stage, self._size = stage, size
         self._side = torch.ones(stage.most, device=device)  # pixels of the portrait's side
         self._portrait, self._texture = zeros(3, PICTURE, PICTURE), zeros(3, PICTURE, PICTURE)
         self._mesh, self._lips = zeros(top.VERTICES, 2), zeros(len(LANDMARKS), 2)
@@ -47,9 +47,8 @@ class Finisher:
         self._itself = torch.stack(torch.meshgrid(at, at, indexing="xy"))  # [2, 64, 64]
 
     @torch.inference_mode()
-    def add(self, renderer: Renderer) -> None:
-        """Look at the next portrait of the stage."""
-        row, self._count = self._count, self._count + 1
+    def add(self, row: int, renderer: Renderer) -> None:
+        """Look at the portrait that the stage knows by number ``row``."""
         posed = renderer.pose(replace(still(), blendshapes=renderer.own_expression))
         self._side[row] = renderer.avatar.size
         self._portrait[row] = Eyesight(renderer).portrait[0]

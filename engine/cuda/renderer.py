@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from engine.cuda.graphs import Captured
+from engine.cuda.graphs import SIZES, Captured
 from engine.cuda.learned import Finisher
 from engine.cuda.rows import Job, Loader, Rows
 from engine.cuda.stage import Stage
@@ -21,6 +21,8 @@ from engine.render.generator import LearnedHalf
 from engine.render.renderer import Renderer
 from engine.types import Motion
 from kernels import Look, Painted, paint_scenes
+
+PORTRAIT = 512  # pixels of the portraits' sides: edges are found in their texture's pixels
 
 
 class DeviceRenderer:
@@ -41,7 +43,7 @@ class DeviceRenderer:
     ) -> None:
         self.size, self.device = size, torch.device(device)
         self.stage = Stage(self.device, portraits)
-        self._posers: list[Renderer] = []
+        self._posers: dict[int, Renderer] = {}
         self._loader = Loader(self.device)
         self._finisher = Finisher(learned, self.stage, size, self.device, tensorrt) if learned else None
         self._paint = Captured(self._work, graphs)
@@ -50,10 +52,15 @@ class DeviceRenderer:
         """The number by which `render` knows the portrait. Raises VivifyError when there is no room for it."""
         renderer = Renderer(avatar, self.size)
         number = self.stage.add(renderer.scene)
-        self._posers.append(renderer)
+        self._posers[number] = renderer
         if self._finisher:
-            self._finisher.add(renderer)
+            self._finisher.add(number, renderer)
         return number
+
+    def remove(self, number: int) -> None:
+        """Forget a portrait, so that another can take its place."""
+        del self._posers[number]
+        self.stage.remove(number)
 
     def render(self, jobs: Sequence[tuple[int, Motion]], shares: Sequence[float] | None = None) -> Tensor:
         """RGB uint8 [B, size, size, 3] on the device, for B portraits' numbers and motions.
@@ -67,6 +74,13 @@ class DeviceRenderer:
             given[: len(shares)] = torch.tensor(shares)
         return self._paint(*rows, given.to(self.device, non_blocking=True))[0][: len(jobs)]
 
+    def warm_up(self, pictures: int) -> None:
+        """Compile and capture every batch size that ``pictures`` at a time may need, each of them up to two scenes."""
+        for size in SIZES:
+            self._paint(*self._loader.load([], least=size), torch.ones(size, device=self.device))
+            if size >= 2 * pictures:
+                return
+
     def load(self, jobs: Sequence[tuple[int, Motion]]) -> Rows:
         """The host's part: pose every scene and send it to the device."""
         return self._loader.load([self._job(number, motion) for number, motion in jobs])
@@ -77,7 +91,7 @@ class DeviceRenderer:
 
     def paint(self, rows: Rows) -> Painted:
         """Geometry's pictures of ``rows``, whole and half ones alike."""
-        step = max(self._posers[0].avatar.size / self.size, 1.0)
+        step = max(PORTRAIT / self.size, 1.0)
         look = Look(JUMP * step, SPREAD * step, float(WARMTH), int(EDGE_SHARE * self.size * self.size))
         self.stage.thicken(rows.values, rows.scene)
         places, maps = rows.values[..., :3].contiguous(), rows.values[..., 3:].contiguous()

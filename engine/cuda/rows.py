@@ -41,13 +41,16 @@ class Loader:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._buffers: dict[tuple[int, int], Rows] = {}
+        self._gone: list[torch.cuda.Event | None] = [None, None]  # when the last copy out of each was done
         self._turn = 0
 
-    def load(self, jobs: Sequence[Job]) -> Rows:
-        """Rows on the device: one for each picture, in order, then the second ones, then empty ones."""
+    def load(self, jobs: Sequence[Job], least: int = 1) -> Rows:
+        """Rows on the device, ``least`` or more: one for each picture, in order, the second ones, then empty ones."""
         doubled = [i for i, job in enumerate(jobs) if 0 < job.posed.own < 1]
-        size = filled_up(len(jobs) + len(doubled))
+        size = filled_up(max(len(jobs) + len(doubled), least))
         self._turn ^= 1
+        if (gone := self._gone[self._turn]) is not None:
+            gone.synchronize()
         rows = self._buffer(size)
         rows.shown.zero_()
         torch.arange(size, out=rows.second)
@@ -57,7 +60,11 @@ class Loader:
         for row, i in enumerate(doubled, start=len(jobs)):
             self._put(rows, row, jobs[i], plain=True)
             rows.second[i], rows.share[i] = row, jobs[i].posed.own
-        return Rows(*(t.to(self._device, non_blocking=True) for t in rows))
+        sent = Rows(*(t.to(self._device, non_blocking=True) for t in rows))
+        if self._device.type == "cuda":
+            self._gone[self._turn] = gone = torch.cuda.Event()
+            gone.record()
+        return sent
 
     def _buffer(self, size: int) -> Rows:
         if (size, self._turn) not in self._buffers:

@@ -26,7 +26,8 @@ class Stage:
         def zeros(*shape: int, kind: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(2 * portraits, *shape, dtype=kind, device=device)
 
-        self.count, self.most = 0, portraits
+        self.most = portraits
+        self._free = list(range(portraits))
         self.tables = Scenes(
             triangles=zeros(TRIANGLES, 3, kind=torch.int32),
             layers=zeros(TRIANGLES, kind=torch.int32),
@@ -42,7 +43,7 @@ class Stage:
 
     def add(self, scene: Scene) -> int:
         """Lay a portrait's scene out. Returns its number; raises VivifyError when it, or one more, does not fit."""
-        if self.count == self.most:
+        if not self._free:
             raise VivifyError(f"The GPU holds {self.most} portraits and all places are taken: use one of them.")
         sizes = (len(scene.triangles), len(scene.maps) + 1, scene.dense.count, *scene.atlas.shape[:2])
         limits = (TRIANGLES, VERTICES, EXTRA, *ATLAS)
@@ -51,10 +52,18 @@ class Stage:
                 f"A portrait on the GPU may have {limits} triangles, vertices, extra vertices, atlas rows and columns, "
                 f"but this one has {sizes}: enrol it at 512 pixels."
             )
-        number, self.count = self.count, self.count + 1
+        number = self._free.pop(0)
         for row, atlas in ((2 * number, scene.atlas), (2 * number + 1, scene.as_portrait().atlas)):
             self._lay_out(row, scene, atlas)
         return number
+
+    def remove(self, number: int) -> None:
+        """Give a portrait's place to whoever comes next; none of its pictures may be asked for any more."""
+        self._free.append(number)
+
+    @property
+    def full(self) -> bool:
+        return not self._free
 
     def _lay_out(self, row: int, scene: Scene, atlas: np.ndarray) -> None:
         skin, sheet = len(scene.dense.skin), len(scene.dense.sheet)
@@ -66,8 +75,10 @@ class Stage:
         pairs = [*zip(self.tables, values, strict=True), (self._extra, rows)]
         for table, value in pairs:
             if value is not None:
+                table[row] = VERTICES - 1 if table is self._extra else 0
                 table[row, : len(value)] = torch.from_numpy(np.array(value))
         self.tables.atlas[row, : extent[0], : extent[1]] = torch.from_numpy(atlas)
+        self._which[row] = self._weights[row] = 0
         self._which[row, : len(which), : which.shape[1]] = torch.from_numpy(which)
         self._weights[row, : len(which), : which.shape[1]] = torch.from_numpy(weights)
 

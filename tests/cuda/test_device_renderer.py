@@ -99,6 +99,8 @@ def test_a_portrait_too_many_or_too_large_is_refused(avatar: Avatar) -> None:
     device.add(avatar)
     with pytest.raises(VivifyError, match="holds 1 portraits and all places are taken"):
         device.add(avatar)
+    device.remove(0)
+    assert device.add(avatar) == 0, "a place given back is taken again"
     tall = Renderer(avatar, SIZE).scene
     tall.atlas = np.zeros((2000, 100, 3), np.uint8)
     with pytest.raises(VivifyError, match="enrol it at 512 pixels"):
