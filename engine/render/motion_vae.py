@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.face.topology import LIP_VERTICES
-from engine.render.patch import corner_of, cut, gaussian_maps, window
+from engine.render.patch import confidence, corner_of, cut, gaussian_maps, window
 
 PICTURE = 256  # pixels a side of what goes in
 LANDMARKS = LIP_VERTICES[::2]
@@ -134,7 +134,7 @@ class MotionVAE(nn.Module):
             maps = gaussian_maps(lips, SIGMA) - gaussian_maps(lips_reference, SIGMA)
             motion = torch.cat([motion, self.lips(cut(maps, corner))], 1)
         raw = self.decoder(motion)
-        allowed = cut(window(lips, corner), corner)
+        allowed = cut(window(lips, corner), corner) * confidence(lips_reference, lips)
         believed = (torch.sigmoid(raw[:, 2:]) / BELIEVED).clamp(max=1)
         residual = 2 * FARTHEST * torch.tanh(raw[:, :2]) * ((1 - believed) / DOUBTED).clamp(max=1)
         return DenseMotion(residual * allowed, 1 - (1 - believed) * allowed, mean, log_variance)

@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+UPPER, LOWER, CORNERS = (2, 3), (7, 8), (10, 15)  # of the lip landmarks: middles of the inner rims, outer corners
 FIELD = 64  # cells a side of the whole picture
 CELLS = 32  # cells a side of the square
 SIGMA = 4.0  # cells; the window is full up to about one, and closed beyond one and a half, from the nearest landmark
 FULL, CLOSED = 0.6, 0.3  # of the Gaussian's height
+WIDE, WIDEST = 0.45, 0.65  # the lips' gap, in widths of the portrait's mouth, up to which films taught anything
 TAPER = 3.0  # cells from the square's border over which the window closes in any case
 
 
@@ -40,6 +42,14 @@ def window(lips: Tensor, corner: Tensor) -> Tensor:
     inside = CELLS / 2 - (at - (corner[..., None] + CELLS / 2)).abs()  # [B, 2, 64] cells from the border, x and y
     taper = (inside / TAPER).clamp(0, 1)
     return share * taper[:, 1, None, :, None] * taper[:, 0, None, None, :]
+
+
+def confidence(lips_reference: Tensor, lips: Tensor) -> Tensor:
+    """1 for mouths [B, 20, 2] open as far as any film showed, 0 for those open wider yet; [B, 1, 1, 1]."""
+    upper, lower = lips[:, list(UPPER)].mean(1), lips[:, list(LOWER)].mean(1)
+    width = (lips_reference[:, CORNERS[0]] - lips_reference[:, CORNERS[1]]).norm(dim=-1)
+    gap = (upper - lower).norm(dim=-1) / width.clamp(min=1e-3)
+    return ((WIDEST - gap) / (WIDEST - WIDE)).clamp(0, 1).view(-1, 1, 1, 1)
 
 
 def _places(corner: Tensor, side: int) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ from engine.render.patch import corner_of, cut
 from engine.training.pairs import Pairs
 
 OPPOSITE = (5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 15, 14, 13, 12, 11, 10, 19, 18, 17, 16)  # each lip landmark's mirror image
-MOUTH = 6.0  # how much more a pixel of the mouth counts
+MOUTH = 4.0  # how much more a pixel of the mouth counts
 EDGES = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 VGG = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512)  # VGG-19 to conv5_1; 0 is a pool
 VGG_HEARD = (0, 2, 4, 8, 12)  # the convolutions whose outputs are compared
@@ -44,7 +44,7 @@ class Plan:
     pixels: float = 4.0
     perceptual: float = 2.0
     structure: float = 0.5
-    matching: float = 0.5
+    matching: float = 1.0
     kl: float = 1e-4
     regularity: float = 0.5
     unsure: float = 0.02  # what it costs to overpaint instead of warping: detail of the portrait is worth keeping
@@ -165,7 +165,7 @@ def losses(
         wanted = judge(truth)[1]
     verdict, seen = judge(picture)
     matching = torch.stack([(a - b).abs().mean() for a, b in zip(seen, wanted, strict=True)]).mean()
-    return terms | {"matching": plan.matching * matching, "real": 0.05 * plan.matching * -verdict.mean()}
+    return terms | {"matching": plan.matching * matching, "real": 0.1 * plan.matching * -verdict.mean()}
 
 
 class Trainer:
@@ -227,10 +227,11 @@ class Trainer:
         return {name: float(value.detach()) for name, value in terms.items()}
 
     def _draw(self, sources: list[Pairs], rng: np.random.Generator) -> tuple[Seen, Tensor, Tensor]:
-        """Rows from one source, half of them mirrored, in other light; sources of a kind as often, however long."""
+        """Rows from one source, half of them mirrored, in other light; longer films more often, by the root."""
         kinds = [[s for s in sources if s.film], [s for s in sources if not s.film]]
         kind = kinds[int(rng.random() >= self.plan.films)] or sources
-        pairs = kind[int(rng.integers(len(kind)))]
+        often = np.sqrt([len(s) for s in kind])
+        pairs = kind[int(rng.choice(len(kind), p=often / often.sum()))]
         rows = [int(k) for k in rng.integers(len(pairs), size=self.plan.rows)]
         seen, truth, mouth = mirrored(*pairs.pick(rows), rng.random(self.plan.rows) < 0.5)
         seen, truth = in_other_light(seen, truth, rng)
@@ -308,10 +309,19 @@ class Trainer:
 
 
 def in_other_light(seen: Seen, truth: Tensor, rng: np.random.Generator) -> tuple[Seen, Tensor]:
-    """The same pairs with every row's colours made warmer or colder, brighter or darker: other skins, other lamps."""
-    gain = torch.from_numpy(rng.uniform(0.75, 1.2, (len(truth), 3, 1, 1)).astype(np.float32))
-    lit = {name: (getattr(seen, name) * gain).clamp(0, 1) for name in ("portrait", "painted")}
-    return replace(seen, **lit), (truth * gain).clamp(0, 1)
+    """The same pairs with every row's colours paler or stronger, warmer or colder, brighter or darker: other skins,
+    other lamps, other painters."""
+
+    def draw(low: float, high: float, channels: int = 1) -> Tensor:
+        return torch.from_numpy(rng.uniform(low, high, (len(truth), channels, 1, 1)).astype(np.float32))
+
+    colour, gain, gamma = draw(0.5, 1.3), draw(0.7, 1.25, 3), draw(0.7, 1.4)
+
+    def lit(picture: Tensor) -> Tensor:
+        grey = picture.mean(1, keepdim=True)
+        return ((grey + colour * (picture - grey)) * gain).clamp(0, 1) ** gamma
+
+    return replace(seen, portrait=lit(seen.portrait), painted=lit(seen.painted)), lit(truth)
 
 
 def mirrored(seen: Seen, truth: Tensor, mouth: Tensor, which: np.ndarray) -> tuple[Seen, Tensor, Tensor]:

@@ -19,7 +19,7 @@ from engine.paths import assets
 from engine.render.generator import LearnedHalf, Seen, follow
 from engine.render.learned import Eyesight, LearnedRenderer, load_learned, save_learned
 from engine.render.motion_vae import FARTHEST, LANDMARKS, MotionVAE
-from engine.render.patch import corner_of, cut, gaussian_maps, paste, warp, window
+from engine.render.patch import confidence, corner_of, cut, gaussian_maps, paste, warp, window
 from engine.render.renderer import Renderer, still
 from engine.types import Motion
 
@@ -206,3 +206,16 @@ def test_weights_are_saved_and_missing_or_foreign_ones_refused(avatar: Avatar, t
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(VivifyError, match="cannot be used"):
         load_learned(path)
+
+
+def test_mouths_wider_than_any_film_showed_are_left_to_geometry() -> None:
+    lips = torch.zeros(1, 20, 2)
+    lips[0, [10, 15], 0] = torch.tensor([-0.1, 0.1])
+    found = []
+    for gap in (0.0, 0.08, 0.11, 0.2):
+        driven = lips.clone()
+        driven[0, [7, 8], 1] = gap
+        found.append(float(confidence(lips, driven)))
+    assert found[0] == found[1] == 1
+    assert 0 < found[2] < 1
+    assert found[3] == 0
