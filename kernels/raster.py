@@ -27,15 +27,17 @@ def _keep_nearest(vertices, triangles, keys, n_vertices, n_triangles, height, wi
     f = tl.program_id(0).to(tl.int64)
     b = tl.program_id(1).to(tl.int64)
     mesh = vertices + b * n_vertices * 3
-    p0 = mesh + tl.load(triangles + f * 3).to(tl.int64) * 3
-    p1 = mesh + tl.load(triangles + f * 3 + 1).to(tl.int64) * 3
-    p2 = mesh + tl.load(triangles + f * 3 + 2).to(tl.int64) * 3
+    v0 = tl.load(triangles + f * 3).to(tl.int64)
+    v1 = tl.load(triangles + f * 3 + 1).to(tl.int64)
+    v2 = tl.load(triangles + f * 3 + 2).to(tl.int64)
+    named = (tl.minimum(tl.minimum(v0, v1), v2) >= 0) & (tl.maximum(tl.maximum(v0, v1), v2) < n_vertices)
+    p0, p1, p2 = mesh + tl.where(named, v0, 0) * 3, mesh + tl.where(named, v1, 0) * 3, mesh + tl.where(named, v2, 0) * 3
     x0, y0, z0 = tl.load(p0), tl.load(p0 + 1), tl.load(p0 + 2)
     x1, y1, z1 = tl.load(p1), tl.load(p1 + 1), tl.load(p1 + 2)
     x2, y2, z2 = tl.load(p2), tl.load(p2 + 1), tl.load(p2 + 2)
     ax, ay, bx, by = x1 - x0, y1 - y0, x2 - x0, y2 - y0
     area = ax * by - bx * ay
-    usable = tl.abs(area) > 1e-9  # false for NaN as well
+    usable = named & (tl.abs(area) > 1e-9)  # false for NaN as well
     inverse = 1.0 / tl.where(usable, area, 1.0)
     # Clamping before the cast keeps far-off vertices inside the integer's range.
     last_x, last_y = tl.cast(width - 1, tl.float32), tl.cast(height - 1, tl.float32)

@@ -242,3 +242,14 @@ def test_wrong_arguments_get_a_sentence(function: str, given: tuple, sentence: s
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ValueError, match="expected to be one of"), kernels.use_backend("cuda"):
         pass
+
+
+def test_on_a_gpu_triangles_that_name_no_vertex_draw_nothing() -> None:
+    """Their values are not read back to be refused, as they are on the CPU."""
+    from kernels import raster
+
+    vertices = torch.tensor([[[0.0, 0.0, 0.0], [8.0, 0.0, 0.0], [0.0, 8.0, 0.0]]])
+    triangles = torch.tensor([[0, 1, 9], [-1, 0, 2], [0, 1, 2]])
+    got = raster.rasterize(vertices, triangles, torch.ones(1, 3, 1), 6, 6)
+    assert set(got.triangle.unique().tolist()) <= {-1, 2}
+    assert (got.triangle == 2).any()

@@ -1,0 +1,48 @@
+"""Nothing in the making of a picture waits for the device, or a CUDA graph could not hold it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import torch
+
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
+from capture import strictly
+
+import kernels
+from engine.cuda.renderer import DeviceRenderer
+from engine.face.avatar import Avatar
+from engine.paths import assets
+from engine.render.generator import LearnedHalf
+from engine.render.renderer import still
+
+
+class Launched:
+    """A kernel that is launched and computes nothing."""
+
+    def __getitem__(self, grid: Any) -> Any:
+        return lambda *given, **more: None
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("size", [256, 512])
+def test_nothing_in_a_picture_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    from kernels import raster, scene_triton
+
+    for module, names in ((raster, ("_keep_nearest", "_interpolate")), (scene_triton, ("_keep", "_interpolate"))):
+        for name in names:
+            monkeypatch.setattr(module, name, Launched())
+    for name in ("_flag", "_paint"):
+        monkeypatch.setattr(scene_triton, name, Launched())
+    with torch.inference_mode(), kernels.use_backend("triton"):
+        device = DeviceRenderer(size, "meta", LearnedHalf().eval(), portraits=1)
+        number = device.add(Avatar.load(assets() / "avatars" / "astronaut"))
+        rows = device.load([(number, still())] * 3)
+        share = torch.ones(len(rows.scene), device="meta")
+        with strictly():
+            (rgb,) = device._work(*rows, share)
+    assert rgb.shape == (4, size, size, 3)
+    assert rgb.device.type == "meta"
