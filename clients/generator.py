@@ -27,9 +27,9 @@ from av import AudioFrame, VideoFrame
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from clients.signalling import HTTP_TIMEOUT_S, TalkError
+from clients.signalling import HTTP_TIMEOUT_S, TalkError, ice_servers
 from engine.types import DEFAULT_LOOK_AHEAD_MS
-from webrtc.transport import no_servers, tune_aiortc
+from webrtc.transport import tune_aiortc
 
 LONGEST_PIECE = 1 << 18  # bytes of one message
 MOST_WAITING = 250  # frames nobody has taken yet; then the oldest go
@@ -67,7 +67,7 @@ class VideoGenerator:
         fields: dict[str, str | int | None] = {"session": session} if session else {"avatar": avatar}
         asked = {**fields, "look_ahead_ms": look_ahead_ms, "rate": rate}
         self._query = urllib.parse.urlencode({name: value for name, value in asked.items() if value is not None})
-        self._pc = RTCPeerConnection(no_servers())
+        self._pc: RTCPeerConnection | None = None  # until it is opened
         self._came: asyncio.Queue[Came | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._socket: ClientConnection | None = None
@@ -114,7 +114,8 @@ class VideoGenerator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._socket is not None:
             await self._socket.close()
-        await self._pc.close()
+        if self._pc is not None:
+            await self._pc.close()
         self._came.put_nowait(None)
 
     async def _open(self) -> None:
@@ -128,12 +129,13 @@ class VideoGenerator:
         hello = json.loads(await self._socket.recv())
         self.session = hello["session"]
         self._tasks.append(asyncio.create_task(self._listen()))
-        self._pc.on("track", self._on_track)
+        self._pc = pc = RTCPeerConnection(await asyncio.to_thread(ice_servers, self.url, self._token))
+        pc.on("track", self._on_track)
         for kind in ("audio", "video"):
-            self._pc.addTransceiver(kind, direction="recvonly")
-        await self._pc.setLocalDescription(await self._pc.createOffer())
-        answer = await asyncio.to_thread(self._watch, self._pc.localDescription.sdp)
-        await self._pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            pc.addTransceiver(kind, direction="recvonly")
+        await pc.setLocalDescription(await pc.createOffer())
+        answer = await asyncio.to_thread(self._watch, pc.localDescription.sdp)
+        await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
     def _watch(self, offer: str) -> str:
         headers = {"Content-Type": "application/sdp", **self._headers()}

@@ -9,7 +9,14 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from clients.microphone import Microphone
@@ -18,7 +25,7 @@ from clients.recording import Recording
 from clients.relay import Relay
 from engine.errors import VivifyError
 from webrtc.config import CODECS
-from webrtc.transport import no_servers, tune_aiortc
+from webrtc.transport import tune_aiortc
 
 HTTP_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 15.0
@@ -30,7 +37,10 @@ class TalkError(VivifyError):
 
 
 class Connection:
-    """One session with a server. ``lost`` tells why it ended, while it should not have."""
+    """One session with a server. ``lost`` tells why it ended, while it should not have.
+
+    Without ``ice`` it uses the STUN and TURN servers that the server names.
+    """
 
     def __init__(
         self,
@@ -50,20 +60,16 @@ class Connection:
         self._relay = relay
         self._greeted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pc = RTCPeerConnection(ice or no_servers())
-        self._pc.addTrack(microphone)
-        video = self._pc.addTransceiver("video", direction="recvonly")
-        if codec is not None:
-            video.setCodecPreferences(_only(codec))
-        self._channel = self._pc.createDataChannel("control")
-        self._channel.on("message", self._on_message)
-        self._pc.on("track", self._on_track)
-        self._pc.on("connectionstatechange", self._on_state)
+        self._codec = codec
+        self._ice = ice
+        self._pc: RTCPeerConnection | None = None  # until `open`
+        self._channel: RTCDataChannel | None = None
 
     async def open(self, url: str, look_ahead_ms: int, avatar: str | None, token: str | None) -> None:
         """Negotiate, and start the microphone once the server has greeted. Raises TalkError."""
-        await self._pc.setLocalDescription(await self._pc.createOffer())
-        sdp = self._pc.localDescription.sdp
+        pc = self._connect(await asyncio.to_thread(ice_servers, url, token) if self._ice is None else self._ice)
+        await pc.setLocalDescription(await pc.createOffer())
+        sdp = pc.localDescription.sdp
         offer = {
             "sdp": sdp if self._relay is None else self._relay.hide(sdp),
             "type": "offer",
@@ -72,7 +78,7 @@ class Connection:
         }
         answer = await asyncio.to_thread(_post, url, offer, token)
         sdp = answer["sdp"] if self._relay is None else await self._relay.stand_in(answer["sdp"])
-        await self._pc.setRemoteDescription(RTCSessionDescription(sdp, answer["type"]))
+        await pc.setRemoteDescription(RTCSessionDescription(sdp, answer["type"]))
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._greeted.wait()
@@ -86,15 +92,30 @@ class Connection:
         self._microphone.start()
         self._spawn(self._ping())
 
+    def _connect(self, ice: RTCConfiguration) -> RTCPeerConnection:
+        """What will be offered: the microphone, a face in return, the control channel."""
+        self._pc = pc = RTCPeerConnection(ice)
+        pc.addTrack(self._microphone)
+        video = pc.addTransceiver("video", direction="recvonly")
+        if self._codec is not None:
+            video.setCodecPreferences(_only(self._codec))
+        self._channel = pc.createDataChannel("control")
+        self._channel.on("message", self._on_message)
+        pc.on("track", self._on_track)
+        pc.on("connectionstatechange", self._on_state)
+        return pc
+
     def send(self, message: dict[str, Any]) -> None:
-        """A message over the control channel."""
+        """A message over the control channel, once it is open."""
+        assert self._channel is not None
         self._channel.send(json.dumps(message))
 
     async def close(self) -> None:
-        self._pc.remove_all_listeners("connectionstatechange")
         for task in self._tasks:
             task.cancel()
-        await self._pc.close()
+        if self._pc is not None:
+            self._pc.remove_all_listeners("connectionstatechange")
+            await self._pc.close()
         if self._relay is not None:
             self._relay.close()
 
@@ -114,6 +135,7 @@ class Connection:
             self._end(body.get("reason") or "the server ended it.")
 
     def _on_state(self) -> None:
+        assert self._pc is not None
         if self._pc.connectionState in ("failed", "closed"):
             self._end(f"the connection is {self._pc.connectionState}.")
 
@@ -134,7 +156,7 @@ class Connection:
 
     async def _ping(self) -> None:
         """Tell the server that someone is here, whatever the sound does."""
-        while self._channel.readyState == "open":
+        while self._channel is not None and self._channel.readyState == "open":
             self._channel.send('{"type":"ping"}')
             await asyncio.sleep(PING_EVERY_S)
 
@@ -152,12 +174,23 @@ def _only(codec: str) -> list[Any]:
     return [c for c in known.codecs if c.mimeType in (f"video/{codec}", "video/rtx")]
 
 
+def ice_servers(url: str, token: str | None) -> RTCConfiguration:
+    """The STUN and TURN servers that the server at ``url`` names, with logins for now. Raises TalkError."""
+    named = _ask(url, "/api/ice-servers", token)["ice_servers"]
+    return RTCConfiguration([RTCIceServer(s["urls"], s.get("username"), s.get("credential")) for s in named])
+
+
 def _post(url: str, body: dict[str, Any], token: str | None) -> dict[str, Any]:
-    """Send the offer. Raises TalkError with the server's own sentence, or with what kept us from reaching it."""
+    """Send the offer. Raises TalkError."""
+    return _ask(url, "/api/session", token, json.dumps(body).encode())
+
+
+def _ask(url: str, path: str, token: str | None, body: bytes | None = None) -> dict[str, Any]:
+    """GET, or POST of a JSON ``body``. Raises TalkError with the server's sentence, or with what failed on the way."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise TalkError(f"A server's URL such as http://127.0.0.1:8080 was expected, but '{url}' was given.")
-    request = urllib.request.Request(url.rstrip("/") + "/api/session", json.dumps(body).encode(), method="POST")
+    request = urllib.request.Request(url.rstrip("/") + path, body)
     request.add_header("Content-Type", "application/json")
     if token:
         request.add_header("Authorization", f"Bearer {token}")

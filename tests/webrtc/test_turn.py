@@ -19,6 +19,7 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from serving import running
 from whip_peers import ask
 
+from clients.generator import VideoGenerator
 from clients.microphone import Microphone
 from clients.monitor import Monitor
 from clients.network import check_network
@@ -85,6 +86,19 @@ def test_the_secret_stays_here_and_logins_are_given_out() -> None:
     assert reply.status == 200
     assert SECRET.encode() not in reply.body
     assert b":vivify" in reply.body
+
+
+async def test_the_clients_ask_the_server_for_its_relay(turn: IceServer) -> None:
+    with running(ice_servers=(turn,)) as server:
+        monitor = Monitor()
+        connection = Connection(Microphone(np.zeros(VOICE_RATE, np.float32), 0.0, again=True), monitor)
+        await connection.open(server.url, 80, None, None)
+        assert " typ relay" in connection._pc.localDescription.sdp
+        assert " typ relay" in connection._pc.remoteDescription.sdp, "the server offers one, too"
+        await connection.close()
+        async with VideoGenerator(server.url) as avatar:
+            assert " typ relay" in avatar._pc.localDescription.sdp
+            assert ask("DELETE", f"{server.url}/api/session/{avatar.session}").status == 204
 
 
 async def test_a_session_whose_every_packet_is_relayed(turn: IceServer) -> None:
