@@ -19,6 +19,7 @@ from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.paths import assets
 from engine.pipeline import Drawn, Moved, Pipeline, Request
+from engine.render.generator import LearnedHalf
 from engine.render.learned import load_learned
 from engine.render.renderer import still
 from engine.types import ByteArray, Motion
@@ -27,7 +28,8 @@ from engine.types import ByteArray, Motion
 class DevicePipeline(Pipeline):
     """`Pipeline` on ``device``. Pictures are uint8 [H * 3 // 2, W] and hold until the step after the next.
 
-    Raises VivifyError where the device is not there. Quality "auto" means learned pictures wherever there are weights.
+    Raises VivifyError where the device is not there. Quality "auto" means learned pictures wherever there are weights;
+    ``learned`` networks given are used whatever the quality.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class DevicePipeline(Pipeline):
         weights: Path | None = None,
         graphs: bool = True,
         portraits: int = 16,
+        learned: LearnedHalf | None = None,
     ) -> None:
         self._device = torch.device(device)
         if self._device.type == "cuda" and not torch.cuda.is_available():
@@ -47,7 +50,8 @@ class DevicePipeline(Pipeline):
         cuda = self._device.type == "cuda"
         self._heard = silence(config.max_sessions, pinned=cuda)
         self._motion = DeviceMotion(self._facial, self._head, config.max_sessions, self._device, graphs)
-        learned = load_learned(assets() / "weights" / "picture.safetensors") if self._painters.learned else None
+        if learned is None and self._painters.learned:
+            learned = load_learned(assets() / "weights" / "picture.safetensors")
         self._renderer = DeviceRenderer(config.size, self._device, learned, portraits, graphs)
         self._outlet = Outlet(config.size, config.max_sessions, self._device)
         self._numbers: dict[int, tuple[Avatar, int]] = {}  # by identity: an avatar is laid out once
