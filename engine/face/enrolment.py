@@ -10,6 +10,7 @@ from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import SIZES, Avatar
 from engine.face.covers import mouth_is_covered, stiffness, wears_glasses
+from engine.face.drawn_eyes import reach_outlines
 from engine.face.hidden import find_hidden
 from engine.face.lids import how_shut, open_eyes
 from engine.face.measures import eye_aspect_ratio, rotation_angles
@@ -105,6 +106,8 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str], gl
     scale, rotation, shift = solution.scale, solution.rotation, solution.shift
     opening = lip_opening(face, scale)
     smiling = opening > OPEN_FROM
+    tones = measure_tones(portrait.image, face)
+    face = reach_outlines(face, portrait.image, tones)
     shut = how_shut(face)
     if not smiling:
         face = snap_to_seam(face, portrait.image, scale)
@@ -115,7 +118,6 @@ def build_avatar(portrait: Portrait, model: FaceModel, facts: dict[str, str], gl
     neutral = neutral + stiff[:, None] * (face - neutral)
     alpha, residual = model.fit_identity(((neutral - shift) @ rotation / scale).astype(np.float32))
     irises = _irises(portrait.landmarks)
-    tones = measure_tones(portrait.image, face)
     panels, edge, tones = paint_panels(portrait.image, face, open_eyes(face, shut), irises, tones, smiling)
     area = face_mask(face, model.triangles, size)
     sheet = build_surround(face, area, portrait.matte)

@@ -165,7 +165,7 @@ def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
 
 def _upper_light(points: FloatArray, own: bool) -> FloatArray:
     """Light is lost along the arch [n]; the portrait's own teeth carry it already where they were seen."""
-    fade = 0.10 if own else 0.20
+    fade = 0.10 if own else 0.26
     return np.exp(-fade * np.maximum(points[:, 2] - TEETH_BACK, 0)).astype(np.float32)
 
 

@@ -183,7 +183,17 @@ def test_a_drawn_character_speaks() -> None:
     x, y = made.reference[[13, 14], :2].mean(0).astype(int)
     moment = still()
     moment.blendshapes[INDEX["jawOpen"]] = 0.4
-    assert Renderer(made, 256).render(moment)[y : y + 12, x].min() < 90, "the inside of a mouth is dark"
+    renderer = Renderer(made, 256)
+    assert renderer.render(moment)[y : y + 12, x].min() < 90, "the inside of a mouth is dark"
+    moment.blendshapes[:] = 0
+    open_eyes = renderer.render(moment)
+    assert np.square(open_eyes - made.portrait.astype(float)).mean() < 0.2, "exact to 55 dB"
+    moment.blendshapes[[INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]] = 1
+    closed = renderer.render(moment)
+    for middle in made.irises[:, :2].astype(int):
+        box = np.s_[middle[1] - 12 : middle[1] + 12, middle[0] - 15 : middle[0] + 15]
+        paper = [(np.asarray(picture[box]).min(-1) > 225).sum() for picture in (open_eyes, closed)]
+        assert paper[1] < 0.15 * paper[0], "lids reach from outline to outline, so no white is left"
 
 
 def test_no_face(photo: np.ndarray) -> None:
