@@ -29,6 +29,7 @@ UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.36  # centimetres below the closed lips' 
 AT_LEAST = 0.05  # centimetres that upper teeth are seen to reach below the upper lip at rest, were the mouth open
 TEETH_BACK, LOWER_BACK = 0.55, 0.25  # centimetres behind the lips, and of lower teeth behind upper ones
 LOWER_TINT = np.array([1.0, 0.95, 0.89], np.float32)  # lower teeth stand in reddish light
+TIGHT, PEEPS = (0.5, 0.85), 0.05  # from an O to a U; centimetres that a U leaves of the upper teeth
 HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
 WALLS_BACK = 6.0  # centimetres further away, in depth alone: the cavity lies behind teeth and tongue
 SEEN_ASIDE = 0.4  # of what depth shifts in a portrait that is turned: more of it would empty the mouth's far half
@@ -146,7 +147,7 @@ class Mouth:
             teeth[:, 1] += min(1.0, 2 * rounded) * max(lack, 0.0)
         tongue, out = self._tongue.pose(jaw, beta, lower, opening)
         walls, wall_light = _walls(upper, lower)
-        places = [self._points[0], teeth, tongue, walls]
+        places = [self._points[0] - self._covered(rounded, face), teeth, tongue, walls]
         light = [*self._light, self._tongue.light(tongue), wall_light]
         falls, deep, corner = (0.45, 0.5, 1.3, 1.4), (0.30, 0.30, 0.6, 0.45), (0.40, 0.45, 0.45, 0.2)
         shade = [
@@ -157,6 +158,13 @@ class Mouth:
         barely = 0.25 + 0.75 * float(smoothstep(opening / 0.5))  # little light finds its way through barely open lips
         bright = (barely * np.concatenate(shade)).astype(np.float32)
         return self.to_pixels(np.concatenate(places)), bright, bool(out.max() > COMES_OUT)
+
+    def _covered(self, rounded: float, face: FloatArray) -> FloatArray:
+        """How far [3] upper teeth are drawn higher: tightly rounded lips come down before them, the mesh's do not."""
+        edge = self._points[0][(ROWS - 1) * COLUMNS + COLUMNS // 2]
+        seen = float(self.to_pixels(edge[None])[0, 1] - face[UPPER_ROW[5], 1]) / float(self._axes[1, 1])
+        tight = float(smoothstep((rounded - TIGHT[0]) / (TIGHT[1] - TIGHT[0])))
+        return np.array([0, tight * max(seen - PEEPS, 0.0), 0], np.float32)
 
 
 def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:

@@ -44,6 +44,16 @@ def test_rounded_lips_hide_the_lower_teeth(renderer: Renderer, talk) -> None:
     assert teeth[middle, 1].min() > face[14, 1] - 1
 
 
+def test_tightly_rounded_lips_cover_the_upper_teeth(renderer: Renderer, talk) -> None:
+    def shown(**shapes: float) -> float:
+        face, points, _, _ = inside(renderer, talk(**shapes).blendshapes)
+        return float(points[UPPER][UPPER.stop - COLUMNS + MIDDLE, 1] - face[13, 1]) / renderer.avatar.scale
+
+    assert shown(jawOpen=0.1, mouthFunnel=0.3, mouthPucker=0.7) == pytest.approx(0.05, abs=0.02)
+    assert shown(jawOpen=0.3, mouthFunnel=0.5, mouthPucker=0.25) > 0.15, "an O shows them"
+    assert shown(jawOpen=0.3) > 0.15
+
+
 def test_the_mouth_darkens_with_depth(renderer: Renderer, talk) -> None:
     _, points, shade, _ = inside(renderer, talk(jawOpen=0.6).blendshapes)
     tongue = shade[TONGUE].reshape(TONGUE_ROWS, TONGUE_COLUMNS)
