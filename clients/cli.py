@@ -94,6 +94,7 @@ def serve(
     avatar: AvatarOption = DEFAULT_AVATAR,
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
     max_sessions: Annotated[int, typer.Option(help="Sessions at a time; one more gets a polite refusal.")] = 2,
     token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="Secret that clients must show.")] = None,
     prove: Annotated[
@@ -113,7 +114,7 @@ def serve(
     from clients.serve import serve as run
     from webrtc.server import loop_factory
 
-    engine = EngineConfig(avatar, size, max_sessions, checked(quality))
+    engine = EngineConfig(avatar, size, max_sessions, checked(quality), device)
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),

@@ -11,6 +11,7 @@ DEFAULT_AVATAR = "astronaut"
 SIZES = (256, 512, 768)  # picture sides the renderer is tested at, pixels
 Quality = Literal["geometry", "learned", "auto"]
 DEFAULT_QUALITY: Quality = "auto"
+DEVICES = ("cpu", "cuda")
 SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
 
 
@@ -25,12 +26,14 @@ class EngineConfig:
 
     ``avatar`` is a bundled avatar's name or an enrolled folder; it is what a session gets that names none. ``quality``
     says whether networks finish the pictures: "learned", never: "geometry", or while the machine can hold it: "auto".
+    ``device`` is where networks run and pictures are made: "cpu" or "cuda".
     """
 
     avatar: str = DEFAULT_AVATAR
     size: int = 512
     max_sessions: int = 2
     quality: Quality = DEFAULT_QUALITY
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -38,6 +41,8 @@ class EngineConfig:
         if not 1 <= self.max_sessions <= 64:
             raise VivifyError(f"max_sessions must lie between 1 and 64, but {self.max_sessions} was given.")
         checked(self.quality)
+        if self.device not in DEVICES:
+            raise VivifyError(f"The device must be one of {', '.join(DEVICES)}, but '{self.device}' was given.")
 
 
 def checked(quality: str) -> Quality:

@@ -66,6 +66,15 @@ class Drawn:
     render_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What the networks say of one frame of every row."""
+
+    shapes: FloatArray  # [B, 52]
+    lips: FloatArray  # [B, n, 3] offsets of their vertices
+    heads: FloatArray  # [B, 6]
+
+
 class Pipeline:
     """The networks once, and up to ``max_sessions`` rows that join and leave while others run."""
 
@@ -92,9 +101,13 @@ class Pipeline:
         look_ahead = look_ahead_frames(look_ahead_ms)
         self._rows[row] = Row(self._painters.renderer(avatar), IdleMotion(seed), look_ahead)
         self._look_ahead[row] = look_ahead
-        self.forget(row)
-        self._head.begin(self._mask([row]), torch.full((len(self._rows),), seed))
+        mask, seeds = self._mask([row]), torch.full((len(self._rows),), seed)
+        self._begin(mask, seeds)
         return row
+
+    def _begin(self, mask: torch.Tensor, seeds: torch.Tensor) -> None:
+        self._facial.reset(mask)
+        self._head.begin(mask, seeds)
 
     def leave(self, row: int) -> None:
         self._rows[row] = None
@@ -129,45 +142,58 @@ class Pipeline:
             speaking[request.row] = request.speaking
         mask = self._mask([request.row for request in requests])
         shown = self._mask([request.row for request in requests if self._taken(request.row).shows])
-        with torch.inference_mode():
-            features = self._facial.encode(samples, exec_mask=mask)  # [B, 1, D]
-            heard = time.perf_counter()
-            shapes = self._facial.animate(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, 52]
-            moved_lips = self._facial.offset_lips(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, n, 3]
-            heads = self._head(samples, speaking, exec_mask=shown)  # [B, 1, 6]
-        lips, offsets, poses = shapes[:, 0].numpy(), moved_lips[:, 0].numpy(), heads[:, 0].numpy()
-        moved = time.perf_counter()
-        spent = (1000 * (heard - began), 1000 * (moved - heard))
-
-        def draw(r: Request) -> Drawn:
-            return self._draw(r, lips[r.row], offsets[r.row], poses[r.row], spent)
-
-        drawn = [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
+        moved, spent = self._move(samples, speaking, mask, shown)
+        drawn = self._draw_all(requests, moved, spent)
         if any(d.picture is not None for d in drawn):
             self._painters.observe(1000 * (time.perf_counter() - began))
         return drawn
 
-    def _draw(
-        self, request: Request, lips: FloatArray, offsets: FloatArray, head: FloatArray, spent: tuple[float, float]
-    ) -> Drawn:
+    def _move(
+        self, samples: torch.Tensor, speaking: torch.Tensor, mask: torch.Tensor, shown: torch.Tensor
+    ) -> tuple[Moved, tuple[float, float]]:
+        """The networks' step for the rows of ``mask`` [B], heads of ``shown``; ms of features and of motion."""
+        began = time.perf_counter()
+        with torch.inference_mode():
+            features = self._facial.encode(samples, exec_mask=mask)  # [B, 1, D]
+            heard = time.perf_counter()
+            shapes = self._facial.animate(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, 52]
+            lips = self._facial.offset_lips(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, n, 3]
+            heads = self._head(samples, speaking, exec_mask=shown)  # [B, 1, 6]
+        moved = Moved(shapes[:, 0].numpy(), lips[:, 0].numpy(), heads[:, 0].numpy())
+        return moved, (1000 * (heard - began), 1000 * (time.perf_counter() - heard))
+
+    def _draw_all(self, requests: list[Request], moved: Moved, spent: tuple[float, float]) -> list[Drawn]:
+        def draw(request: Request) -> Drawn:
+            return self._draw(request, moved, spent)
+
+        return [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
+
+    def _compose(self, request: Request, moved: Moved) -> Motion | None:
+        """The row's motion, idle life and wishes included; None while the look-ahead fills."""
         row = self._taken(request.row)
         frame, shows = row.heard - row.look_ahead, row.shows
         row.heard += 1
         if not shows:
-            return Drawn(request.row, None, None, *spent, 0.0)
+            return None
         row.shown = frame + 1
-        began = time.perf_counter()
-        life = row.idle.step(request.level, request.speaking, head)
+        life = row.idle.step(request.level, request.speaking, moved.heads[request.row])
         motion = Motion(
             position=SAMPLES_PER_FRAME * frame,
-            blendshapes=np.clip(lips + life.blendshapes, 0.0, 1.0).astype(np.float32),
+            blendshapes=np.clip(moved.shapes[request.row] + life.blendshapes, 0.0, 1.0).astype(np.float32),
             rotation=life.rotation,
             translation=life.translation,
-            lip_offsets=offsets,
+            lip_offsets=moved.lips[request.row],
         )
-        motion = row.controls.apply(motion)
+        return row.controls.apply(motion)
+
+    def _draw(self, request: Request, moved: Moved, spent: tuple[float, float]) -> Drawn:
+        began = time.perf_counter()
+        motion = self._compose(request, moved)
+        if motion is None:
+            return Drawn(request.row, None, None, *spent, 0.0)
         composed = time.perf_counter()
-        picture = self._painters.paint(row.renderer, motion, request.matte) if request.draw else None
+        renderer = self._taken(request.row).renderer
+        picture = self._painters.paint(renderer, motion, request.matte) if request.draw else None
         ended = time.perf_counter()
         features_ms, motion_ms = spent
         motion_ms += 1000 * (composed - began)

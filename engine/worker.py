@@ -241,7 +241,7 @@ class EngineProcess:
         command = [sys.executable, "-m", "engine.worker_main"]
         command += ["--avatar", self.config.avatar, "--size", str(self.config.size)]
         command += ["--max-sessions", str(self.config.max_sessions), "--memory", str(memory)]
-        command += ["--quality", self.config.quality]
+        command += ["--quality", self.config.quality, "--device", self.config.device]
         root = str(Path(__file__).resolve().parent.parent)  # the folder that holds the package, installed or not
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         return subprocess.Popen(

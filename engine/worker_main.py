@@ -22,6 +22,7 @@ import torch
 
 from engine import avatars
 from engine.config import SLOTS_PER_SESSION, EngineConfig, checked, slot_bytes
+from engine.cuda.pipeline import DevicePipeline
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
@@ -34,7 +35,12 @@ from kernels import rgb_to_i420
 
 
 def i420(picture: ByteArray) -> ByteArray:
-    """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]; RGBA -> [H * 3 // 2, 2 W]: the colours, and the matte as grey."""
+    """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]; RGBA -> [H * 3 // 2, 2 W]: the colours, and the matte as grey.
+
+    What comes as planes already, from a GPU, stays as it is.
+    """
+    if picture.ndim == 2:
+        return picture
     if picture.shape[2] == 4:
         picture = np.concatenate([picture[..., :3], np.repeat(picture[..., 3:], 3, axis=2)], axis=1)
     planes: ByteArray = rgb_to_i420(torch.from_numpy(picture)).numpy()
@@ -62,11 +68,14 @@ class Worker:
     def run(self) -> None:
         """Warm up, then serve until the pipe closes."""
         self._progress("loading the motion network")
-        self._scheduler = Scheduler(Pipeline(self._config))
+        pipeline = Pipeline(self._config) if self._config.device == "cpu" else DevicePipeline(self._config)
+        self._scheduler = Scheduler(pipeline)
         self._progress(f"loading the avatar '{self._default}'")
         avatar = self._avatar(self._default)
         self._progress("warming up the kernels")
         Renderer(avatar, self._config.size).warm_up()
+        if isinstance(pipeline, DevicePipeline):
+            pipeline.warm_up(avatar)
         self._rehearse(avatar)
         self._wire.send({"event": "ready", "avatars": self._listed, "default": self._default})
         threading.Thread(target=self._read, name="commands", daemon=True).start()
@@ -190,13 +199,14 @@ def main() -> None:
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--max-sessions", type=int, required=True)
     parser.add_argument("--quality", required=True)
+    parser.add_argument("--device", required=True)
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
     wire = Wire(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     torch.set_num_threads(1)  # one small network: threads would only fight the encoder for the cores
     try:
-        config = EngineConfig(args.avatar, args.size, args.max_sessions, checked(args.quality))
+        config = EngineConfig(args.avatar, args.size, args.max_sessions, checked(args.quality), args.device)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
     except VivifyError as error:

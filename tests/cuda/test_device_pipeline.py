@@ -13,6 +13,7 @@ from engine.evaluation.pictures import psnr
 from engine.face.avatar import Avatar
 from engine.paths import assets
 from engine.pipeline import Drawn, Pipeline, Request
+from engine.worker import EngineProcess
 from kernels import rgb_to_i420
 
 CONFIG = EngineConfig(size=256, max_sessions=3, quality="geometry")
@@ -83,3 +84,12 @@ def test_frames_on_a_gpu_equal_the_pipelines(avatar: Avatar) -> None:
 def test_a_gpu_that_is_not_there_is_refused_in_a_sentence() -> None:
     with pytest.raises(VivifyError, match=r"torch sees none: check the driver"):
         DevicePipeline(CONFIG)
+
+
+@pytest.mark.cpu
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_an_engine_process_passes_the_sentence_on() -> None:
+    with pytest.raises(VivifyError, match=r"torch sees none: check the driver"):
+        EngineProcess(EngineConfig(size=256, device="cuda")).start()
+    with pytest.raises(VivifyError, match=r"must be one of cpu, cuda, but 'tpu' was given"):
+        EngineConfig(device="tpu")
