@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,6 +89,7 @@ class Captured:
         self._anchors = anchors
         self._enabled = enabled
         self._graphs: dict[tuple[object, ...], _Graph | None] = {}
+        self._pool: Any = None  # the graphs never run at once: they share what lies between
 
     def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
         if not self._enabled or not given[0].is_cuda:
@@ -113,8 +115,9 @@ class Captured:
                 self._function(*inputs)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
         try:
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, pool=self._pool):
                 outputs = self._function(*inputs)
         except RuntimeError as refused:
             log.warning("Without a CUDA graph for %s: %s", given[0].shape, str(refused).splitlines()[0])

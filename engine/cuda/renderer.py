@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from engine.cuda.graphs import SIZES, Captured
+from engine.cuda.graphs import SIZES, Captured, filled_up
 from engine.cuda.learned import Finisher
 from engine.cuda.rows import Job, Loader, Rows
 from engine.cuda.stage import Stage
@@ -75,11 +75,12 @@ class DeviceRenderer:
         return self._paint(*rows, given.to(self.device, non_blocking=True))[0][: len(jobs)]
 
     def warm_up(self, pictures: int) -> None:
-        """Compile and capture every batch size that ``pictures`` at a time may need, each of them up to two scenes."""
-        for size in SIZES:
+        """Compile and capture every batch size that ``pictures`` at a time may need, each of them up to two scenes.
+
+        The largest comes first: the others fit in its memory.
+        """
+        for size in reversed(SIZES[: SIZES.index(filled_up(2 * pictures)) + 1]):
             self._paint(*self._loader.load([], least=size), torch.ones(size, device=self.device))
-            if size >= 2 * pictures:
-                return
 
     def load(self, jobs: Sequence[tuple[int, Motion]]) -> Rows:
         """The host's part: pose every scene and send it to the device."""

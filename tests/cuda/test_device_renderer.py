@@ -22,7 +22,6 @@ from engine.render.learned import LearnedRenderer
 from engine.render.renderer import Renderer
 from engine.types import Motion
 
-pytestmark = pytest.mark.cpu
 SIZE = 256
 
 
@@ -54,6 +53,7 @@ def mirrored(avatar: Avatar) -> Avatar:
     return replace(avatar, mirror_share=share, mirror_gain=np.array([1.1, 0.9, 1.0], np.float32))
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("backend", ["numba", "reference"])
 def test_a_batch_equals_the_renderer(avatar: Avatar, backend: str) -> None:
     portraits = [avatar, mirrored(avatar)]
@@ -72,6 +72,7 @@ def test_a_batch_equals_the_renderer(avatar: Avatar, backend: str) -> None:
     assert 0 < device.load(jobs[4:5]).share[0] < 1, "half-way there are two scenes"
 
 
+@pytest.mark.cpu
 def test_finished_pictures_equal_the_learned_renderer(avatar: Avatar) -> None:
     torch.manual_seed(0)
     model = LearnedHalf()
@@ -94,6 +95,25 @@ def test_finished_pictures_equal_the_learned_renderer(avatar: Avatar) -> None:
     assert psnr(bare[0].numpy(), plain) >= 70
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("graphs", [False, True])
+def test_a_batch_on_a_gpu_equals_the_renderer(avatar: Avatar, graphs: bool) -> None:
+    single = Renderer(mirrored(avatar), 512)
+    device = DeviceRenderer(512, "cuda", portraits=2, graphs=graphs)
+    plain, number = device.add(avatar), device.add(mirrored(avatar))
+    device.warm_up(4)
+    given = motions(single)
+    wanted = [single.render(m) for m in given]
+    for count in (1, 3, len(given)):
+        for first in range(0, len(given), count):
+            jobs = [(number, m) for m in given[first : first + count]] + [(plain, motion(3))]
+            got = device.render(jobs)[:count].cpu().numpy()
+            for picture, want in zip(got, wanted[first : first + count], strict=False):
+                assert psnr(picture, want) >= 50
+
+
+@pytest.mark.cpu
 def test_a_portrait_too_many_or_too_large_is_refused(avatar: Avatar) -> None:
     device = DeviceRenderer(SIZE, "cpu", portraits=1)
     device.add(avatar)

@@ -21,6 +21,7 @@ def core() -> Core:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
+        model.motion.decoder[-1].bias[2] -= 6  # nothing is believed, or nothing would be changed
     return Core(model.eval().requires_grad_(False))
 
 
