@@ -44,7 +44,7 @@ class Plan:
     pixels: float = 4.0
     perceptual: float = 2.0
     structure: float = 0.5
-    matching: float = 1.0
+    matching: float = 0.5
     kl: float = 1e-4
     regularity: float = 0.5
     unsure: float = 0.02  # what it costs to overpaint instead of warping: detail of the portrait is worth keeping
@@ -165,7 +165,7 @@ def losses(
         wanted = judge(truth)[1]
     verdict, seen = judge(picture)
     matching = torch.stack([(a - b).abs().mean() for a, b in zip(seen, wanted, strict=True)]).mean()
-    return terms | {"matching": plan.matching * matching, "real": 0.1 * plan.matching * -verdict.mean()}
+    return terms | {"matching": plan.matching * matching, "real": 0.05 * plan.matching * -verdict.mean()}
 
 
 class Trainer:
