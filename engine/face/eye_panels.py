@@ -118,6 +118,7 @@ def _along(pixels: np.ndarray, known: np.ndarray, reach: float, tall: float) -> 
 
 def _round_fill(pixels: np.ndarray, seen: np.ndarray, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Hidden parts of an iris from seen ones at the same radius, the nearest angle first."""
+    import cv2
     from scipy.spatial import cKDTree
 
     if not seen.any():
@@ -127,4 +128,4 @@ def _round_fill(pixels: np.ndarray, seen: np.ndarray, dx: np.ndarray, dy: np.nda
     near = cKDTree(polar[seen]).query(polar[~seen])[1]
     out = pixels.copy()
     out[~seen] = pixels[seen][near]
-    return out
+    return np.where(seen[..., None], pixels, cv2.GaussianBlur(out, (0, 0), 1.0))  # lashes leave specks
