@@ -106,15 +106,15 @@ class Pipeline:
         return row
 
     def _begin(self, mask: torch.Tensor, seeds: torch.Tensor) -> None:
-        self._facial.reset(mask)
+        self._facial.begin(mask, seeds)
         self._head.begin(mask, seeds)
 
     def leave(self, row: int) -> None:
         self._rows[row] = None
 
     def forget(self, row: int) -> None:
-        """Drop what the row has heard, as after a barge-in: the mouth rests, head and clock go on."""
-        self._facial.reset(self._mask([row]))
+        """Drop what the row has heard, as after a barge-in: the mouth rests, brows, head and clock go on."""
+        self._facial.forget(self._mask([row]))
 
     def skip(self, row: int, frames: int) -> None:
         """Let the row's clock jump over audio that was dropped by a barge-in."""

@@ -16,9 +16,9 @@ from torch import Tensor
 from engine.streaming import State, StreamingModule, keep
 
 # By look-ahead, chosen on development speech for the shipped weights: who hears less is sure too early.
-THRESHOLD = (0.28, 0.28, 0.18, 0.14)  # a peak above this closes
-NEXT_TOLERANCE = (0.95, 0.8, 0.8, 0.75)  # the estimate of the next frame is the weaker one: it need not be beaten
-SOFT_LOW, SOFT_HIGH = 0.75, 1.0  # away from peaks, probabilities between these ramp from open to closed
+THRESHOLD = (0.28, 0.28, 0.18, 0.16)  # a peak above this closes
+NEXT_TOLERANCE = (0.95, 0.8, 0.8, 0.8)  # the estimate of the next frame is the weaker one: it need not be beaten
+SOFT_LOW, SOFT_HIGH = 0.85, 1.0  # away from peaks, probabilities between these ramp from open to closed
 
 
 @dataclass
@@ -43,7 +43,7 @@ class ClosureDecoder(StreamingModule[ClosureState]):
         self.register_buffer("tolerance", torch.tensor(NEXT_TOLERANCE), persistent=False)
 
     def fresh_state(self, batch_size: int) -> ClosureState:
-        return ClosureState(batch_size, torch.zeros(batch_size))
+        return ClosureState(batch_size, self.threshold.new_zeros(batch_size))
 
     def forward(
         self, close: Tensor, score: Tensor, following: Tensor, look_ahead: Tensor, exec_mask: Tensor | None = None

@@ -4,8 +4,7 @@ Time: when the frame with index n has just been pushed, the motion emitted is th
 first ``look_ahead`` emissions of a row belong to frames before its first and are to be discarded.
 
 The learned branches live side by side in `FacialMotionGenerator`, each with its own transformer, cache and past: the
-lip blendshapes (`animate`) and the lips' vertices (`offset_lips`). The paper's branch for the other blendshapes is not
-learned: docs/motion.md says why.
+lip blendshapes and the other ones (both in `animate`), and the lips' vertices (`offset_lips`).
 """
 
 from __future__ import annotations
@@ -15,11 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from engine.face.blendshapes import NAMES
 from engine.face.topology import LIP_VERTICES
 from engine.motion.articulators import ARTICULATORS, CLOSE, spread_matrix, to_blendshapes
 from engine.motion.branch import MotionBranch
 from engine.motion.closure import ClosureDecoder, closure_score
+from engine.motion.inertia import Inertia
 from engine.motion.phones import BILABIAL, INDEX, PHONES
+from engine.motion.upper_face import UNIT, UpperFace, to_shapes
 from engine.streaming import State, StreamingModule
 
 IDENTITY = 150  # length of the identity code alpha of the face model
@@ -39,6 +41,7 @@ class FacialConfig:
     dropout: float = 0.0
     vertex_modes: int = 0  # directions that the lip-vertex branch moves the lips in; 0 for none
     vertex_dim: int = 64
+    upper_dim: int = 0  # width of the branch for the face above the mouth; 0 for none
     encoder: str = "log-mel"  # the kind of features it was trained with
 
 
@@ -90,6 +93,7 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             config.dropout,
         )
         self.closure = ClosureDecoder()
+        self.inertia = Inertia()
         self.register_buffer("gain", torch.ones(len(ARTICULATORS)))  # what learning from averages takes away
         if config.vertex_modes:
             self.vertices = MotionBranch(
@@ -103,6 +107,19 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
                 dropout=config.dropout,
             )
             self.register_buffer("vertex_modes", torch.zeros(config.vertex_modes, len(LIP_VERTICES), 3))
+        if config.upper_dim:
+            branch = MotionBranch(
+                config.features,
+                len(UNIT),
+                len(UNIT),
+                dim=config.upper_dim,
+                layers=1,
+                heads=2,
+                context=config.context,
+                look_aheads=config.look_aheads,
+                dropout=config.dropout,
+            )
+            self.upper_face = UpperFace(branch)
         self.register_buffer("spread", spread_matrix(), persistent=False)
         self.register_buffer("bilabial", torch.tensor([INDEX[p] for p in BILABIAL]), persistent=False)
 
@@ -122,9 +139,39 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
     ) -> Tensor:
         """Free-running motion: features [B, k, F], look_ahead [B] int64 in frames, identity [B, 150] or None.
 
-        Returns blendshapes [B, k, 52] within [0, 1].
+        Returns blendshapes [B, k, 52] within [0, 1]: the lips' and, from weights with that branch, the upper face's.
         """
-        return to_blendshapes(self.articulate(features, look_ahead, identity, exec_mask), self.spread)
+        lips = to_blendshapes(self.articulate(features, look_ahead, identity, exec_mask), self.spread)
+        return lips + self.move_upper_face(features, look_ahead, identity, exec_mask)
+
+    def move_upper_face(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+    ) -> Tensor:
+        """The blendshapes above the mouth alone [B, k, 52], drawn by the rows' seeds; arguments as of `animate`."""
+        if not self.config.upper_dim:
+            return features.new_zeros(*features.shape[:2], len(NAMES))
+        if not self.is_streaming:
+            with self.streaming(features.shape[0]):
+                return self.move_upper_face(features, look_ahead, identity, exec_mask)
+        return to_shapes(self.upper_face(features, look_ahead, self.z_style(identity, features), exec_mask))
+
+    def begin(self, mask: Tensor, seed: Tensor) -> None:
+        """Start the rows of ``mask`` [B] anew, the upper face with ``seed`` [B] int64; only when streaming."""
+        self.reset(mask)
+        if self.config.upper_dim:
+            self.upper_face.begin(mask, seed)
+
+    def forget(self, mask: Tensor) -> None:
+        """Drop what the rows of ``mask`` [B] were saying; the upper face goes on. Only when streaming."""
+        self.lips.reset(mask)
+        self.closure.reset(mask)
+        self.inertia.reset(mask)
+        if self.config.vertex_modes:
+            self.vertices.reset(mask)
 
     def articulate(
         self,
@@ -149,7 +196,7 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             self.lips.remember(fed_back(read_lips(raw).articulators), exec_mask)
             steps.append(raw)
         lips = read_lips(torch.cat(steps, 1))
-        said = lips.articulators * self.gain
+        said = self.inertia(lips.articulators * self.gain, exec_mask)
         close = lips.articulators[..., CLOSE]
         labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)
         following = closure_score(torch.sigmoid(lips.next_close), torch.sigmoid(lips.next_labial))

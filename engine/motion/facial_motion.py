@@ -64,6 +64,16 @@ class FacialMotion(StreamingModule[FacialMotionState]):
         """features [B, k, F], look_ahead [B] int64 in frames, identity code [B, 150] or None -> [B, k, 52] ARKit."""
         return self.generator.animate(features, look_ahead, identity, exec_mask)
 
+    def begin(self, mask: Tensor, seed: Tensor) -> None:
+        """Start the rows of ``mask`` [B] anew with ``seed`` [B] int64; only when streaming."""
+        self.encoder.reset(mask)
+        self.generator.begin(mask, seed)
+
+    def forget(self, mask: Tensor) -> None:
+        """Drop what the rows of ``mask`` [B] heard and said: the mouth rests, brows go on. Only when streaming."""
+        self.encoder.reset(mask)
+        self.generator.forget(mask)
+
     def offset_lips(
         self,
         features: Tensor,

@@ -1,8 +1,9 @@
-"""Life between and beneath the words: eyes, lids, brows and breath. Procedural: nothing here is learned.
+"""Life between and beneath the words: eyes, lids and breath. Procedural: nothing here is learned.
 
 The same process runs in speech and in silence, only its liveliness changes, gradually; so there is no splice. The head
-itself moves by `engine.motion.pose`; the eyes answer its turns, so that the viewer stays looked at. What a step shows
-depends on the seed, the number of steps before it, and the levels and poses they were given, on nothing else.
+itself moves by `engine.motion.pose`, the brows by `engine.motion.upper_face`; the eyes answer the head's turns, so that
+the viewer stays looked at. What a step shows depends on the seed, the number of steps before it, and the levels and
+poses they were given, on nothing else.
 """
 
 from __future__ import annotations
@@ -51,13 +52,11 @@ class IdleMotion:
     def __init__(self, seed: int = 0) -> None:
         self._rng = np.random.default_rng(seed)
         self._frame = 0
-        self._voice = 0.0  # smoothed loudness, 0..1
         self._near = self._loudest = 0.0  # loudness of the last quarter second, and the most of this phrase
         self._phrase = 0  # frames the present phrase has lasted
         self._gaze = [0.0, 0.0]  # to the person's left, up; eyeLook coefficients
         self._look = [0.0, 0.0]
         self._next_look = self._frames(0.8, 2.5)
-        self._brow = self._lift = 0.0
         self._breath = self._uniform(0.21, 0.28)  # Hz
         self._phase = self._uniform(0, 2 * pi)
         self._plan_blink(0)
@@ -68,13 +67,11 @@ class IdleMotion:
         ``head`` [6] is the head's pose: yaw, pitch, roll in radians, translation in outer-eye-corner distances.
         """
         yaw, pitch, roll = (float(angle) for angle in head[:3])
-        rise, over = self._hear(level)
-        if over and self._rng.random() < _AT_PHRASE_END:
+        if self._hear(level) and self._rng.random() < _AT_PHRASE_END:
             self._blink_soon(0.0, 0.25)
         self._move_eyes(degrees(yaw), degrees(pitch), speaking)
         shapes = np.zeros(len(NAMES), np.float32)
         self._show_eyes(shapes)
-        self._show_brows(shapes, rise)
         breath = sin(2 * pi * self._breath * self._frame * DT + self._phase) - sin(self._phase) * exp(-self._frame * DT)
         # Breath lifts the head by under a hundredth of the eyes' distance.
         translation = head[3:] + np.array([0.0, 0.006 * breath, 0.003 * breath])
@@ -87,19 +84,15 @@ class IdleMotion:
     def _frames(self, low: float, high: float) -> int:
         return self._frame + max(1, round(self._uniform(low, high) * FRAMES_PER_SECOND))
 
-    def _hear(self, level: float) -> tuple[float, bool]:
-        """Follow the loudness; returns how much louder the voice has just become, and whether a phrase just ended."""
+    def _hear(self, level: float) -> bool:
+        """Follow the loudness; true where a phrase has just ended."""
         loud = min(1.0, max(0.0, level)) ** 2 if level == level else 0.0  # not a number counts as silence
-        before = self._voice
-        self._voice += (loud - before) * (0.35 if loud > before else 0.08)
         self._near += (loud - self._near) * (0.5 if loud > self._near else 0.2)
-        return max(0.0, self._voice - before), self._phrase_over()
+        return self._phrase_over()
 
     def _phrase_over(self) -> bool:
         """Follow the phrases; true where one that was worth the name has just ended."""
         if self._near > (max(_HUSHED * self._loudest, 0.02) if self._phrase else _VOICED):
-            if not self._phrase and self._rng.random() < 0.4:
-                self._lift = self._uniform(0.3, 1.0)  # a phrase begins with raised brows, at times
             self._phrase += 1
             self._loudest = max(self._near, self._loudest)
             return False
@@ -143,10 +136,3 @@ class IdleMotion:
         if t > self._opening:
             self._plan_blink(self._blink)
             self._blink = max(self._blink, self._frame + 4)
-
-    def _show_brows(self, shapes: FloatArray, rise: float) -> None:
-        """Brows lift a little with the voice, more where it is stressed, and at times where a phrase begins."""
-        self._brow += 0.18 * (min(1.0, 0.5 * self._voice + 2.0 * rise + 0.8 * self._lift) - self._brow)
-        self._lift *= 0.92
-        shapes[INDEX["browInnerUp"]] = 0.16 * self._brow
-        shapes[[INDEX["browOuterUpLeft"], INDEX["browOuterUpRight"]]] = 0.10 * self._brow

@@ -35,6 +35,7 @@ class Plan:
     peak_rate: float = 2e-3
     seed: int = 0
     own_past: float = 0.0  # share of rows that see the model's own past from the first step on; it grows to .85
+    dropout: float = 0.1  # against learning by heart: half an hour of human speech is little
     past: bool = True  # without, no row ever sees a past: what autoregression is compared with
 
 
@@ -137,7 +138,7 @@ class Trainer:
     def __init__(self, plan: Plan, folder: Path) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.checkpoint = plan, folder / "checkpoint.safetensors"
-        self.model = FacialMotion(FacialConfig(dropout=0.05))
+        self.model = FacialMotion(FacialConfig(dropout=plan.dropout))
         self.optimiser = torch.optim.AdamW(self.model.parameters(), plan.peak_rate, weight_decay=0.02)
         self.step = 0
         if self.checkpoint.exists():

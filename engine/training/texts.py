@@ -13,6 +13,13 @@ import numpy as np
 
 _CLEAN = re.compile(r"[^A-Za-z' ,]+")
 _WORD = re.compile(r"[a-z]{2,12}")
+_SHORT = """
+    a b c d e f g h i j k l m n o p q r s t u v w x y z
+    zero one two three four five six seven eight nine ten twelve twenty thirty hundred
+    yes no please stop now again soon later okay thanks hello goodbye go wait open close next back
+    red green blue white black left right up down on off in out at by with put set play call send show
+    monday tuesday wednesday thursday friday saturday sunday today tomorrow morning evening
+"""
 
 
 def prose() -> list[str]:
@@ -38,3 +45,9 @@ def texts(count: int, seed: int = 0) -> list[str]:
         else:
             out.append(" ".join(words[int(k)] for k in rng.integers(len(words), size=int(rng.integers(4, 14)))))
     return out
+
+
+def short_words(count: int, seed: int = 0) -> list[str]:
+    """``count`` texts of letters, numbers and the short words of commands, which prose hardly has."""
+    rng = np.random.default_rng(seed)
+    return [" ".join(str(word) for word in rng.choice(_SHORT.split(), int(rng.integers(4, 11)))) for _ in range(count)]

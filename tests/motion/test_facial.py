@@ -12,10 +12,12 @@ from torch import Tensor
 
 from engine.errors import VivifyError
 from engine.face.blendshapes import INDEX, LIP, NAMES
+from engine.motion.articulators import JAW, LOWER_DOWN, UPPER_UP
 from engine.motion.branch import MotionBranch
 from engine.motion.closure import ClosureDecoder
 from engine.motion.facial import FacialConfig, FacialMotionGenerator, fed_back, read_lips
 from engine.motion.facial_motion import FacialMotion
+from engine.motion.inertia import SLOWNESS, Inertia
 
 pytestmark = pytest.mark.cpu
 
@@ -77,6 +79,15 @@ def test_closure_decoder_streams() -> None:
     prove_all(decoder, call, torch.rand(3, 40, 3))
 
 
+def test_inertia_streams_slows_the_jaw_and_not_what_is_an_event() -> None:
+    inertia, step = Inertia(), torch.ones(2, 12, 9)
+    prove_all(inertia, lambda x, mask: inertia(x, mask), torch.rand(3, 30, 9))
+    shown = inertia(step)
+    assert torch.allclose(shown[0, :, JAW], 1 - SLOWNESS ** torch.arange(1, 13))
+    events = [k for k in range(9) if k not in (JAW, LOWER_DOWN, UPPER_UP)]
+    assert torch.equal(shown[..., events], step[..., events])
+
+
 def test_closure_is_full_at_peaks_only() -> None:
     score = torch.tensor([[0.0, 0.3, 0.5, 0.4, 0.1, 0.2, 0.6, 0.6, 0.0]])
     following = torch.cat([score[:, 1:], torch.zeros(1, 1)], 1)
@@ -91,7 +102,7 @@ def test_less_look_ahead_wants_a_surer_peak() -> None:
 
 
 def test_high_probability_shows_away_from_peaks() -> None:
-    close = torch.tensor([[0.7, 0.875, 1.0]])
+    close = torch.tensor([[0.8, 0.925, 1.0]])
     shown = ClosureDecoder()(close, torch.tensor([[0.9, 0.8, 0.7]]), 2 * torch.ones(1, 3), torch.tensor([2]))
     assert shown[0].tolist() == pytest.approx([0.0, 0.5, 1.0], abs=1e-5)
 

@@ -96,15 +96,10 @@ def test_blinks_are_whole_quick_and_spaced(seed: int) -> None:
         assert lids[frame - 3] < 0.05 < lids[frame + 1], "closes faster than it opens"
 
 
-def test_life_leaves_the_mouth_alone_and_brows_follow_the_voice() -> None:
-    quiet = np.stack([p.blendshapes for p in run(0, np.zeros(500))])
-    loud = np.stack([p.blendshapes for p in run(0, np.full(500, 0.9))])
-    mouth = [k for k, name in enumerate(NAMES) if name.startswith(("mouth", "jaw", "tongue", "cheek"))]
-    assert not quiet[:, mouth].any()
-    assert not loud[:, mouth].any()
-    brow = INDEX["browInnerUp"]
-    assert quiet[:, brow].max() == 0
-    assert 0.02 < loud[100:, brow].mean() < 0.2
+def test_life_leaves_mouth_and_brows_alone() -> None:
+    loud = np.stack([p.blendshapes for p in run(0, talk(1000))])
+    others = [k for k, name in enumerate(NAMES) if not name.startswith(("eyeLook", "eyeBlink"))]
+    assert not loud[:, others].any()
     assert loud.max() <= 1
     assert loud.min() >= 0
 

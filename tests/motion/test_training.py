@@ -18,7 +18,7 @@ from engine.motion.phones import INDEX, normalise
 from engine.training import augment, dataset, speech
 from engine.training.facial import Plan, Trainer, losses
 from engine.training.recording import load_recording, save_recording
-from engine.training.texts import texts
+from engine.training.texts import short_words, texts
 
 pytestmark = pytest.mark.cpu
 
@@ -44,6 +44,8 @@ def test_texts_are_the_same_for_the_same_seed_and_plain_words() -> None:
     assert texts(20, 1) == texts(20, 1)
     assert texts(20, 1) != texts(20, 2)
     assert all(3 <= len(text.split()) <= 26 for text in texts(200))
+    assert short_words(20, 1) == short_words(20, 1) != short_words(20, 2)
+    assert all(4 <= len(text.split()) <= 10 and text.islower() for text in short_words(200))
 
 
 def test_recordings_survive_the_disk(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from engine.audio.files import read_speech
+from engine.face.blendshapes import NAMES
 from engine.motion.articulators import blendshape_aperture
 from engine.motion.facial_motion import FacialMotion
 from engine.motion.teacher import lip_opening
@@ -138,3 +139,18 @@ def test_gains_are_for_rare_movements_alone() -> None:
     more = gains(timid, [load_recording(assets() / "speech")])
     assert all(more[k] >= found[k] for k in RARE)
     assert any(more[k] > found[k] for k in RARE)
+
+
+def test_brows_live_in_speech_and_calm_down_in_silence() -> None:
+    speech = torch.from_numpy(read_speech(assets() / "speech.wav")[: 640 * 150])[None]
+    upper = [k for k, name in enumerate(NAMES) if name.startswith(("brow", "eyeSquint", "cheekSquint", "noseSneer"))]
+    moved = []
+    for sound in (speech.repeat(1, 4), torch.zeros(1, 640 * 600)):
+        with torch.inference_mode(), model().streaming(1):
+            model().begin(torch.tensor([True]), torch.tensor([3]))
+            shapes = model().generator.move_upper_face(model().encode(sound), torch.tensor([2]))[0]
+        moved.append(shapes[:, upper])
+        assert shapes.max() < 0.3
+        assert shapes.diff(dim=0).abs().max() < 0.12, "no jump"
+    assert moved[0].std(0).mean() > 1.5 * moved[1].std(0).mean()
+    assert 0.005 < float(moved[0].std(0).mean()) < 0.06
