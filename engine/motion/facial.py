@@ -21,7 +21,7 @@ from engine.motion.branch import MotionBranch
 from engine.motion.closure import ClosureDecoder, closure_score
 from engine.motion.inertia import Inertia
 from engine.motion.phones import BILABIAL, INDEX, PHONES
-from engine.motion.upper_face import UNIT, UpperFace, to_shapes
+from engine.motion.upper_face import UNIT, UpperFace
 from engine.streaming import State, StreamingModule
 
 IDENTITY = 150  # length of the identity code alpha of the face model
@@ -157,7 +157,8 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
         if not self.is_streaming:
             with self.streaming(features.shape[0]):
                 return self.move_upper_face(features, look_ahead, identity, exec_mask)
-        return to_shapes(self.upper_face(features, look_ahead, self.z_style(identity, features), exec_mask))
+        values = self.upper_face(features, look_ahead, self.z_style(identity, features), exec_mask)
+        return self.upper_face.to_shapes(values)
 
     def begin(self, mask: Tensor, seed: Tensor) -> None:
         """Start the rows of ``mask`` [B] anew, the upper face with ``seed`` [B] int64; only when streaming."""

@@ -23,12 +23,13 @@ UNIT = (0.07, 0.045, 0.06, 0.02, 0.03)  # ARKit coefficients at a value of 1: ho
 LIMIT = 3.5  # of the values
 ORDER = 3  # frames of its past from which unrest follows
 _SHAPES = {
+    BROW: ("browInnerUp",),
     OUTER: ("browOuterUpLeft", "browOuterUpRight"),
     SQUINT: ("eyeSquintLeft", "eyeSquintRight"),
     CHEEK: ("cheekSquintLeft", "cheekSquintRight"),
     NOSE: ("noseSneerLeft", "noseSneerRight"),
 }
-_DOWN = [INDEX["browDownLeft"], INDEX["browDownRight"]]
+_LOWERED = ("browDownLeft", "browDownRight")
 _APART = 0x5EED  # the head's pose draws with the same seed
 
 
@@ -40,15 +41,18 @@ def normal(seed: Tensor, count: Tensor, values: int) -> Tensor:
     return (radius * torch.cos(2 * torch.pi * u[:, values:])).float()
 
 
-def to_shapes(values: Tensor) -> Tensor:
-    """Values [..., 5] -> blendshapes [..., 52]; a brow below its rest is a lowered brow, nothing else goes below."""
-    scaled = values * torch.tensor(UNIT, dtype=values.dtype, device=values.device)
-    shapes = scaled.new_zeros(*scaled.shape[:-1], len(NAMES))
-    shapes[..., INDEX["browInnerUp"]] = scaled[..., BROW].clamp(min=0)
-    shapes[..., _DOWN] = (-scaled[..., BROW]).clamp(min=0)[..., None]
+def spread_matrices() -> tuple[Tensor, Tensor]:
+    """What values above and below rest do to ARKit's coefficients, [5, 52] each; only brows go below theirs."""
+    up, down = torch.zeros(len(UNIT), len(NAMES)), torch.zeros(len(UNIT), len(NAMES))
     for value, names in _SHAPES.items():
-        shapes[..., [INDEX[name] for name in names]] = scaled[..., value].clamp(min=0)[..., None]
-    return shapes
+        up[value, [INDEX[name] for name in names]] = UNIT[value]
+    down[BROW, [INDEX[name] for name in _LOWERED]] = UNIT[BROW]
+    return up, down
+
+
+def to_shapes(values: Tensor, up: Tensor, down: Tensor) -> Tensor:
+    """Values [..., 5] -> blendshapes [..., 52], by `spread_matrices`."""
+    return values.clamp(min=0) @ up + (-values).clamp(min=0) @ down
 
 
 def read_values(raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,6 +73,8 @@ class UpperFace(StreamingModule[UpperFaceState]):
 
     follow: Tensor
     kick: Tensor
+    up: Tensor
+    down: Tensor
 
     def __init__(self, branch: MotionBranch) -> None:
         super().__init__()
@@ -76,6 +82,8 @@ class UpperFace(StreamingModule[UpperFaceState]):
         size = len(UNIT)
         self.register_buffer("follow", torch.zeros(ORDER, size, size))  # unrest follows from its own past ...
         self.register_buffer("kick", torch.eye(size))  # ... and from chance
+        for name, matrix in zip(("up", "down"), spread_matrices(), strict=True):
+            self.register_buffer(name, matrix, persistent=False)
 
     def fresh_state(self, batch_size: int) -> UpperFaceState:
         whole = torch.zeros(batch_size, dtype=torch.int64, device=self.kick.device)
@@ -101,6 +109,10 @@ class UpperFace(StreamingModule[UpperFaceState]):
             self.branch.remember(expected, exec_mask)
             steps.append((expected + spread * self._stray(exec_mask)).clamp(-LIMIT, LIMIT))
         return torch.cat(steps, 1)
+
+    def to_shapes(self, values: Tensor) -> Tensor:
+        """Values [..., 5] -> blendshapes [..., 52]."""
+        return to_shapes(values, self.up, self.down)
 
     def _stray(self, exec_mask: Tensor | None) -> Tensor:
         """The next unrest [B, 1, 5], of unit variance in the long run."""

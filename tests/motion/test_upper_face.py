@@ -13,7 +13,7 @@ pytest.importorskip("scipy", reason="training needs the train extra")
 from engine.face.blendshapes import INDEX, LIP, NAMES
 from engine.motion.facial import FacialConfig, FacialMotionGenerator
 from engine.motion.facial_motion import FacialMotion
-from engine.motion.upper_face import BROW, LIMIT, UNIT, normal, to_shapes
+from engine.motion.upper_face import BROW, LIMIT, UNIT, normal, spread_matrices, to_shapes
 from engine.paths import assets
 from engine.training.dataset import speech_streams
 from engine.training.recording import load_recording
@@ -98,7 +98,7 @@ def test_drawn_numbers_are_normal() -> None:
 
 
 def test_values_become_brows_squint_cheeks_and_nose_and_nothing_else() -> None:
-    shapes = to_shapes(torch.tensor([[1.0, 1, 1, 1, 1], [-1.0, -1, -1, -1, -1], [LIMIT] * 5]))
+    shapes = to_shapes(torch.tensor([[1.0, 1, 1, 1, 1], [-1.0, -1, -1, -1, -1], [LIMIT] * 5]), *spread_matrices())
     moving = {NAMES[k] for k in shapes.amax(0).nonzero()[:, 0].tolist()}
     assert all(name.startswith(("brow", "eyeSquint", "cheekSquint", "noseSneer")) for name in moving)
     assert not moving & set(LIP)
