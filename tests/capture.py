@@ -19,6 +19,9 @@ class strictly(TorchDispatchMode):
         name = func.overloadpacket.__name__
         assert name not in ("_local_scalar_dense", "nonzero", "masked_select"), f"{name} waits for the device"
         assert name != "lift_fresh", "a tensor is made of the host's values: make it once, beforehand"
+        if name in ("index", "index_put", "index_put_"):
+            kinds = {t.device.type for t in (args[0], *args[1]) if isinstance(t, torch.Tensor)}
+            assert len(kinds) == 1, f"{name} takes its places from the host: use a slice, or a tensor made beforehand"
         out = func(*args, **(kwargs or {}))
         if name in ("_to_copy", "copy_"):
             kinds = {t.device.type for t in (*args, out) if isinstance(t, torch.Tensor)}

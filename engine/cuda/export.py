@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from engine.errors import VivifyError
 from engine.render.generator import FEATURES, LearnedHalf, Seen
 from engine.render.motion_vae import LANDMARKS, PICTURE
-from engine.render.patch import FIELD, corner_of, warp
+from engine.render.patch import CORNERS, FIELD, corner_of, warp
 
 
 class Sight(NamedTuple):
@@ -56,7 +56,9 @@ def example(rows: int, device: torch.device) -> Sight:
     def made(*shape: int) -> Tensor:
         return torch.rand(rows, *shape, device=device)
 
-    lips = 0.4 * made(len(LANDMARKS), 2) - 0.2
+    lips = 0.02 * made(len(LANDMARKS), 2)
+    lips[:, CORNERS[0], 0] -= 0.2
+    lips[:, CORNERS[1], 0] += 0.2
     return Sight(
         features=made(FEATURES, FIELD, FIELD),
         painted=made(3, PICTURE, PICTURE),

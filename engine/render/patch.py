@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-UPPER, LOWER, CORNERS = (2, 3), (7, 8), (10, 15)  # of the lip landmarks: middles of the inner rims, outer corners
+UPPER, LOWER, CORNERS = slice(2, 4), slice(7, 9), (10, 15)  # of the lip landmarks: middles of the inner rims, outer corners
 FIELD = 64  # cells a side of the whole picture
 CELLS = 32  # cells a side of the square
 SIGMA = 4.0  # cells; the window is full up to about one, and closed beyond one and a half, from the nearest landmark
@@ -46,7 +46,7 @@ def window(lips: Tensor, corner: Tensor) -> Tensor:
 
 def confidence(lips_reference: Tensor, lips: Tensor) -> Tensor:
     """1 for mouths [B, 20, 2] open as far as any film showed, 0 for those open wider yet; [B, 1, 1, 1]."""
-    upper, lower = lips[:, list(UPPER)].mean(1), lips[:, list(LOWER)].mean(1)
+    upper, lower = lips[:, UPPER].mean(1), lips[:, LOWER].mean(1)
     width = (lips_reference[:, CORNERS[0]] - lips_reference[:, CORNERS[1]]).norm(dim=-1)
     gap = (upper - lower).norm(dim=-1) / width.clamp(min=1e-3)
     return ((WIDEST - gap) / (WIDEST - WIDE)).clamp(0, 1).view(-1, 1, 1, 1)
