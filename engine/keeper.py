@@ -18,7 +18,8 @@ from engine.config import EngineConfig
 from engine.errors import VivifyError
 from engine.motion.controls import Controls
 from engine.types import SAMPLES_PER_FRAME, AudioChunk, Frame
-from engine.worker import EngineProcess, EngineSession, OnFrame, OnLost
+from engine.worker import EngineProcess
+from engine.worker_session import EngineSession, OnFrame, OnLost
 
 LOOK_EVERY_S = 0.5
 HANG_LIMIT_S = 8.0  # a process that gives no sign of life for so long is replaced; reading an avatar takes less

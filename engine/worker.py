@@ -27,9 +27,9 @@ import numpy as np
 from engine.clock import look_ahead_frames
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
-from engine.motion.controls import Controls
-from engine.types import AudioChunk, Frame, Ledger
+from engine.types import Frame, Ledger
 from engine.wire import Wire
+from engine.worker_session import EngineSession, OnFrame, OnLost
 
 OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
 STOP_TIMEOUT_S = 5.0
@@ -39,65 +39,6 @@ MOST_UNSENT = 30_000  # messages that wait for a process that stalls: ten minute
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 _REFUSALS: dict[str, type[VivifyError]] = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar}
-OnFrame = Callable[[Frame], None]
-OnLost = Callable[[str], None]
-
-
-class EngineSession:
-    """One stream in the engine process. Its methods return at once and may be called from any thread."""
-
-    def __init__(self, engine: EngineProcess, number: int, on_frame: OnFrame, on_lost: OnLost | None) -> None:
-        self._engine = engine
-        self._on_frame = on_frame
-        self._on_lost = on_lost
-        self.number = number
-        self.epoch = 0
-        self.dropped = 0  # frames the engine did not draw or could not hand over in time
-        self.controls = Controls()  # what is wished of the face
-
-    def push_audio(self, chunk: AudioChunk) -> None:
-        """Sound that goes on where the last chunk ended. A chunk that does not ends the session (see ``on_lost``)."""
-        samples = np.ascontiguousarray(chunk.samples, np.float32)
-        self._tell("audio", {"position": chunk.position, "now": time.monotonic()}, samples.tobytes())
-
-    def clear(self) -> int:
-        """Barge-in. Returns the new epoch; a frame of an older one no longer reaches ``on_frame``."""
-        self.epoch += 1
-        self._tell("clear", {"now": time.monotonic()})
-        return self.epoch
-
-    def set_controls(self, wishes: dict[str, Any]) -> Controls:
-        """Put ``wishes`` into the face's controls, and return them all (see `engine.motion.controls.Controls`).
-
-        Raises VivifyError for a control that is not known or out of its range; then none is changed.
-        """
-        self.controls = self.controls.changed(wishes)
-        self._tell("controls", {"controls": self.controls.as_dict()})
-        return self.controls
-
-    def set_look_ahead(self, milliseconds: int) -> None:
-        """Switch the look-ahead while the session runs: a longer one holds the picture, a shorter one skips some.
-
-        Raises VivifyError for one that is not offered.
-        """
-        look_ahead_frames(milliseconds)
-        self._tell("look_ahead", {"look_ahead_ms": milliseconds})
-
-    def close(self) -> None:
-        """Give the place in the engine back. Frames still on their way are dropped."""
-        if self._engine.forget(self.number):
-            self._tell("close")
-
-    def frame_came(self, frame: Frame) -> None:
-        if frame.epoch == self.epoch:
-            self._on_frame(frame)
-
-    def lost(self, reason: str) -> None:
-        if self._on_lost is not None:
-            self._on_lost(reason)
-
-    def _tell(self, what: str, fields: dict[str, Any] | None = None, payload: bytes = b"") -> None:
-        self._engine.tell({"do": what, "session": self.number, **(fields or {})}, payload)
 
 
 class EngineProcess:
@@ -167,7 +108,7 @@ class EngineProcess:
         """
         look_ahead_frames(look_ahead_ms)
         number = next(self._numbers)
-        session = EngineSession(self, number, on_frame, on_lost)
+        session = EngineSession(self.tell, self.forget, number, on_frame, on_lost)
         answer: Future[None] = Future()
         with self._lock:
             self._opening[number] = answer

@@ -46,6 +46,13 @@ MOST_PHOTO = 12 << 20  # bytes
 def routes(service: Service) -> APIRouter:
     """Everything below ``/api/``, and ``/healthz``, ``/readyz``, ``/metrics``."""
     router = APIRouter()
+    for group in (_sessions, _avatars, _figures):
+        group(router, service)
+    return router
+
+
+def _sessions(router: APIRouter, service: Service) -> None:
+    """A two-way session: opened, late candidates, ended."""
 
     @router.post(
         "/api/session",
@@ -83,6 +90,18 @@ def routes(service: Service) -> APIRouter:
         """Late candidates, and ICE restarts, as WHIP takes them."""
         return await trickle(request, service.link(session))
 
+    @router.get("/api/ice-servers", responses=refusals())
+    async def list_ice_servers() -> IceServers:
+        """STUN and TURN servers for a connection that is about to be made."""
+        servers = service.config.ice_servers_now()
+        return IceServers(
+            ice_servers=[IceServerBody(urls=s.url, username=s.username, credential=s.credential) for s in servers]
+        )
+
+
+def _avatars(router: APIRouter, service: Service) -> None:
+    """What can be chosen, and portraits that are brought."""
+
     @router.get("/api/avatars", responses=refusals())
     async def list_avatars() -> Avatars:
         """What can be chosen."""
@@ -114,14 +133,6 @@ def routes(service: Service) -> APIRouter:
         """How far an enrolment is."""
         return _enrolment(service.portraits.job(enrolment))
 
-    @router.get("/api/ice-servers", responses=refusals())
-    async def list_ice_servers() -> IceServers:
-        """STUN and TURN servers for a connection that is about to be made."""
-        servers = service.config.ice_servers_now()
-        return IceServers(
-            ice_servers=[IceServerBody(urls=s.url, username=s.username, credential=s.credential) for s in servers]
-        )
-
     @router.get(
         "/api/avatars/{avatar}/portrait",
         response_class=Response,
@@ -139,6 +150,10 @@ def routes(service: Service) -> APIRouter:
     async def sample() -> Response:
         """The bundled speech."""
         return FileResponse(assets() / "speech.wav", media_type="audio/wav")
+
+
+def _figures(router: APIRouter, service: Service) -> None:
+    """How the server is."""
 
     @router.get("/healthz", response_model=Health, responses={503: {"model": Health, "description": "Engine down."}})
     async def health() -> JSONResponse:
@@ -166,8 +181,6 @@ def routes(service: Service) -> APIRouter:
     async def metrics() -> Response:
         """Figures for Prometheus."""
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    return router
 
 
 def _enrolment(job: Job) -> Enrolment:

@@ -39,8 +39,8 @@ class Peer:
         self._channel: RTCDataChannel | None = None
         self._heard = self._opened = time.monotonic()  # the last sign of life; the start
         self._talks = False  # the client has sent sound, or opened the control channel
-        stream.join(self)
-        stream.speak_for(self)
+        stream.company.join(self)
+        stream.company.speak_for(self)
         self.link.pc.on("track", self._on_track)
         self.link.pc.on("datachannel", self._on_channel)
         self.link.pc.on("connectionstatechange", self._on_state)

@@ -81,10 +81,10 @@ class Pusher:
     async def run(self) -> None:
         """Until the client leaves or the stream ends."""
         stream = self._stream
-        if isinstance(stream.speaker, Pusher):  # perhaps its client's own, from before a broken line
-            stream.speaker.give_way()
-        stream.join(self)
-        stream.speak_for(self)
+        if isinstance(stream.company.speaker, Pusher):  # perhaps its client's own, from before a broken line
+            stream.company.speaker.give_way()
+        stream.company.join(self)
+        stream.company.speak_for(self)
         stream.greet(self)
         stream.start()
         tasks: list[asyncio.Task[None]] = []
@@ -96,7 +96,7 @@ class Pusher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            stream.part(self)
+            stream.company.part(self)
             SessionLog(stream.name).info("the socket is gone")
             if self._ends_alone and not stream.closing:
                 asyncio.get_running_loop().call_later(ALONE_LIMIT_S, _end_if_alone, weakref.ref(stream))
@@ -186,5 +186,5 @@ class Pusher:
 
 def _end_if_alone(known: weakref.ref[Stream]) -> None:
     stream = known()
-    if stream is not None and stream.speaker is None and not stream.closing:
+    if stream is not None and stream.company.speaker is None and not stream.closing:
         stream.end("Nobody speaks here any more.")

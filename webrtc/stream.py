@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from aiortc.mediastreams import MediaStreamError
 
@@ -14,8 +14,9 @@ from engine.clock import look_ahead_frames, structural_delay_ms
 from engine.keeper import EngineKeeper, KeptSession
 from engine.metrics import LatencyWindow
 from engine.types import FRAMES_PER_SECOND, Frame
+from webrtc.company import Company, Participant
 from webrtc.link import UnknownSession
-from webrtc.messages import Bye, Cleared, Hello, Mapping, Settings, Stats, Told
+from webrtc.messages import Bye, Hello, Mapping, Settings, Stats
 from webrtc.metrics import FRAMES, STAGES, VOICE
 from webrtc.playout import OPUS_DELAY, Playout
 from webrtc.tracks import PictureTrack, SoundTrack
@@ -23,19 +24,6 @@ from webrtc.viewer import Viewer
 from webrtc.voice import RATIO, VOICE_RATE, PcmArray
 
 STATS_EVERY_S = 0.5
-
-
-class Company(Protocol):
-    """Somebody who takes part in a stream: a speaker's connection, or a socket that pushes sound."""
-
-    def tell(self, message: Told) -> None:
-        """Pass a message on; it must not wait."""
-
-    def cleared(self, epoch: int) -> None:
-        """A barge-in: sound of before it, if any is kept, must not be brought any more."""
-
-    async def leave(self) -> None:
-        """The stream has ended."""
 
 
 class Stream:
@@ -59,13 +47,12 @@ class Stream:
         self.avatar = ""
         self.size = 0
         self.closing = False
-        self.speaker: Company | None = None  # whose voice is heard; nobody else's is
-        self._company: list[Company] = []
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = asyncio.Event()
         self._playout = Playout(look_ahead_ms, time.monotonic())
+        self.company = Company(self._playout.new_sender)
         self._session: KeptSession | None = None
         self._opened = time.monotonic()
         self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
@@ -101,11 +88,7 @@ class Stream:
     def started(self) -> bool:
         return self._started.is_set()
 
-    def join(self, one: Company) -> None:
-        """Somebody takes part from now on, and leaves with the stream at the latest."""
-        self._company.append(one)
-
-    def greet(self, one: Company, codec: str = "") -> None:
+    def greet(self, one: Participant, codec: str = "") -> None:
         """Tell somebody what this session is."""
         one.tell(
             Hello(
@@ -122,22 +105,9 @@ class Stream:
         if self._mapping is not None:
             one.tell(self._mapping)
 
-    def part(self, one: Company) -> None:
-        """The reverse of `join`. If it had the word, who was there before it has it again."""
-        if one in self._company:
-            self._company.remove(one)
-        if self.speaker is one:
-            self.speak_for(self._company[-1] if self._company else None)
-
-    def speak_for(self, one: Company | None) -> None:
-        """From now on only this one's voice is heard."""
-        if one is not self.speaker:
-            self.speaker = one
-            self._playout.new_sender()
-
-    def voice(self, one: Company, pts: int, pcm: PcmArray) -> None:
+    def voice(self, one: Participant, pts: int, pcm: PcmArray) -> None:
         """Sound of ``one``: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
-        if one is self.speaker and self.started and not self.closing:
+        if one is self.company.speaker and self.started and not self.closing:
             self._playout.voice(pts, pcm, time.monotonic())
             self._feed()
 
@@ -152,9 +122,7 @@ class Stream:
             self._marks.clear()
             for viewer in self.viewers.values():
                 viewer.clear()
-            for one in tuple(self._company):
-                one.cleared(self._playout.epoch)
-            self.tell(Cleared(epoch=self._playout.epoch))
+            self.company.cleared(self._playout.epoch)
         return self._playout.epoch
 
     def set(self, look_ahead_ms: int | None, wishes: dict[str, Any]) -> None:
@@ -171,16 +139,11 @@ class Stream:
             self._session.set_look_ahead(look_ahead_ms)
             self.look_ahead_ms = look_ahead_ms
             self._playout.set_look_ahead(look_ahead_ms)
-        self.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
+        self.company.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
 
     @property
     def epoch(self) -> int:
         return self._playout.epoch
-
-    def tell(self, message: Told) -> None:
-        """A message to everybody who takes part."""
-        for one in tuple(self._company):
-            one.tell(message)
 
     async def watch(self, viewer: Viewer) -> str:
         """Let a viewer see and hear what leaves; the SDP of its answer.
@@ -204,7 +167,7 @@ class Stream:
         if self.closing:
             return
         self.closing = True
-        self.tell(Bye(reason=reason))
+        self.company.tell(Bye(reason=reason))
         self.sound.stop()
         self.picture.stop()
         self.picture.arrived()
@@ -213,8 +176,7 @@ class Stream:
         if self._session is not None:
             self._session.close()
         await asyncio.gather(*(viewer.close() for viewer in list(self.viewers.values())))
-        for one in tuple(self._company):  # one after the other, in this task: it may be one of theirs
-            await one.leave()
+        await self.company.leave()
         self._on_closed(self)
 
     def end(self, reason: str) -> None:
@@ -287,7 +249,7 @@ class Stream:
         if self._mapping is None and self.sound.first is not None:
             sound = self.sound.first - OPUS_DELAY
             self._mapping = Mapping(rate=VOICE_RATE, sound=sound, picture=RATIO * frame.position)
-            self.tell(self._mapping)
+            self.company.tell(self._mapping)
 
     async def _pump(self, track: SoundTrack | PictureTrack) -> None:
         try:
@@ -300,7 +262,7 @@ class Stream:
         """Tell the figures twice a second."""
         while True:
             await asyncio.sleep(STATS_EVERY_S)
-            self.tell(Stats.model_validate(self.stats()))
+            self.company.tell(Stats.model_validate(self.stats()))
 
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)

@@ -28,6 +28,14 @@ SESSIONS = ("/whip/session/{session}", "/whep/{session}/{viewer}")
 def routes(service: Service) -> APIRouter:
     """The endpoints, and the session resources they make."""
     router = APIRouter()
+    for group in (_whip, _whep, _shown):
+        group(router, service)
+    _preflights(router)
+    return router
+
+
+def _whip(router: APIRouter, service: Service) -> None:
+    """In: publish a voice, its late candidates, its end."""
 
     @router.post(
         "/whip/{avatar}",
@@ -62,6 +70,10 @@ def routes(service: Service) -> APIRouter:
         await service.stream(session).close("The session was ended.")
         return Response(status_code=200)
 
+
+def _whep(router: APIRouter, service: Service) -> None:
+    """Out: watch a session."""
+
     @router.post(
         "/whep/{session}",
         status_code=201,
@@ -90,6 +102,10 @@ def routes(service: Service) -> APIRouter:
         await service.viewer(session, viewer).close()
         return Response(status_code=200)
 
+
+def _shown(router: APIRouter, service: Service) -> None:
+    """GET and HEAD: there is nothing to be seen."""
+
     async def endpoint(avatar: str) -> Response:
         """RFC 9725, section 4.1: these resources have no representation."""
         return Response(status_code=204)
@@ -112,6 +128,10 @@ def routes(service: Service) -> APIRouter:
             router.add_api_route(
                 path, show, methods=[method], status_code=204, response_class=Response, responses=refusals(404)
             )
+
+
+def _preflights(router: APIRouter) -> None:
+    """OPTIONS: what each resource takes."""
     for paths, methods, accept in (
         (ENDPOINTS, "GET, HEAD, OPTIONS, POST", {"Accept-Post": SDP}),
         (SESSIONS, "DELETE, GET, HEAD, OPTIONS, PATCH", {"Accept-Patch": FRAGMENT}),
@@ -125,7 +145,6 @@ def routes(service: Service) -> APIRouter:
                 response_class=Response,
                 openapi_extra={"parameters": named},
             )
-    return router
 
 
 async def trickle(request: Request, link: Link) -> Response:

@@ -13,7 +13,8 @@ import pytest
 from engine.config import EngineConfig
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
 from engine.types import SAMPLES_PER_FRAME, AudioChunk, Frame
-from engine.worker import EngineProcess, EngineSession
+from engine.worker import EngineProcess
+from engine.worker_session import EngineSession
 
 pytestmark = pytest.mark.cpu
 

@@ -37,7 +37,7 @@ def parts(stream: Stream, server: Running) -> dict[str, weakref.ref[Any]]:
         "viewer": viewer,
     }
     own |= {f"viewer's {kind}": part for kind, part in (("sound", viewer.sound), ("picture", viewer.picture))}
-    own |= {f"company {i}": one for i, one in enumerate(stream._company)}
+    own |= {f"company {i}": one for i, one in enumerate(stream.company.members)}
     for name, link in (("speaker's", server.service.links[stream.name]), ("viewer's", viewer.link)):
         own |= {f"{name} link": link, f"{name} connection": link.pc}
         own |= {f"{name} sender {i}": s for i, s in enumerate(link.pc.getSenders())}

@@ -291,9 +291,9 @@ async def test_ice_is_restarted_beneath_a_running_session(server: Running) -> No
         await watcher.seen(len(watcher.pictures) + 30)
         assert stream.stats()["voice_ms"]["received"] > heard + 500
         assert pc.connectionState == "connected"
+    await asyncio.to_thread(end, server, opened)
     await publisher.close()
     await watcher.close()
-    end(server, opened)
 
 
 def test_tokens_are_bearer_tokens() -> None:
