@@ -84,7 +84,7 @@ class Eye:
 
     def closing(self, beta: FloatArray) -> float:
         """How far the lid is closed beyond the portrait's own, 0 to 1."""
-        return float(np.clip((beta[self._blink] - self._shut) / (1 - self._shut), 0, 1))
+        return min(max((float(beta[self._blink]) - self._shut) / (1 - self._shut), 0.0), 1.0)
 
     def look(self, beta: FloatArray) -> FloatArray:
         """Where the iris' vertices go [n, 3], before the head turns."""
