@@ -43,7 +43,7 @@ def test_a_drooping_eye_opens_and_the_photo_comes_back(astronaut: Avatar) -> Non
 
     lids = [INDEX["eyeBlinkRight"], INDEX["eyeBlinkLeft"]]
     sleepy = still()
-    sleepy.blendshapes[lids] = 0.85
+    sleepy.blendshapes[lids] = 0.79
     made, warnings = enroll_picture(Renderer(astronaut).render(sleepy), 256, {})
     assert any("half closed" in warning for warning in warnings)
     assert (made.shut > 0.1).all()
