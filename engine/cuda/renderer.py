@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.cuda.graphs import SIZES, Captured, filled_up
 from engine.cuda.learned import Finisher
-from engine.cuda.rows import Job, Loader, Rows
+from engine.cuda.rows import CHANNELS, Job, Loader, Rows
 from engine.cuda.stage import Stage
 from engine.face.avatar import Avatar
 from engine.render.compositor import EDGE_SHARE, JUMP, SPREAD, WARMTH
@@ -80,7 +80,9 @@ class DeviceRenderer:
         The largest comes first: the others fit in its memory.
         """
         for size in reversed(SIZES[: SIZES.index(filled_up(2 * pictures)) + 1]):
-            self._paint(*self._loader.load([], least=size), torch.ones(size, device=self.device))
+            for channels in reversed(CHANNELS):
+                rows = self._loader.load([], size, channels)
+                self._paint(*rows, torch.ones(size, device=self.device))
 
     def load(self, jobs: Sequence[tuple[int, Motion]]) -> Rows:
         """The host's part: pose every scene and send it to the device."""

@@ -13,14 +13,14 @@ from engine.cuda.stage import VERTICES
 from engine.render.projection import Shown
 from engine.render.renderer import Posed
 
-CHANNELS = 6  # of the maps, mirrored or not
+CHANNELS = (3, 6)  # of the maps: without a mirrored cheek among the pictures, and with one
 NEVER = 2**30  # no triangle has so high a number
 
 
 class Rows(NamedTuple):
     """R scenes to paint: one for each picture, and a second for those in which the portrait's own expression shows."""
 
-    values: Tensor  # [R, VERTICES, 3 + 6] places in the picture, and maps; the dense meshes' rows are empty
+    values: Tensor  # [R, VERTICES, 3 + 3 or 6] places in the picture, and maps; the dense meshes' rows are empty
     scene: Tensor  # [R] int64 rows of the stage
     shown: Tensor  # [R, 4] int32
     second: Tensor  # [R] int64: the row that is painted over this one
@@ -40,18 +40,21 @@ class Loader:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._buffers: dict[tuple[int, int], Rows] = {}
+        self._buffers: dict[tuple[int, int, int], Rows] = {}
         self._gone: list[torch.cuda.Event | None] = [None, None]  # when the last copy out of each was done
         self._turn = 0
 
-    def load(self, jobs: Sequence[Job], least: int = 1) -> Rows:
-        """Rows on the device, ``least`` or more: one for each picture, in order, the second ones, then empty ones."""
+    def load(self, jobs: Sequence[Job], least: int = 1, channels: int = CHANNELS[0]) -> Rows:
+        """Rows on the device, ``least`` or more: one for each picture, in order, the second ones, then empty ones.
+
+        Their maps have as many channels as some picture needs, ``channels`` at least.
+        """
         doubled = [i for i, job in enumerate(jobs) if 0 < job.posed.own < 1]
         size = filled_up(max(len(jobs) + len(doubled), least))
         self._turn ^= 1
         if (gone := self._gone[self._turn]) is not None:
             gone.synchronize()
-        rows = self._buffer(size)
+        rows = self._buffer(size, max([channels, *(job.posed.maps.shape[1] for job in jobs)]))
         rows.shown.zero_()
         torch.arange(size, out=rows.second)
         rows.share.zero_()
@@ -66,17 +69,18 @@ class Loader:
             gone.record()
         return sent
 
-    def _buffer(self, size: int) -> Rows:
-        if (size, self._turn) not in self._buffers:
+    def _buffer(self, size: int, channels: int) -> Rows:
+        key = size, channels, self._turn
+        if key not in self._buffers:
             pinned = self._device.type == "cuda"
-            self._buffers[size, self._turn] = Rows(
-                torch.zeros(size, VERTICES, 3 + CHANNELS, pin_memory=pinned),
+            self._buffers[key] = Rows(
+                torch.zeros(size, VERTICES, 3 + channels, pin_memory=pinned),
                 torch.zeros(size, dtype=torch.int64, pin_memory=pinned),
                 torch.zeros(size, 4, dtype=torch.int32, pin_memory=pinned),
                 torch.zeros(size, dtype=torch.int64, pin_memory=pinned),
                 torch.zeros(size, pin_memory=pinned),
             )
-        return self._buffers[size, self._turn]
+        return self._buffers[key]
 
     def _put(self, rows: Rows, row: int, job: Job, plain: bool) -> None:
         posed = job.posed
