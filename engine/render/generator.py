@@ -45,6 +45,10 @@ class Generator(nn.Module):
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
+        binomial = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("smoothing", torch.outer(binomial, binomial).expand(3, 1, 3, 3), persistent=False)
+
+    smoothing: Tensor
 
     def features(self, portrait: Tensor) -> Tensor:
         """portrait [B, 3, 256, 256] in [0, 1] -> [B, 24, 64, 64]; once for each avatar."""
@@ -61,7 +65,9 @@ class Generator(nn.Module):
         x = self.deep(self.down[1](middle))  # [B, 3 w, 16, 16]
         for layer, skip in zip(self.up, (middle, high), strict=True):
             x = layer(torch.cat([F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False), skip], 1))
-        return torch.tanh(F.pixel_shuffle(self.leave(x), 2)) * unsure
+        added = F.pixel_shuffle(self.leave(x), 2)
+        smooth = F.conv2d(added, self.smoothing.to(added.dtype), padding=1, groups=3)  # no chequers of shuffled pixels
+        return torch.tanh(smooth) * unsure
 
 
 @dataclass(frozen=True)
