@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-UPPER, LOWER, CORNERS = slice(2, 4), slice(7, 9), (10, 15)  # of the lip landmarks: middles of the inner rims, outer corners
+UPPER, LOWER = slice(2, 4), slice(7, 9)  # of the lip landmarks: the middles of the inner rims
+CORNERS = (10, 15)  # of the outer rims
 FIELD = 64  # cells a side of the whole picture
 CELLS = 32  # cells a side of the square
 SIGMA = 4.0  # cells; the window is full up to about one, and closed beyond one and a half, from the nearest landmark
