@@ -20,7 +20,7 @@ from engine.face.avatar import Avatar
 from engine.paths import assets
 from engine.pipeline import Drawn, Moved, Pipeline, Request
 from engine.render.generator import LearnedHalf
-from engine.render.learned import load_learned
+from engine.render.learned import FADE, load_learned
 from engine.render.renderer import still
 from engine.types import ByteArray, Motion
 
@@ -28,8 +28,7 @@ from engine.types import ByteArray, Motion
 class DevicePipeline(Pipeline):
     """`Pipeline` on ``device``. Pictures are uint8 [H * 3 // 2, W] and hold until the step after the next.
 
-    Raises VivifyError where the device is not there. Quality "auto" means learned pictures wherever there are weights;
-    ``learned`` networks given are used whatever the quality.
+    Raises VivifyError where the device is not there. ``learned`` networks given are used whatever the quality.
     """
 
     def __init__(
@@ -44,14 +43,16 @@ class DevicePipeline(Pipeline):
         self._device = torch.device(device)
         if self._device.type == "cuda" and not torch.cuda.is_available():
             raise VivifyError("A CUDA device was asked for, but torch sees none: check the driver, or use the CPU.")
-        super().__init__(config, weights, unhurried=True)
+        super().__init__(config, weights)
         for stream in self._streams:
             stream.__exit__(None, None, None)
         cuda = self._device.type == "cuda"
         self._heard = silence(config.max_sessions, pinned=cuda)
         self._motion = DeviceMotion(self._facial, self._head, config.max_sessions, self._device, graphs)
+        self._given = learned is not None
         if learned is None and self._painters.learned:
             learned = load_learned(assets() / "weights" / "picture.safetensors")
+        self._share = float(learned is not None)  # of the networks in the pictures
         self._renderer = DeviceRenderer(config.size, self._device, learned, portraits, graphs)
         self._outlet = Outlet(config.size, config.max_sessions, self._device)
         self._numbers: dict[int, tuple[Avatar, int]] = {}  # by identity: an avatar is laid out once
@@ -113,6 +114,8 @@ class DevicePipeline(Pipeline):
 
     def _paint_all(self, requests: list[Request], motions: list[Motion | None]) -> dict[int, ByteArray]:
         """The pictures by row: one batch on the device, and those with a matte on the host."""
+        if not self._given:  # quality "auto": the networks go before any picture is dropped
+            self._share = min(max(self._share + (FADE if self._painters.learned else -FADE), 0.0), 1.0)
         wanted = [(r, m) for r, m in zip(requests, motions, strict=True) if m is not None and r.draw]
         batch = [(r.row, m) for r, m in wanted if not r.matte]
         out: dict[int, ByteArray] = {}
@@ -120,7 +123,7 @@ class DevicePipeline(Pipeline):
         if batch:
             jobs = [(self._row_numbers[row], motion) for row, motion in batch]
             with torch.inference_mode():
-                parcel = self._outlet.send(self._renderer.render(jobs))
+                parcel = self._outlet.send(self._renderer.render(jobs, self._share))
         for request, motion in wanted:
             if request.matte:  # drawn while the others travel
                 out[request.row] = self._painters.paint(self._taken(request.row).renderer, motion, True)

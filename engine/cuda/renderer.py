@@ -46,7 +46,7 @@ class DeviceRenderer:
         self._posers: dict[int, Renderer] = {}
         self._loader = Loader(self.device)
         self._finisher = Finisher(learned, self.stage, size, self.device, tensorrt) if learned else None
-        self._paint = Captured(self._work, graphs)
+        self._bare, self._finished = Captured(self._by_geometry, graphs), Captured(self._with_networks, graphs)
 
     def add(self, avatar: Avatar) -> int:
         """The number by which `render` knows the portrait. Raises VivifyError when there is no room for it."""
@@ -62,17 +62,18 @@ class DeviceRenderer:
         del self._posers[number]
         self.stage.remove(number)
 
-    def render(self, jobs: Sequence[tuple[int, Motion]], shares: Sequence[float] | None = None) -> Tensor:
+    def render(self, jobs: Sequence[tuple[int, Motion]], share: float = 1.0) -> Tensor:
         """RGB uint8 [B, size, size, 3] on the device, for B portraits' numbers and motions.
 
-        ``shares`` says how much of the networks is in each picture, 1 where left out. On a GPU nothing is waited for,
-        and the pictures hold until the next call.
+        ``share`` says how much of the networks is in the pictures; without any, they rest. On a GPU nothing is waited
+        for, and the pictures hold until the next call.
         """
-        rows = self.load(jobs)
-        given = torch.ones(len(rows.scene))
-        if shares is not None:
-            given[: len(shares)] = torch.tensor(shares)
-        return self._paint(*rows, given.to(self.device, non_blocking=True))[0][: len(jobs)]
+        return self._make(self.load(jobs), share)[: len(jobs)]
+
+    def _make(self, rows: Rows, share: float) -> Tensor:
+        if self._finisher is None or share == 0:
+            return self._bare(*rows)[0]
+        return self._finished(*rows, torch.full((len(rows.scene),), share, device=self.device))[0]
 
     def warm_up(self, pictures: int) -> None:
         """Compile and capture every batch size that ``pictures`` at a time may need, each of them up to two scenes.
@@ -81,8 +82,8 @@ class DeviceRenderer:
         """
         for size in reversed(SIZES[: SIZES.index(filled_up(2 * pictures)) + 1]):
             for channels in reversed(CHANNELS):
-                rows = self._loader.load([], size, channels)
-                self._paint(*rows, torch.ones(size, device=self.device))
+                for share in (0.0, 1.0) if self._finisher else (0.0,):
+                    self._make(self._loader.load([], size, channels), share)
 
     def load(self, jobs: Sequence[tuple[int, Motion]]) -> Rows:
         """The host's part: pose every scene and send it to the device."""
@@ -100,14 +101,17 @@ class DeviceRenderer:
         places, maps = rows.values[..., :3].contiguous(), rows.values[..., 3:].contiguous()
         return paint_scenes(places, maps, rows.scene, rows.shown, self.stage.tables, self.size, look)
 
-    def _work(self, *given: Tensor) -> tuple[Tensor, ...]:
+    def _by_geometry(self, *given: Tensor) -> tuple[Tensor, ...]:
         """The device's part, from scenes to RGB: what a CUDA graph holds."""
+        rows = Rows(*given)
+        return (blend(self.paint(rows).rgb, rows),)
+
+    def _with_networks(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """The same with the networks, by the share [R] that comes last."""
+        assert self._finisher
         rows = Rows(*given[:-1])
         painted = self.paint(rows)
-        rgb = blend(painted.rgb, rows)
-        if self._finisher:
-            rgb = self._finisher(rgb, painted, rows, given[-1])
-        return (rgb,)
+        return (self._finisher(blend(painted.rgb, rows), painted, rows, given[-1]),)
 
 
 def blend(rgb: Tensor, rows: Rows) -> Tensor:

@@ -86,8 +86,8 @@ def test_finished_pictures_equal_the_learned_renderer(avatar: Avatar) -> None:
     single.share = 0.5
     wanted = [single.render(m) for m in given]
     with torch.inference_mode():
-        got = device.render([(number, m) for m in given], [0.5] * len(given))
-        bare = device.render([(number, given[0])], [0.0])
+        got = device.render([(number, m) for m in given], 0.5)
+        bare = device.render([(number, given[0])], 0.0)
     for k, picture in enumerate(wanted):
         assert psnr(got[k].numpy(), picture) >= 45, k
     plain = Renderer(avatar, 256).render(given[0])

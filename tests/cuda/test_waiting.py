@@ -43,6 +43,7 @@ def test_nothing_in_a_picture_waits_for_the_device(monkeypatch: pytest.MonkeyPat
         rows = device.load([(number, still())] * 3)
         share = torch.ones(len(rows.scene), device="meta")
         with strictly():
-            (rgb,) = device._work(*rows, share)
-    assert rgb.shape == (4, size, size, 3)
-    assert rgb.device.type == "meta"
+            made = device._by_geometry(*rows), device._with_networks(*rows, share)
+    for (rgb,) in made:
+        assert rgb.shape == (4, size, size, 3)
+        assert rgb.device.type == "meta"
