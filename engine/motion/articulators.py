@@ -16,13 +16,15 @@ JAW, CLOSE, PUCKER, FUNNEL, STRETCH, LOWER_DOWN, UPPER_UP, ROLL, TONGUE = range(
 
 # Which blendshapes an articulator moves, and how far at its full value. Speech keeps jawOpen below about .45 and the
 # lip shapes below about .7; the teacher's scale of 1 is the widest a speaker goes. The tongue stays behind the teeth.
+# On the mesh a funnel also opens the lips, by half as much as the jaw does: it goes half by pucker. And an open jaw
+# draws the corners in, which stretch makes up for. So the mesh opens and widens as `aperture` and `width` say.
 _SPREAD: dict[int, dict[str, float]] = {
-    JAW: {"jawOpen": 0.58},
+    JAW: {"jawOpen": 0.58, "mouthStretchLeft": 0.2, "mouthStretchRight": 0.2},
     PUCKER: {"mouthPucker": 0.72},
-    FUNNEL: {"mouthFunnel": 0.65},
+    FUNNEL: {"mouthFunnel": 0.35, "mouthPucker": 0.22},
     STRETCH: {
-        **{"mouthStretchLeft": 0.5, "mouthStretchRight": 0.5, "mouthSmileLeft": 0.25, "mouthSmileRight": 0.25},
-        **{"mouthDimpleLeft": 0.12, "mouthDimpleRight": 0.12},
+        **{"mouthStretchLeft": 0.4, "mouthStretchRight": 0.4, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2},
+        **{"mouthDimpleLeft": 0.1, "mouthDimpleRight": 0.1},
     },
     LOWER_DOWN: {"mouthLowerDownLeft": 1.0, "mouthLowerDownRight": 1.0},
     UPPER_UP: {"mouthUpperUpLeft": 1.0, "mouthUpperUpRight": 1.0},
@@ -72,14 +74,13 @@ def to_blendshapes(articulators: Tensor, matrix: Tensor) -> Tensor:
 
 def blendshape_aperture(shapes: Tensor) -> Tensor:
     """`aperture` read back from blendshapes [..., 52] made by `to_blendshapes`: what the picture's lips should do."""
-    i = INDEX
-    gain = {name: value for shapes_of in _SPREAD.values() for name, value in shapes_of.items()}
 
-    def raw(name: str) -> Tensor:
-        return shapes[..., i[name]] / gain[name]
+    def raw(articulator: int, name: str) -> Tensor:
+        return shapes[..., INDEX[name]] / _SPREAD[articulator][name]
 
-    open_jaw = (shapes[..., i["jawOpen"]] - shapes[..., i["mouthClose"]]) / gain["jawOpen"]
-    lips = 0.30 * raw("mouthLowerDownLeft") + 0.25 * raw("mouthUpperUpLeft")
-    sealed = shapes[..., i["mouthClose"]] / shapes[..., i["jawOpen"]].clamp(min=1e-6)
-    inward = (0.15 * raw("mouthRollLower") + 0.12 * raw("mouthPucker")) * (1 - sealed)
+    open_jaw = raw(JAW, "jawOpen") - shapes[..., INDEX["mouthClose"]] / _SPREAD[JAW]["jawOpen"]
+    lips = 0.30 * raw(LOWER_DOWN, "mouthLowerDownLeft") + 0.25 * raw(UPPER_UP, "mouthUpperUpLeft")
+    sealed = shapes[..., INDEX["mouthClose"]] / shapes[..., INDEX["jawOpen"]].clamp(min=1e-6)
+    funnel = raw(FUNNEL, "mouthFunnel") * _SPREAD[FUNNEL]["mouthPucker"] / _SPREAD[PUCKER]["mouthPucker"]
+    inward = (0.15 * raw(ROLL, "mouthRollLower") + 0.12 * (raw(PUCKER, "mouthPucker") - funnel)) * (1 - sealed)
     return (open_jaw + lips - inward).clamp(min=0)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engine.face.blendshapes import INDEX, NAMES
+from engine.face.model import face_model
 from engine.motion.articulators import (
     CLOSE,
     FUNNEL,
@@ -20,6 +21,7 @@ from engine.motion.articulators import (
     blendshape_aperture,
     spread_matrix,
     to_blendshapes,
+    width,
 )
 from engine.motion.phones import BILABIAL, PHONES, SILENCE, VOWELS, normalise
 from engine.motion.teacher import LEAD, articulators, lip_opening, phone_indices
@@ -107,3 +109,15 @@ def test_aperture_can_be_read_back_from_blendshapes() -> None:
     torch.manual_seed(0)
     y = torch.rand(200, 9)
     assert torch.allclose(blendshape_aperture(to_blendshapes(y, spread_matrix())), aperture(y), atol=1e-5)
+
+
+def test_the_mesh_opens_and_widens_as_the_articulators_say() -> None:
+    phones = [(p, s, e) for p, s, e in json.loads((assets() / "speech.json").read_text())["phones"]]
+    said = torch.from_numpy(articulators(phones, 250))
+    model = face_model()
+    shapes = to_blendshapes(said, spread_matrix()).numpy()
+    at = {v: model.neutral[v] + shapes @ model.expressions[:, v] for v in (13, 14, 61, 291)}  # lips' middles, corners
+    opened = np.clip((at[14] - at[13])[:, 1] - (model.neutral[14] - model.neutral[13])[1], 0, None)
+    wide = np.linalg.norm((at[61] - at[291])[:, :2], axis=1)
+    assert np.corrcoef(opened, aperture(said).numpy())[0, 1] > 0.95
+    assert np.corrcoef(wide, width(said).numpy())[0, 1] > 0.9
