@@ -1,8 +1,8 @@
 """Keeps an engine running: a process that dies or hangs is replaced, and its sessions go on where their sound is.
 
 The sound of a session is nobody's to wait for: what is pushed while there is no process is skipped, pictures stand
-still, and the new process takes the session up at the next frame. To its user only the clock's gap in the pictures
-shows.
+still, and the new process takes the session up at the next frame, with the head where it stood. To its user only the
+clock's gap in the pictures shows.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class KeptSession:
         self._lock = threading.Lock()
         self._life = _Life()
         self._dropped = 0  # in the processes that are gone
+        self._head: tuple[float, ...] = ()  # where it was last: a new process begins there
         self._closed = False
 
     @property
@@ -112,6 +113,7 @@ class KeptSession:
         life = _Life()
 
         def on_frame(frame: Frame) -> None:
+            self._head = frame.head
             if life.base is not None:
                 self._on_frame(replace(frame, position=frame.position + life.base, epoch=frame.epoch + life.epoch))
 
@@ -121,7 +123,9 @@ class KeptSession:
             else:
                 self._leave(life)
 
-        session = process.open(self._avatar, self._look_ahead_ms, self._seed, on_frame, on_lost, self._matte)
+        session = process.open(
+            self._avatar, self._look_ahead_ms, self._seed, on_frame, on_lost, self._matte, self._head
+        )
         with self._lock:
             if self._wished:
                 session.set_controls(self._wished)

@@ -22,7 +22,7 @@ from engine.motion.pose import HeadPose
 from engine.paths import assets
 from engine.quality import Painters
 from engine.render.renderer import Renderer
-from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
+from engine.types import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
 
 @dataclass(slots=True)
@@ -35,6 +35,9 @@ class Row:
     heard: int = 0  # audio frames taken in so far; the next motion is for frame heard - look_ahead
     shown: int = 0  # frames whose motion has been given; none is given twice
     controls: Controller = field(default_factory=Controller)
+    head: FloatArray = field(default_factory=lambda: np.zeros(6, np.float32))  # where it was last
+    held: FloatArray | None = None  # where it stood when another engine had it
+    since: int = 0  # frames shown from then on
 
     @property
     def shows(self) -> bool:
@@ -132,6 +135,14 @@ class Pipeline:
         """Wish something else of the row's face; it gets there within half a second."""
         self._taken(row).controls.wished = controls
 
+    def head(self, row: int) -> tuple[float, ...]:
+        """Where the row's head was last: yaw, pitch, roll in radians, translation in outer-eye-corner distances."""
+        return tuple(map(float, self._taken(row).head))
+
+    def hold_head(self, row: int, head: tuple[float, ...]) -> None:
+        """Let a new row's head begin where another engine's stood: its own movement takes over within a second."""
+        self._taken(row).held = np.array(head, np.float32)
+
     def step(self, requests: list[Request]) -> list[Drawn]:
         """Advance every requested row by one frame. All rows share one pass of the networks."""
         began = time.perf_counter()
@@ -176,7 +187,8 @@ class Pipeline:
         if not shows:
             return None
         row.shown = frame + 1
-        life = row.idle.step(request.level, request.speaking, moved.heads[request.row])
+        row.head = _let_go(row, moved.heads[request.row])
+        life = row.idle.step(request.level, request.speaking, row.head)
         motion = Motion(
             position=SAMPLES_PER_FRAME * frame,
             blendshapes=np.clip(moved.shapes[request.row] + life.blendshapes, 0.0, 1.0).astype(np.float32),
@@ -209,3 +221,15 @@ class Pipeline:
         if taken is None:
             raise IndexError(f"row {row} is free: join() gives rows out, leave() takes them back")
         return taken
+
+
+def _let_go(row: Row, own: FloatArray) -> FloatArray:
+    """The head's own pose [6], and as much of the held one as a head that begins to move has not got itself yet."""
+    if row.held is None:
+        return own
+    rise = min((row.since + 1) / FRAMES_PER_SECOND, 1.0)
+    row.since += 1
+    if rise == 1.0:
+        row.held = None
+        return own
+    return own + np.float32(1 - rise * rise * (3 - 2 * rise)) * row.held

@@ -55,6 +55,10 @@ class Scheduler:
         self._pipeline.skip(session.row, session.take_skipped())
         return epoch
 
+    def hold_head(self, session: Session, head: tuple[float, ...]) -> None:
+        """Let a new session's head begin at ``head``, a `Frame.head` of another engine."""
+        self._pipeline.hold_head(session.row, head)
+
     def set_controls(self, session: Session, wishes: dict[str, Any]) -> None:
         """Put ``wishes`` into the session's `Controls`. Raises VivifyError for odd ones."""
         self._pipeline.set_controls(session.row, self._pipeline.controls(session.row).changed(wishes))
@@ -89,4 +93,5 @@ class Scheduler:
             return
         ledger = Ledger(one.arrived, result.features_ms, result.motion_ms, result.render_ms, time.monotonic())
         session = one.session
-        session.deliver(Frame(result.motion.position, session.epoch, result.picture, ledger, one.request.speaking))
+        speaking, head = one.request.speaking, self._pipeline.head(session.row)
+        session.deliver(Frame(result.motion.position, session.epoch, result.picture, ledger, speaking, head))

@@ -101,3 +101,4 @@ class Frame:
     picture: ByteArray
     ledger: Ledger
     speaking: bool = False
+    head: tuple[float, ...] = ()  # [6] where the head was: yaw, pitch, roll in radians, translation

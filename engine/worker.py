@@ -99,10 +99,12 @@ class EngineProcess:
         on_frame: OnFrame,
         on_lost: OnLost | None = None,
         matte: bool = False,
+        head: tuple[float, ...] = (),
     ) -> EngineSession:
         """A new session. ``on_frame`` is called from the reader thread; the picture is planar I420 and the caller's.
 
-        With ``matte`` pictures are twice as wide: the person's colours, and beside them the matte as grey.
+        ``head`` is where the head begins, a `Frame.head`; else it is at rest. With ``matte`` pictures are twice as
+        wide: the person's colours, and beside them the matte as grey.
 
         Raises EngineFull, UnknownAvatar, or VivifyError for a look-ahead that is not offered or a dead engine.
         """
@@ -113,7 +115,7 @@ class EngineProcess:
         with self._lock:
             self._opening[number] = answer
             self._sessions[number] = session
-        asked = {"avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed, "matte": matte}
+        asked = {"avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed, "matte": matte, "head": head}
         self.tell({"do": "open", "session": number, **asked})
         if not self.alive:
             self._fail_openings()
@@ -279,7 +281,8 @@ class EngineProcess:
         if session is not None:
             session.dropped = head["dropped"]
             ledger = Ledger(**head["ledger"])
-            session.frame_came(Frame(head["position"], head["epoch"], picture, ledger, head["speaking"]))
+            stood = tuple(head["head"])
+            session.frame_came(Frame(head["position"], head["epoch"], picture, ledger, head["speaking"], stood))
 
     def _fail_openings(self) -> None:
         with self._lock:

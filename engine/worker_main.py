@@ -141,6 +141,8 @@ class Worker:
             self._sessions[number] = self._scheduler.open(
                 avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"]
             )
+            if head["head"]:
+                self._scheduler.hold_head(self._sessions[number], tuple(head["head"]))
             self._wire.send({"event": "opened", "session": number})
         except VivifyError as error:
             refusal = {"event": "refused", "session": number, "kind": type(error).__name__, "error": str(error)}
@@ -184,6 +186,7 @@ class Worker:
             "position": frame.position,
             "epoch": frame.epoch,
             "speaking": frame.speaking,
+            "head": frame.head,
             "dropped": session.dropped,
             "ledger": ledger,
         }

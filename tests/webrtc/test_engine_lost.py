@@ -21,6 +21,7 @@ from clients.microphone import Microphone
 from clients.signalling import TalkError
 from clients.talk import talk
 from engine.paths import assets
+from engine.types import Frame
 from webrtc.transport import no_servers
 from webrtc.voice import PIECE, VOICE_RATE
 
@@ -46,6 +47,19 @@ async def watched(url: str) -> AsyncIterator[Watcher]:
     await publisher.close()
 
 
+def heads_of(server: Running) -> list[tuple[float, ...]]:
+    """Where the head is in every frame that comes from the engine from now on, of the only session."""
+    (stream,) = server.service.streams.values()
+    taken, heads = stream._on_frame, []
+
+    def take(frame: Frame) -> None:
+        heads.append(frame.head)
+        taken(frame)
+
+    stream._on_frame = take  # type: ignore[method-assign]
+    return heads
+
+
 async def health(url: str) -> int:
     return (await ask_async("GET", f"{url}/healthz")).status
 
@@ -65,8 +79,11 @@ async def test_an_engine_that_dies_is_replaced_and_the_voice_does_not_break(serv
     async with watched(url) as watcher:
         first = kept.pid
         assert first is not None
+        heads = heads_of(server)
+        await watcher.seen(30)
         os.kill(first, signal.SIGKILL)
         await until(url, 503, NOTICED_S)
+        stood = len(heads)
         with pytest.raises(TalkError, match="being restarted"):
             await talk(url, assets() / "speech.wav", tmp_path / "x.mp4")
         at = len(watcher.sound)
@@ -76,6 +93,8 @@ async def test_an_engine_that_dies_is_replaced_and_the_voice_does_not_break(serv
         assert server.sessions == 1, "the session must have lived on"
         loud = [np.abs(piece[:PIECE].astype(int)).max() > 2000 for piece in watcher.sound[at - 5 :]]
         assert np.mean(loud) > 0.9, "the voice must not break"  # a busy machine lets a few packets come late
+        turned = np.abs(np.diff(np.array(heads), axis=0)).max(axis=1)  # from one picture to the next
+        assert turned[stood - 1] < 0.01, "the head goes on where it stood"
         times = np.diff(watcher.times)
         assert (times > 0).all(), "pictures go on where the timeline is"
         assert times.max() > 0.5, "the last picture stood meanwhile"
