@@ -15,6 +15,7 @@ from engine.cuda.graphs import SIZES, Captured, filled_up
 from engine.cuda.learned import Finisher
 from engine.cuda.rows import CHANNELS, Job, Loader, Rows
 from engine.cuda.stage import Stage
+from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.render.compositor import EDGE_SHARE, JUMP, SPREAD, WARMTH
 from engine.render.generator import LearnedHalf
@@ -49,7 +50,12 @@ class DeviceRenderer:
         self._bare, self._finished = Captured(self._by_geometry, graphs), Captured(self._with_networks, graphs)
 
     def add(self, avatar: Avatar) -> int:
-        """The number by which `render` knows the portrait. Raises VivifyError when there is no room for it."""
+        """The number by which `render` knows the portrait. Raises VivifyError when it does not fit or none is free."""
+        if avatar.size != PORTRAIT:
+            raise VivifyError(
+                f"A portrait on the GPU is expected to be {PORTRAIT} pixels wide, but this one has {avatar.size}: "
+                "enrol it anew at that size."
+            )
         renderer = Renderer(avatar, self.size)
         number = self.stage.add(renderer.scene)
         self._posers[number] = renderer

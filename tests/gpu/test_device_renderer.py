@@ -121,6 +121,9 @@ def test_a_portrait_too_many_or_too_large_is_refused(avatar: Avatar) -> None:
         device.add(avatar)
     device.remove(0)
     assert device.add(avatar) == 0, "a place given back is taken again"
+    small = replace(avatar, portrait=avatar.portrait[::2, ::2])
+    with pytest.raises(VivifyError, match="512 pixels wide, but this one has 256"):
+        device.add(small)
     tall = Renderer(avatar, SIZE).scene
     tall.atlas = np.zeros((2000, 100, 3), np.uint8)
     with pytest.raises(VivifyError, match="enrol it at 512 pixels"):
