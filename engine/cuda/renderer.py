@@ -50,7 +50,7 @@ class DeviceRenderer:
         self._bare, self._finished = Captured(self._by_geometry, graphs), Captured(self._with_networks, graphs)
 
     def add(self, avatar: Avatar) -> int:
-        """The number by which `render` knows the portrait. Raises VivifyError when it does not fit or none is free."""
+        """The number by which `render` knows the portrait. VivifyError when it does not fit or no place is free."""
         if avatar.size != PORTRAIT:
             raise VivifyError(
                 f"A portrait on the GPU is expected to be {PORTRAIT} pixels wide, but this one has {avatar.size}: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -253,3 +255,15 @@ def test_on_a_gpu_triangles_that_name_no_vertex_draw_nothing() -> None:
     got = raster.rasterize(vertices, triangles, torch.ones(1, 3, 1), 6, 6)
     assert set(got.triangle.unique().tolist()) <= {-1, 2}
     assert (got.triangle == 2).any()
+
+
+def test_pictures_whose_rows_lie_beyond_32_bits_are_found(tmp_path: Path) -> None:
+    """Rows 2^31 + 8 numbers apart, in a file that is almost all holes."""
+    stride, rows = 2**31 + 8, 3
+    held = torch.from_file(str(tmp_path / "holes"), shared=True, size=stride * (rows - 1) + 8)
+    image = held.as_strided((1, 1, rows, 8), (stride * rows, stride * rows, stride, 1))
+    image.copy_(torch.rand(1, 1, rows, 8, generator=seeded(4)))
+    grid = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(float(rows)), indexing="xy"), -1)[None]
+    got = run("triton", "warp_grid", image, grid, rows, 8)
+    (tmp_path / "holes").unlink()
+    assert torch.allclose(got, image.contiguous(), atol=1e-6)
