@@ -121,7 +121,7 @@ def test_sliders_mute_and_a_lost_connection(page: Any, server: Running) -> None:
     page.click("#mute")
     assert page.inner_text("#mute-text") == "Speak again"
     # The server loses the session without a word, as a broken line does: the page gets another one.
-    stream.tell = lambda message: None  # type: ignore[method-assign]
+    stream.company.tell = lambda message: None  # type: ignore[method-assign]
     stream._loop.call_soon_threadsafe(stream.end, "")
     page.wait_for_selector("body[data-state=connecting]", timeout=15_000)
     page.wait_for_selector("body[data-state=live]", timeout=20_000)
