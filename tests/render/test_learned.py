@@ -89,7 +89,7 @@ def test_sampling_is_certain_with_a_seed_and_varies_without(avatar: Avatar) -> N
 def test_pictures_of_a_batch_do_not_meet(avatar: Avatar) -> None:
     model, seen = shaken(), seen_of(avatar)
     alone = replace(seen, **{f.name: getattr(seen, f.name)[1:] for f in fields(Seen)})
-    torch.testing.assert_close(model(seen)[0][1:], model(alone)[0], atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(model(seen)[0][1:], model(alone)[0], atol=1e-3, rtol=0)
 
 
 def test_the_portraits_own_pose_stays_the_portrait(avatar: Avatar) -> None:

@@ -64,15 +64,15 @@ def test_a_file_that_is_no_film_is_told(tmp_path: Path) -> None:
 
 
 def test_eight_frames_are_learned_by_heart(tmp_path: Path) -> None:
-    plan = Plan(steps=80, rows=8, peak_rate=3e-3, ema=0.5, matching=0.0, kl=0.0, regularity=0.0, unsure=0.0)
+    plan = Plan(steps=80, rows=8, peak_rate=1e-3, ema=0.5, matching=0.0, kl=0.0, regularity=0.0, unsure=0.0)
     trainer = Trainer(plan, tmp_path)
     seen, truth, _ = eight().pick(list(range(8)))
-    for _ in range(30):
+    for _ in range(20):
         trainer.train_step([eight()])
     with torch.inference_mode():
         learned = trainer.averaged()(seen)[0]
     around = window(seen.lips, corner_of(seen.lips)).repeat_interleave(4, 2).repeat_interleave(4, 3)
-    assert float(((learned - truth).abs() * around).mean()) < 0.85 * float(
+    assert float(((learned - truth).abs() * around).mean()) < 0.8 * float(
         ((seen.painted - truth).abs() * around).mean()
     )
 
