@@ -10,7 +10,7 @@ from engine.errors import VivifyError
 DEFAULT_AVATAR = "astronaut"
 SIZES = (256, 512, 768)  # picture sides the renderer is tested at, pixels
 Quality = Literal["geometry", "learned", "auto"]
-DEFAULT_QUALITY: Quality = "auto"
+DEFAULT_QUALITY: Quality = "geometry"  # learned pictures are better by most figures, not by all: docs/picture.md
 DEVICES = ("cpu", "cuda")
 SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
 

@@ -94,6 +94,11 @@ class Pipeline:
         # The kernels let go of Python's lock: pictures of several sessions are drawn on several cores.
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="painter")
 
+    @property
+    def learned(self) -> bool:
+        """Whether networks finish the pictures just now."""
+        return self._painters.learned
+
     def join(self, avatar: Avatar, look_ahead_ms: int, seed: int) -> int:
         """Take a free row. Raises EngineFull when there is none."""
         if None not in self._rows:

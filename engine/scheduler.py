@@ -94,4 +94,5 @@ class Scheduler:
         ledger = Ledger(one.arrived, result.features_ms, result.motion_ms, result.render_ms, time.monotonic())
         session = one.session
         speaking, head = one.request.speaking, self._pipeline.head(session.row)
-        session.deliver(Frame(result.motion.position, session.epoch, result.picture, ledger, speaking, head))
+        learned = self._pipeline.learned
+        session.deliver(Frame(result.motion.position, session.epoch, result.picture, ledger, speaking, head, learned))

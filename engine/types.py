@@ -102,3 +102,4 @@ class Frame:
     ledger: Ledger
     speaking: bool = False
     head: tuple[float, ...] = ()  # [6] where the head was: yaw, pitch, roll in radians, translation
+    learned: bool = False  # whether networks finished it

@@ -281,8 +281,9 @@ class EngineProcess:
         if session is not None:
             session.dropped = head["dropped"]
             ledger = Ledger(**head["ledger"])
-            stood = tuple(head["head"])
-            session.frame_came(Frame(head["position"], head["epoch"], picture, ledger, head["speaking"], stood))
+            stood, learned = tuple(head["head"]), head["learned"]
+            frame = Frame(head["position"], head["epoch"], picture, ledger, head["speaking"], stood, learned)
+            session.frame_came(frame)
 
     def _fail_openings(self) -> None:
         with self._lock:

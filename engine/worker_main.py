@@ -187,6 +187,7 @@ class Worker:
             "epoch": frame.epoch,
             "speaking": frame.speaking,
             "head": frame.head,
+            "learned": frame.learned,
             "dropped": session.dropped,
             "ledger": ledger,
         }

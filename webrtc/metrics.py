@@ -96,6 +96,8 @@ class Metrics(Collector):
         for outcome in FRAMES:
             frames.add_metric([outcome], counts["frames", outcome])
         yield frames
+        learned = counts["frames", "learned"]
+        yield CounterMetricFamily("vivify_frames_learned", "Pictures that networks finished (--quality).", learned)
         voice = CounterMetricFamily("vivify_voice_seconds", "Sound that came, and what became of it.", labels=["what"])
         for what in VOICE:
             voice.add_metric([what], counts["voice", what])

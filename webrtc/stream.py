@@ -58,6 +58,7 @@ class Stream:
         self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
         self._mapping: Mapping | None = None
         self._speaking = False
+        self._learned = 0  # pictures that networks finished
         self._on_sent: Callable[[Frame, float], None] | None = None
         self._marks: deque[tuple[int, Callable[[], None]]] = deque()  # timeline index, what to do when it has left
         self.sound = SoundTrack(self._playout, self._started, self._feed, self._on_piece)
@@ -189,7 +190,8 @@ class Stream:
         engine_dropped = self._session.dropped if self._session else 0
         frames = {"shown": playout.shown, "dropped": playout.dropped + engine_dropped, "held": playout.held}
         voice = {name: getattr(line, name) / VOICE_RATE for name in VOICE}
-        return {("frames", k): v for k, v in frames.items()} | {("voice", k): v for k, v in voice.items()}
+        made = {("frames", "learned"): self._learned}
+        return {("frames", k): v for k, v in frames.items()} | made | {("voice", k): v for k, v in voice.items()}
 
     def stats(self) -> dict[str, Any]:
         """The figures of protocol.md's ``stats`` message."""
@@ -232,6 +234,7 @@ class Stream:
         stages = {"features": ledger.features_ms, "motion": ledger.motion_ms, "render": ledger.render_ms}
         compute = sum(stages.values())
         self.latency.add(**stages, compute=compute, queue=max(0.0, total - compute), total=total)
+        self._learned += frame.learned
         self._playout.picture(frame, time.monotonic())
         self.picture.arrived()
 

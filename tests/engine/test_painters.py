@@ -37,7 +37,7 @@ def pictures(scheduler: Scheduler, seeds: list[int]) -> list[np.ndarray]:
 
 
 def test_together_they_look_as_they_do_alone() -> None:
-    scheduler = Scheduler(Pipeline(EngineConfig(size=256, max_sessions=3)))
+    scheduler = Scheduler(Pipeline(EngineConfig(size=256, max_sessions=3, quality="geometry")))
     alone = pictures(scheduler, [5])[0]
     first, second, third = pictures(scheduler, [5, 6, 7])
     assert len(first) == FRAMES

@@ -92,6 +92,7 @@ async def test_a_session_is_counted_and_logged(logged: io.StringIO) -> None:
     assert after["vivify_av_offset_seconds_count",] >= 20
     assert after["vivify_voice_seconds_total", "received"] > 0.2
     assert {name[1] for name in after if name[0] == "vivify_voice_seconds_total"} == set(VOICE)
+    assert after["vivify_frames_learned_total",] <= after["vivify_frames_total", "shown"] + 25
     assert len(after) == len(before), "the number of series must not grow with use"
     lines = [json.loads(line) for line in logged.getvalue().splitlines()]
     assert any(line["text"].startswith("opened") for line in lines)
