@@ -6,12 +6,8 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,12 +15,12 @@ from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from serving import running
 from whip_peers import ask
 
+from clients.coturn import coturn, installed
 from clients.generator import VideoGenerator
 from clients.microphone import Microphone
 from clients.monitor import Monitor
 from clients.network import check_network
 from clients.signalling import Connection
-from clients.trials import free_port
 from engine.errors import VivifyError
 from webrtc.config import TURN_LOGIN_S, IceServer, ServerConfig
 from webrtc.transport import configuration
@@ -36,33 +32,11 @@ SECRET = "a secret that both sides know"
 
 
 @pytest.fixture(scope="module")
-def turn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IceServer]:
-    program = shutil.which("turnserver")
-    if program is None:
+def turn() -> Iterator[IceServer]:
+    if not installed():
         pytest.skip("no turnserver here: install Debian's package 'coturn' to test relayed connections")
-    folder: Path = tmp_path_factory.mktemp("turn")
-    port = free_port()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent: which address would be used
-        host = probe.getsockname()[0]
-    options = f"""
-        listening-ip={host}\nrelay-ip={host}\nlistening-port={port}\nrealm=vivify.test\nuse-auth-secret
-        static-auth-secret={SECRET}\nno-tls\nno-dtls\nno-cli\nmin-port=50000\nmax-port=51000\npidfile={folder}/pid
-        userdb={folder}/db\nlog-file={folder}/log\nsimple-log
-    """
-    settings = folder / "turnserver.conf"
-    settings.write_text("\n".join(line.strip() for line in options.splitlines()))
-    process = subprocess.Popen([program, "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex((host, port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield IceServer(f"turn:{host}:{port}?transport=udp", secret=SECRET)
-    finally:
-        process.terminate()
-        process.wait()
+    with coturn(SECRET) as server:
+        yield server
 
 
 def test_a_login_ends_and_is_what_turn_servers_compute() -> None:
