@@ -208,7 +208,7 @@ def test_weights_are_saved_and_missing_or_foreign_ones_refused(avatar: Avatar, t
         load_learned(path)
 
 
-def test_mouths_wider_than_any_film_showed_are_left_to_geometry() -> None:
+def test_mouths_wide_open_are_left_to_geometry() -> None:
     lips = torch.zeros(1, 20, 2)
     lips[0, [10, 15], 0] = torch.tensor([-0.1, 0.1])
     found = []
