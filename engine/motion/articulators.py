@@ -33,11 +33,31 @@ _SPREAD: dict[int, dict[str, float]] = {
 }
 
 
+_POUT = 0.12  # of the opening that a full pucker fills
+
+# How movements go together in filmed mouths, chosen on the GRID clips and the film that train and develop: a mouth that
+# rounds lifts its jaw, whatever the vowel, and lips that part widen.
+_LIFTS = 0.9  # share of the jaw's opening that a full pucker takes away
+_LEAST_JAW = 0.3  # of it that remains in any case
+_APART = 0.08  # jaw below which rounding does not take it: lips that round are not closed
+_WIDENS = 0.3  # of stretch, for each of lower and upper lip at their full way
+
+
+def coupled(articulators: Tensor) -> Tensor:
+    """Articulators [..., 9] that were estimated one by one, moved as one mouth moves them."""
+    y = articulators
+    apart = torch.minimum(y[..., JAW], _APART + _POUT * y[..., PUCKER])
+    jaw = torch.maximum(y[..., JAW] * (1 - _LIFTS * y[..., PUCKER]).clamp(_LEAST_JAW, 1), apart)
+    stretch = y[..., STRETCH] + _WIDENS * (y[..., LOWER_DOWN] + y[..., UPPER_UP])
+    parts = [jaw[..., None], y[..., CLOSE:STRETCH], stretch[..., None], y[..., LOWER_DOWN:]]
+    return torch.cat(parts, -1)
+
+
 def aperture(articulators: Tensor) -> Tensor:
     """How far the lips are apart, [..., 9] -> [...], in the teacher's units (about .8 for a wide open vowel)."""
     y = articulators
     gap = (
-        y[..., JAW] + 0.30 * y[..., LOWER_DOWN] + 0.25 * y[..., UPPER_UP] - 0.15 * y[..., ROLL] - 0.12 * y[..., PUCKER]
+        y[..., JAW] + 0.30 * y[..., LOWER_DOWN] + 0.25 * y[..., UPPER_UP] - 0.15 * y[..., ROLL] - _POUT * y[..., PUCKER]
     )
     return gap.clamp(min=0) * (1 - y[..., CLOSE]).clamp(0, 1)
 
@@ -82,5 +102,5 @@ def blendshape_aperture(shapes: Tensor) -> Tensor:
     lips = 0.30 * raw(LOWER_DOWN, "mouthLowerDownLeft") + 0.25 * raw(UPPER_UP, "mouthUpperUpLeft")
     sealed = shapes[..., INDEX["mouthClose"]] / shapes[..., INDEX["jawOpen"]].clamp(min=1e-6)
     funnel = raw(FUNNEL, "mouthFunnel") * _SPREAD[FUNNEL]["mouthPucker"] / _SPREAD[PUCKER]["mouthPucker"]
-    inward = (0.15 * raw(ROLL, "mouthRollLower") + 0.12 * (raw(PUCKER, "mouthPucker") - funnel)) * (1 - sealed)
+    inward = (0.15 * raw(ROLL, "mouthRollLower") + _POUT * (raw(PUCKER, "mouthPucker") - funnel)) * (1 - sealed)
     return (open_jaw + lips - inward).clamp(min=0)

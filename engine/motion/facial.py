@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engine.face.blendshapes import NAMES
 from engine.face.topology import LIP_VERTICES
-from engine.motion.articulators import ARTICULATORS, CLOSE, spread_matrix, to_blendshapes
+from engine.motion.articulators import ARTICULATORS, CLOSE, coupled, spread_matrix, to_blendshapes
 from engine.motion.branch import MotionBranch
 from engine.motion.closure import ClosureDecoder, closure_score
 from engine.motion.inertia import Inertia
@@ -197,7 +197,7 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             self.lips.remember(fed_back(read_lips(raw).articulators), exec_mask)
             steps.append(raw)
         lips = read_lips(torch.cat(steps, 1))
-        said = self.inertia(lips.articulators * self.gain, exec_mask)
+        said = self.inertia(coupled(lips.articulators * self.gain), exec_mask)
         close = lips.articulators[..., CLOSE]
         labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)
         following = closure_score(torch.sigmoid(lips.next_close), torch.sigmoid(lips.next_labial))

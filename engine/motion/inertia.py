@@ -1,7 +1,7 @@
 """Jaw and lips' edges have mass: what the network says of them passes through one pole before it is shown.
 
-Without it the mouth is a frame ahead of filmed speakers and moves faster than they do. Closures, rounding and the
-tucked lip are not slowed: they are events, and would be missed.
+Without it the mouth is a frame ahead of filmed speakers and moves faster than they do. Closures and the tucked lip are
+not slowed: they are events, and would be missed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.motion.articulators import ARTICULATORS, JAW, LOWER_DOWN, UPPER_UP
+from engine.motion.articulators import ARTICULATORS, FUNNEL, JAW, LOWER_DOWN, PUCKER, STRETCH, UPPER_UP
 from engine.streaming import State, StreamingModule, keep
 
 SLOWNESS = 0.4  # share of the frame before in what is shown; chosen on development speech and films
+WIDTH_SLOWNESS = 0.35  # the same for what makes a mouth wide or narrow
 
 
 @dataclass
@@ -27,10 +28,11 @@ class Inertia(StreamingModule[InertiaState]):
 
     keeps: Tensor
 
-    def __init__(self, slowness: float = SLOWNESS) -> None:
+    def __init__(self) -> None:
         super().__init__()
         keeps = torch.zeros(len(ARTICULATORS))
-        keeps[[JAW, LOWER_DOWN, UPPER_UP]] = slowness
+        keeps[[JAW, LOWER_DOWN, UPPER_UP]] = SLOWNESS
+        keeps[[PUCKER, FUNNEL, STRETCH]] = WIDTH_SLOWNESS
         self.register_buffer("keeps", keeps, persistent=False)
 
     def fresh_state(self, batch_size: int) -> InertiaState:

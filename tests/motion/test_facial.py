@@ -12,12 +12,12 @@ from torch import Tensor
 
 from engine.errors import VivifyError
 from engine.face.blendshapes import INDEX, LIP, NAMES
-from engine.motion.articulators import JAW, LOWER_DOWN, UPPER_UP
+from engine.motion.articulators import CLOSE, JAW, LOWER_DOWN, PUCKER, ROLL, STRETCH, TONGUE, aperture, coupled
 from engine.motion.branch import MotionBranch
 from engine.motion.closure import ClosureDecoder
 from engine.motion.facial import FacialConfig, FacialMotionGenerator, fed_back, read_lips
 from engine.motion.facial_motion import FacialMotion
-from engine.motion.inertia import SLOWNESS, Inertia
+from engine.motion.inertia import SLOWNESS, WIDTH_SLOWNESS, Inertia
 
 pytestmark = pytest.mark.cpu
 
@@ -84,8 +84,23 @@ def test_inertia_streams_slows_the_jaw_and_not_what_is_an_event() -> None:
     prove_all(inertia, lambda x, mask: inertia(x, mask), torch.rand(3, 30, 9))
     shown = inertia(step)
     assert torch.allclose(shown[0, :, JAW], 1 - SLOWNESS ** torch.arange(1, 13))
-    events = [k for k in range(9) if k not in (JAW, LOWER_DOWN, UPPER_UP)]
+    assert torch.allclose(shown[0, :, PUCKER], 1 - WIDTH_SLOWNESS ** torch.arange(1, 13))
+    events = [CLOSE, ROLL, TONGUE]
     assert torch.equal(shown[..., events], step[..., events])
+
+
+def test_a_rounded_mouth_opens_less_and_a_parted_one_is_wider() -> None:
+    y = torch.zeros(4, 9)
+    y[:, JAW] = torch.tensor([0.5, 0.5, 0.3, 0.2])
+    y[1:, PUCKER] = torch.tensor([0.5, 0.9, 1.0])
+    y[0, LOWER_DOWN] = 0.5
+    moved = coupled(y)
+    assert moved[1, JAW] < 0.6 * y[1, JAW]
+    assert (aperture(moved)[1:] > 0.05).all(), "rounded lips stay apart"
+    assert moved[0, STRETCH] > y[0, STRETCH]
+    assert torch.equal(moved[0, JAW], y[0, JAW])
+    others = [CLOSE, PUCKER, LOWER_DOWN, ROLL, TONGUE]
+    assert torch.equal(moved[:, others], y[:, others])
 
 
 def test_closure_is_full_at_peaks_only() -> None:
@@ -165,7 +180,7 @@ def test_blendshapes_are_the_lips_alone_symmetric_and_in_range() -> None:
     assert shapes.max() <= 1
     moving = {NAMES[k] for k in shapes.abs().amax((0, 1)).nonzero()[:, 0].tolist()}
     assert moving <= set(LIP)
-    assert {"jawOpen", "mouthClose", "mouthPucker", "mouthFunnel"} <= moving
+    assert {"jawOpen", "mouthClose", "mouthPucker"} <= moving
     for name in moving:
         if name.endswith("Left"):
             right = shapes[..., INDEX[name.removesuffix("Left") + "Right"]]
