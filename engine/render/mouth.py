@@ -25,24 +25,30 @@ from engine.render.tongue import Tongue, paint_tongue
 from engine.types import FloatArray
 
 ROWS = 5
-UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.36  # centimetres below the closed lips' seam
+UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.10  # centimetres below the closed lips' seam: at rest the rows overlap
 AT_LEAST = 0.05  # centimetres that upper teeth are seen to reach below the upper lip at rest, were the mouth open
 TEETH_BACK, LOWER_BACK = 0.55, 0.25  # centimetres behind the lips, and of lower teeth behind upper ones
-LOWER_TINT = np.array([1.0, 0.95, 0.89], np.float32)  # lower teeth stand in reddish light
+LOWER_TINT = np.array([1.0, 0.94, 0.86], np.float32)  # lower teeth stand in reddish light
 TIGHT, PEEPS = (0.5, 0.85), 0.05  # from an O to a U; centimetres that a U leaves of the upper teeth
 HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
 WALLS_BACK = 6.0  # centimetres further away, in depth alone: the cavity lies behind teeth and tongue
 SEEN_ASIDE = 0.4  # of what depth shifts in a portrait that is turned: more of it would empty the mouth's far half
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
 JAW_SHARE = np.array([1.0, 0.86, 0.3])  # of it that teeth and tongue follow: a wide mouth bares the lower teeth
+LAZY, PARTS = 0.25, (0.15, 0.45)  # of a slight jawOpen that teeth follow; jawOpen over which they come to follow all
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
-WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
+WALLS = ((0.0, 2.0), (1.15, 2.0), (0.80, 1.24), (0.45, 0.60))  # rings: size beside the opening's, brightness
+UPPER_LIGHT, LOWER_LIGHT = 0.80, 0.86  # of the teeth's own tone, in the middle of the arch
+LOWER_ASIDE = 0.28  # of it that lower molars lose
+# The upper lip's shade and the corners', for upper and lower teeth, tongue and walls: how far below it (centimetres)
+# the lip's shade reaches, how dark it is, and how dark the corners are.
+SHADES = ((0.45, 0.18, 0.14), (0.5, 0.18, 0.16), (1.3, 0.36, 0.16), (1.4, 0.27, 0.07))
 TONGUE = 2  # its place among the parts
 COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the lips
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
-THROAT = 0.16  # brightness in the middle
+THROAT = 0.32  # brightness in the middle
 
 
 class Mouth:
@@ -136,7 +142,9 @@ class Mouth:
 
         Returns vertices [n, 3] before the head turns, their brightness [n], and whether the tongue comes out.
         """
-        jaw = beta[self._jaw_index] @ self._jaw
+        moved = beta[self._jaw_index]
+        moved[0] *= _followed(float(moved[0]))
+        jaw = moved @ self._jaw
         upper, lower = ((face[row] - self._anchor) @ self._home for row in (UPPER_ROW, LOWER_ROW))
         opening = float(np.linalg.norm((lower - upper)[2:-2], axis=1).max())
         teeth = self._points[1] + jaw
@@ -149,10 +157,9 @@ class Mouth:
         walls, wall_light = _walls(upper, lower)
         places = [self._points[0] - self._covered(rounded, face), teeth, tongue, walls]
         light = [*self._light, self._tongue.light(tongue), wall_light]
-        falls, deep, corner = (0.45, 0.5, 1.3, 1.4), (0.30, 0.30, 0.6, 0.45), (0.40, 0.45, 0.45, 0.2)
         shade = [
-            bright * _shadow(points, upper, fall, dark, side)
-            for points, bright, fall, dark, side in zip(places, light, falls, deep, corner, strict=True)
+            bright * _shadow(points, upper, *amounts)
+            for points, bright, amounts in zip(places, light, SHADES, strict=True)
         ]
         shade[2] += out * (0.35 + 0.75 * light[2] - shade[2])  # what leaves the mouth leaves its shade
         barely = 0.25 + 0.75 * float(smoothstep(opening / 0.5))  # little light finds its way through barely open lips
@@ -167,6 +174,11 @@ class Mouth:
         return np.array([0, tight * max(seen - PEEPS, 0.0), 0], np.float32)
 
 
+def _followed(jaw_open: float) -> float:
+    """Share of ``jawOpen`` that lower teeth and tongue follow: lips part by their own muscles first, as films show."""
+    return LAZY + (1 - LAZY) * float(smoothstep((jaw_open - PARTS[0]) / (PARTS[1] - PARTS[0])))
+
+
 def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
     return np.stack(np.broadcast_arrays(x, y, z), -1).reshape(-1, 3).astype(np.float32)
 
@@ -174,14 +186,16 @@ def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
 def _upper_light(points: FloatArray, own: bool) -> FloatArray:
     """Light is lost along the arch [n]; the portrait's own teeth carry it already where they were seen."""
     fade = 0.10 if own else 0.26
-    return np.exp(-fade * np.maximum(points[:, 2] - TEETH_BACK, 0)).astype(np.float32)
+    bright = 1.0 if own else UPPER_LIGHT
+    return (bright * np.exp(-fade * np.maximum(points[:, 2] - TEETH_BACK, 0))).astype(np.float32)
 
 
 def _lower_light(points: FloatArray) -> FloatArray:
     """Lower teeth stand in the shade of the upper ones and of the lip, molars in the dark [n]."""
     sunk = np.repeat(np.linspace(0, REACH, ROWS), COLUMNS)
     aside = np.tile(np.abs(np.linspace(-HALF_ARC, HALF_ARC, COLUMNS)), ROWS)
-    light = 0.82 * (1 - 0.35 * smoothstep(sunk / 0.9)) * (1 - 0.7 * smoothstep((aside - 1.3) / 1.5))
+    molars = 1 - LOWER_ASIDE * smoothstep((aside - 1.3) / 1.5)
+    light = LOWER_LIGHT * (1 - 0.35 * smoothstep(sunk / 0.9)) * molars
     return np.asarray(light, np.float32)
 
 

@@ -27,14 +27,18 @@ def inside(renderer: Renderer, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return (face, *renderer._mouth.pose(beta, face))
 
 
-def test_lower_teeth_show_only_when_the_jaw_drops(renderer: Renderer, talk) -> None:
-    shown = []
-    for jaw in (0.15, 0.3, 0.6, 1.0):
+def test_lips_part_before_the_teeth_do(renderer: Renderer, talk) -> None:
+    shown, parted = [], []
+    for jaw in (0.1, 0.2, 0.35, 0.6, 1.0):
         face, points, _, _ = inside(renderer, talk(jawOpen=jaw).blendshapes)
-        shown.append((face[14, 1] - points[LOWER][MIDDLE, 1]) / renderer.avatar.scale)
-    assert shown[0] < 0.1
-    assert 0.1 < shown[2] < 0.6
-    assert (np.diff(shown) > 0).all()
+        upper, lower = points[UPPER][UPPER.stop - COLUMNS + MIDDLE, 1], points[LOWER][MIDDLE, 1]
+        shown.append((face[14, 1] - lower) / renderer.avatar.scale)
+        parted.append((lower - upper) / renderer.avatar.scale)
+    assert (np.array(shown) > 0).all(), "lower teeth stand above the lower lip"
+    assert parted[0] < 0.1, "rows that nearly touch, behind lips that are open already"
+    assert parted[2] > 0.1
+    assert parted[3] > 0.6
+    assert (np.diff(parted) > 0).all()
 
 
 def test_rounded_lips_hide_the_lower_teeth(renderer: Renderer, talk) -> None:
