@@ -32,6 +32,7 @@ from engine.render.generator import Seen
 from engine.render.learned import Eyesight
 from engine.render.motion_vae import PICTURE
 from engine.render.renderer import Renderer
+from engine.training.registration import registered
 from engine.training.video_fit import Fit, fit
 from engine.types import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
@@ -68,6 +69,12 @@ class Pairs:
     def load(cls, path: Path, film: bool = True) -> Pairs:
         tensors = load_file(str(path))
         return cls(Seen(**{f.name: tensors[f.name] for f in fields(Seen)}), tensors["truth"], tensors["mouth"], film)
+
+
+def joined(rows: list[tuple[Seen, Tensor, Tensor]]) -> tuple[Seen, Tensor, Tensor]:
+    """Several `Pairs.pick`s as one."""
+    seen = Seen(**{f.name: torch.cat([getattr(row[0], f.name) for row in rows]) for f in fields(Seen)})
+    return seen, torch.cat([row[1] for row in rows]), torch.cat([row[2] for row in rows])
 
 
 def gather(items: list[tuple[Seen, ByteArray, FloatArray]]) -> Pairs:
@@ -139,7 +146,7 @@ class Shot:
             )
             for k in range(len(self.pictures))
         ]
-        return renderer, motions
+        return renderer, registered(renderer, motions, self.landmarks)
 
 
 def _watch(path: Path, start_s: float, seconds: float) -> tuple[list[ByteArray], FloatArray]:

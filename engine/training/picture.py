@@ -8,7 +8,7 @@ on a small patch discriminator of our own, trained along.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,9 @@ from engine.errors import VivifyError
 from engine.render.generator import LearnedHalf, Seen
 from engine.render.motion_vae import DenseMotion, conv
 from engine.render.patch import corner_of, cut
-from engine.training.pairs import Pairs
+from engine.training.pairs import Pairs, joined
+from engine.training.picture_views import seen_differently
 
-OPPOSITE = (5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 15, 14, 13, 12, 11, 10, 19, 18, 17, 16)  # each lip landmark's mirror image
 MOUTH = 4.0  # how much more a pixel of the mouth counts
 EDGES = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 VGG = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512)  # VGG-19 to conv5_1; 0 is a pool
@@ -49,6 +49,7 @@ class Plan:
     regularity: float = 0.5
     unsure: float = 0.02  # what it costs to overpaint instead of warping: detail of the portrait is worth keeping
     ema: float = 0.998
+    views: bool = True  # make every pair look like other people's pairs, each time it is drawn
     films: float = 0.75  # of the steps are on films where there are films and stills: stills know nothing of mouths
 
 
@@ -227,14 +228,17 @@ class Trainer:
         return {name: float(value.detach()) for name, value in terms.items()}
 
     def _draw(self, sources: list[Pairs], rng: np.random.Generator) -> tuple[Seen, Tensor, Tensor]:
-        """Rows from one source, half of them mirrored, in other light; longer films more often, by the root."""
+        """Rows from as many sources, made to look like other people's; longer films come more often, by the root."""
         kinds = [[s for s in sources if s.film], [s for s in sources if not s.film]]
-        kind = kinds[int(rng.random() >= self.plan.films)] or sources
-        often = np.sqrt([len(s) for s in kind])
-        pairs = kind[int(rng.choice(len(kind), p=often / often.sum()))]
-        rows = [int(k) for k in rng.integers(len(pairs), size=self.plan.rows)]
-        seen, truth, mouth = mirrored(*pairs.pick(rows), rng.random(self.plan.rows) < 0.5)
-        seen, truth = in_other_light(seen, truth, rng)
+        rows = []
+        for _ in range(self.plan.rows):
+            kind = kinds[int(rng.random() >= self.plan.films)] or sources
+            often = np.sqrt([len(s) for s in kind])
+            pairs = kind[int(rng.choice(len(kind), p=often / often.sum()))]
+            rows.append(pairs.pick([int(rng.integers(len(pairs)))]))
+        seen, truth, mouth = joined(rows)
+        if self.plan.views:
+            seen, truth, mouth = seen_differently(seen, truth, mouth, rng)
         moved = {f.name: getattr(seen, f.name).to(self.device) for f in fields(Seen)}
         return Seen(**moved), truth.to(self.device), mouth.to(self.device)
 
@@ -306,43 +310,3 @@ class Trainer:
                     self.save()
                     if not self.rank:
                         bar.console.print(f"step {self.step}: {text}", soft_wrap=True)
-
-
-def in_other_light(seen: Seen, truth: Tensor, rng: np.random.Generator) -> tuple[Seen, Tensor]:
-    """The same pairs with every row's colours paler or stronger, warmer or colder, brighter or darker: other skins,
-    other lamps, other painters."""
-
-    def draw(low: float, high: float, channels: int = 1) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (len(truth), channels, 1, 1)).astype(np.float32))
-
-    colour, gain, gamma = draw(0.5, 1.3), draw(0.7, 1.25, 3), draw(0.7, 1.4)
-
-    def lit(picture: Tensor) -> Tensor:
-        grey = picture.mean(1, keepdim=True)
-        return ((grey + colour * (picture - grey)) * gain).clamp(0, 1) ** gamma
-
-    return replace(seen, portrait=lit(seen.portrait), painted=lit(seen.painted)), lit(truth)
-
-
-def mirrored(seen: Seen, truth: Tensor, mouth: Tensor, which: np.ndarray) -> tuple[Seen, Tensor, Tensor]:
-    """The same pairs, with left and right exchanged in the rows where ``which`` [B] holds: as many faces again.
-
-    The face's code in the projected textures and the order of the landmarks are exchanged as well.
-    """
-    rows = torch.from_numpy(np.flatnonzero(which))
-    inside = (seen.texture_reference != seen.portrait).any(1), (seen.texture != seen.portrait).any(1)
-    changed = {f.name: getattr(seen, f.name).clone() for f in fields(Seen)} | {"truth": truth.clone()}
-    changed["mouth"] = mouth.clone()
-    for name, mask in zip(("texture_reference", "texture"), inside, strict=True):
-        across = changed[name][:, 0]
-        changed[name][:, 0] = torch.where(mask, 1 - across, across)
-    for name in ("lips_reference", "lips"):
-        changed[name] = changed[name][:, list(OPPOSITE)] * torch.tensor([-1.0, 1.0])
-    changed["flow"] = changed["flow"] * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
-    for name, value in changed.items():
-        old = truth if name == "truth" else mouth if name == "mouth" else getattr(seen, name)
-        turned = value.flip(-1) if value.dim() == 4 else value
-        changed[name] = old.clone()
-        changed[name][rows] = turned[rows]
-    truth, mouth = changed.pop("truth"), changed.pop("mouth")
-    return Seen(**changed), truth, mouth

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from training_pairs import eight
 
@@ -18,7 +19,8 @@ from engine.render.generator import LearnedHalf, Seen
 from engine.render.motion_vae import LANDMARKS
 from engine.render.patch import corner_of, window
 from engine.training.pairs import Pairs, from_film
-from engine.training.picture import OPPOSITE, VGG, Edges, Plan, Trainer, Vgg19, mirrored
+from engine.training.picture import VGG, Edges, Plan, Trainer, Vgg19
+from engine.training.picture_views import OPPOSITE, in_other_focus, in_other_light, mirrored, reframed
 
 pytestmark = pytest.mark.cpu
 
@@ -64,7 +66,7 @@ def test_a_file_that_is_no_film_is_told(tmp_path: Path) -> None:
 
 
 def test_eight_frames_are_learned_by_heart(tmp_path: Path) -> None:
-    plan = Plan(steps=80, rows=8, peak_rate=1e-3, ema=0.5, matching=0.0, kl=0.0, regularity=0.0, unsure=0.0)
+    plan = Plan(steps=80, rows=8, peak_rate=1e-3, ema=0.5, matching=0.0, kl=0.0, regularity=0.0, unsure=0.0, views=False)
     trainer = Trainer(plan, tmp_path)
     seen, truth, _ = eight().pick(list(range(8)))
     for _ in range(20):
@@ -113,6 +115,36 @@ def test_a_mirrored_pair_is_the_pair_of_a_mirrored_face() -> None:
     again = mirrored(turned, other_truth, other_mouth, np.array([False, True]))
     for f in fields(Seen):
         torch.testing.assert_close(getattr(again[0], f.name), getattr(seen, f.name))
+
+
+def test_a_reframed_pair_is_a_pair_in_another_frame() -> None:
+    seen, truth, mouth = eight().pick([0, 1])
+    painted = F.grid_sample(seen.portrait, seen.flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+    shown = replace(seen, painted=F.interpolate(painted, scale_factor=4, mode="bilinear"))
+    turned, other_truth, other_mouth = reframed(shown, truth, mouth, np.random.default_rng(4))
+    assert not torch.allclose(turned.lips, seen.lips, atol=0.02)
+    centre = slice(16, 48)  # beyond it the new frame shows what was outside the old one
+    flow = turned.flow[:, :, centre, centre].permute(0, 2, 3, 1)
+    again = F.grid_sample(turned.portrait, flow, padding_mode="border", align_corners=False)
+    there = F.interpolate(turned.painted, scale_factor=0.25, mode="area")[:, :, centre, centre]
+    before = F.interpolate(shown.painted, scale_factor=0.25, mode="area")[:, :, centre, centre]
+    assert (again - there).abs().mean() < 0.3 * (before - there).abs().mean(), "the flow leads to the new portrait"
+    for row in range(2):
+        at = (other_mouth[row, 0] > 0.5).nonzero().flip(1).float().mean(0)
+        middle = (turned.lips[row].mean(0) + 1) * 128 - 0.5
+        assert (at - middle).norm() < 6, "the mouth's mask is where the lips are"
+    assert other_truth.shape == truth.shape
+
+
+def test_light_and_focus_change_all_pictures_alike() -> None:
+    seen, _, _ = eight().pick([0, 1])
+    outside = (seen.texture == seen.portrait).all(1, keepdim=True).expand_as(seen.portrait)
+    for change in (in_other_light, in_other_focus):
+        changed, truth = change(seen, seen.portrait, np.random.default_rng(1))
+        assert torch.equal(truth, changed.portrait)
+        assert not torch.allclose(changed.portrait, seen.portrait, atol=0.01)
+        assert torch.equal(changed.texture[outside], changed.portrait[outside])
+        assert torch.equal(changed.texture[~outside], seen.texture[~outside])
 
 
 def test_the_stand_in_for_vgg_sees_edges_and_vgg_needs_its_weights(tmp_path: Path) -> None:
