@@ -43,6 +43,9 @@ COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the l
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
 THROAT = 0.16  # brightness in the middle
+# Of upper teeth, lower teeth, tongue, walls: centimetres over which the upper lip's shade falls, how deep it is, and how
+# deep that of the mouth's corners.
+FALLS, DEEP, CORNER = (0.45, 0.5, 1.3, 1.4), (0.30, 0.30, 0.6, 0.45), (0.40, 0.45, 0.45, 0.2)
 
 
 class Mouth:
@@ -149,10 +152,9 @@ class Mouth:
         walls, wall_light = _walls(upper, lower)
         places = [self._points[0] - self._covered(rounded, face), teeth, tongue, walls]
         light = [*self._light, self._tongue.light(tongue), wall_light]
-        falls, deep, corner = (0.45, 0.5, 1.3, 1.4), (0.30, 0.30, 0.6, 0.45), (0.40, 0.45, 0.45, 0.2)
         shade = [
             bright * _shadow(points, upper, fall, dark, side)
-            for points, bright, fall, dark, side in zip(places, light, falls, deep, corner, strict=True)
+            for points, bright, fall, dark, side in zip(places, light, FALLS, DEEP, CORNER, strict=True)
         ]
         shade[2] += out * (0.35 + 0.75 * light[2] - shade[2])  # what leaves the mouth leaves its shade
         barely = 0.25 + 0.75 * float(smoothstep(opening / 0.5))  # little light finds its way through barely open lips
@@ -187,7 +189,8 @@ def _lower_light(points: FloatArray) -> FloatArray:
 
 def _shadow(points: FloatArray, upper: FloatArray, fall: float, dark: float, side: float) -> FloatArray:
     """The shade of the upper lip and of the mouth's corners over ``points`` [n, 3]: factors [n]."""
-    under = points[:, 1] - np.interp(points[:, 0], upper[:, 0], upper[:, 1])
+    line = np.maximum.accumulate(upper[:, 0])  # lips drawn hard aside may fold
+    under = points[:, 1] - np.interp(points[:, 0], line, upper[:, 1])
     inward = np.minimum(points[:, 0] - upper[0, 0], upper[-1, 0] - points[:, 0])
     lip = 1 - dark * (1 - smoothstep(under / fall))
     return np.asarray(lip * (1 - side * (1 - smoothstep(inward / 0.8))), np.float32)
