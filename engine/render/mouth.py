@@ -43,8 +43,8 @@ COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the l
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
 THROAT = 0.16  # brightness in the middle
-# Of upper teeth, lower teeth, tongue, walls: centimetres over which the upper lip's shade falls, how deep it is, and how
-# deep that of the mouth's corners.
+# Centimetres over which the upper lip's shade falls, how deep it is, and how deep that of the mouth's corners: of upper
+# teeth, lower teeth, tongue, walls.
 FALLS, DEEP, CORNER = (0.45, 0.5, 1.3, 1.4), (0.30, 0.30, 0.6, 0.45), (0.40, 0.45, 0.45, 0.2)
 
 
