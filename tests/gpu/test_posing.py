@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from capture import strictly
+from capture import launches, strictly
 
+from engine.cuda.graphs import Captured
 from engine.cuda.layout import places
 from engine.cuda.posing import NONE
 from engine.cuda.renderer import DeviceRenderer
@@ -23,7 +24,6 @@ from engine.paths import assets
 from engine.render.renderer import Renderer, still
 from engine.types import Motion
 
-pytestmark = pytest.mark.cpu
 NO_OFFSETS = np.zeros((0, 3), np.float32)
 
 
@@ -31,6 +31,11 @@ NO_OFFSETS = np.zeros((0, 3), np.float32)
 def avatar() -> Avatar:
     """Smiles with an open mouth, and so has an expression of its own."""
     return Avatar.load(assets() / "avatars" / "astronaut")
+
+
+def smiling(avatar: Avatar) -> Avatar:
+    """As it is."""
+    return avatar
 
 
 def neutral(avatar: Avatar) -> Avatar:
@@ -62,7 +67,7 @@ def aside(avatar: Avatar) -> Avatar:
     return replace(avatar, rotation=turn.astype(np.float32), around_triangles=triangles, **around, **hung)
 
 
-PORTRAITS: list[Callable[[Avatar], Avatar]] = [lambda avatar: avatar, neutral, mirrored, sleepy, aside]
+PORTRAITS: list[Callable[[Avatar], Avatar]] = [smiling, neutral, mirrored, sleepy, aside]
 NAMED: list[dict[str, float]] = [
     {},
     {"jawOpen": 0.7},
@@ -134,24 +139,41 @@ def agree(renderer: Renderer, motion: Motion, rows: Rows, row: int) -> None:
             assert away[5] <= 1e-3, "share of the mirrored"
 
 
-@pytest.mark.parametrize("portrait", PORTRAITS, ids=["smiling", "neutral", "mirrored", "sleepy", "aside"])
+def all_agree(renderer: Renderer, device: str) -> tuple[list[Motion], Rows]:
+    """Every motion in one batch, posed on ``device``."""
+    stage = DeviceRenderer(renderer.size, device, portraits=1)
+    number, wanted = stage.add(renderer.avatar), given(renderer.own_expression)
+    pose = Captured(stage.pose)
+    posed = pose(stage.load([(number, m) for m in wanted]), channels=renderer.scene.maps.shape[1])
+    rows = Rows(*(t.cpu() for t in posed))
+    for k, motion in enumerate(wanted):
+        agree(renderer, motion, rows, k)
+    return wanted, rows
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("portrait", PORTRAITS, ids=lambda made: made.__name__)
 @pytest.mark.parametrize("size", [512, 256])
 def test_every_motion_is_posed_as_by_the_renderer(
     avatar: Avatar, portrait: Callable[[Avatar], Avatar], size: int
 ) -> None:
     changed = portrait(avatar)
-    renderer, device = Renderer(changed, size), DeviceRenderer(size, "cpu", portraits=1)
-    number = device.add(changed)
-    wanted = given(renderer.own_expression)
-    rows = device.pose(device.load([(number, m) for m in wanted]), renderer.scene.maps.shape[1])
-    for k, motion in enumerate(wanted):
-        agree(renderer, motion, rows, k)
+    renderer = Renderer(changed, size)
+    wanted, rows = all_agree(renderer, "cpu")
     shown = {tuple(row) for row in rows.shown[: len(wanted)].tolist()}
     scene = renderer.scene
     assert {numbers(scene.open), numbers(scene.tongue_out)} <= shown, "else it proves little"
     assert numbers(scene.whole if renderer.own_lips.any() else scene.closed) in shown
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("portrait", PORTRAITS, ids=lambda made: made.__name__)
+def test_every_motion_is_posed_in_a_graph_on_a_gpu(avatar: Avatar, portrait: Callable[[Avatar], Avatar]) -> None:
+    all_agree(Renderer(portrait(avatar), 512), "cuda")
+
+
+@pytest.mark.cpu
 def test_a_mixed_batch_is_each_row_alone(avatar: Avatar) -> None:
     portraits = [portrait(avatar) for portrait in PORTRAITS]
     device = DeviceRenderer(512, "cpu", portraits=len(portraits))
@@ -166,6 +188,7 @@ def test_a_mixed_batch_is_each_row_alone(avatar: Avatar) -> None:
             torch.testing.assert_close(batched[k], single[0], atol=1e-3, rtol=0)
 
 
+@pytest.mark.cpu
 def test_a_portrait_that_comes_later_moves_no_address(avatar: Avatar) -> None:
     device = DeviceRenderer(512, "cpu", portraits=2)
     first, motion = device.add(avatar), given(np.zeros(len(NAMES), np.float32))[3]
@@ -181,6 +204,7 @@ def test_a_portrait_that_comes_later_moves_no_address(avatar: Avatar) -> None:
     agree(Renderer(aside(avatar)), motion, device.pose(device.load([(other, motion)])), 0)
 
 
+@pytest.mark.cpu
 def test_rows_without_a_picture_show_nothing(avatar: Avatar) -> None:
     device = DeviceRenderer(512, "cpu", portraits=1)
     for jobs in ([], [(device.add(avatar), still())] * 3):
@@ -193,6 +217,7 @@ def test_rows_without_a_picture_show_nothing(avatar: Avatar) -> None:
         assert posed.places.isfinite().all()
 
 
+@pytest.mark.cpu
 def test_nothing_in_posing_waits_for_the_device(avatar: Avatar) -> None:
     with torch.inference_mode():
         device = DeviceRenderer(512, "meta", portraits=1)
@@ -203,6 +228,19 @@ def test_nothing_in_posing_waits_for_the_device(avatar: Avatar) -> None:
     assert made[0].places.device.type == "meta"
 
 
+@pytest.mark.cpu
+def test_it_launches_as_much_for_one_row_as_for_many(avatar: Avatar) -> None:
+    device = DeviceRenderer(512, "meta", portraits=1)
+    number, counts = device.add(avatar), []
+    for pictures in (1, 16):
+        rows = device.load([(number, still())] * pictures)
+        with torch.no_grad(), launches() as counted:
+            device.pose(rows)
+        counts.append(counted.count)
+    assert counts[0] == counts[1] <= 540
+
+
+@pytest.mark.cpu
 def test_a_motion_of_a_wrong_shape_is_refused_in_a_sentence(avatar: Avatar) -> None:
     device = DeviceRenderer(512, "cpu", portraits=1)
     number = device.add(avatar)
