@@ -8,7 +8,7 @@ from torch import Tensor
 
 from engine.cuda.lips import Arch, Ring
 from engine.cuda.portraits import FACES, LID, Known
-from engine.cuda.read import Read
+from engine.cuda.coefficients import Read
 from engine.face.lids import LID_REST, both_lids
 from engine.face.topology import LIP_VERTICES
 from engine.render.offsets import LipOffsets

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.cuda.layout import MOUTH
 from engine.cuda.portraits import Known
-from engine.cuda.read import Read, smoothstep
+from engine.cuda.coefficients import Read, smoothstep
 from engine.face.surround import smoothstep as _smooth
 from engine.face.teeth import COLUMNS
 from engine.render import tongue as one

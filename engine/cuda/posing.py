@@ -17,7 +17,7 @@ from engine.cuda.eyes import Eyes, Looking
 from engine.cuda.layout import DENSE, EXTRA, EYE, EYES, FACE, GIVEN, INSIDE, RIM
 from engine.cuda.mouths import Inside, Mouths
 from engine.cuda.portraits import FACES, LID, Known
-from engine.cuda.read import Read, Reader, smoothstep
+from engine.cuda.coefficients import Read, Reader, smoothstep
 from engine.face import topology as top
 from engine.render.dense_mesh import DenseMesh
 from engine.render.projection import skin_triangles
