@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.cuda.coefficients import Read
 from engine.cuda.lips import Arch, Ring
 from engine.cuda.portraits import FACES, LID, Known
-from engine.cuda.coefficients import Read
 from engine.face.lids import LID_REST, both_lids
 from engine.face.topology import LIP_VERTICES
 from engine.render.offsets import LipOffsets

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.cuda.portraits import LID, Known
 from engine.cuda.coefficients import Read, smoothstep
+from engine.cuda.portraits import LID, Known
 from engine.face import topology as top
 from engine.face.eye_panels import DISC
 from engine.render.eyes import BARE, FREED, UNFOLDS

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.cuda.portraits import FACES, Known
 from engine.cuda.coefficients import Read, smoothstep
+from engine.cuda.portraits import FACES, Known
 from engine.face import topology as top
 from engine.face.model import face_model
 from engine.render.driven import LOWER as LOWER_INSIDE

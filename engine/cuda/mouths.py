@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.cuda.coefficients import Read, smoothstep
 from engine.cuda.layout import MOUTH
 from engine.cuda.portraits import Known
-from engine.cuda.coefficients import Read, smoothstep
 from engine.face.surround import smoothstep as _smooth
 from engine.face.teeth import COLUMNS
 from engine.render import tongue as one

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.cuda.coefficients import Read, Reader, smoothstep
 from engine.cuda.driven import DrivenFaces
 from engine.cuda.eyes import Eyes, Looking
 from engine.cuda.layout import DENSE, EXTRA, EYE, EYES, FACE, GIVEN, INSIDE, RIM
 from engine.cuda.mouths import Inside, Mouths
 from engine.cuda.portraits import FACES, LID, Known
-from engine.cuda.coefficients import Read, Reader, smoothstep
 from engine.face import topology as top
 from engine.render.dense_mesh import DenseMesh
 from engine.render.projection import skin_triangles
