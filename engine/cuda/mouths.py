@@ -16,15 +16,13 @@ from engine.face.teeth import COLUMNS
 from engine.render import tongue as one
 from engine.render.mouth import (
     COMES_OUT,
-    CORNER,
-    DEEP,
-    FALLS,
     FAR_RIM,
     HIDDEN,
     LOWER_ROW,
     PEEPS,
     RING,
     ROWS,
+    SHADES,
     THROAT,
     TIGHT,
     UPPER_ROW,
@@ -53,7 +51,7 @@ class Mouths:
 
         self._tongues = Tongues(device)
         self._rims = torch.from_numpy(np.r_[UPPER_ROW, LOWER_ROW]).to(device)
-        self._falls, self._deep, self._corner = (on(np.repeat(each, MOUTH)) for each in (FALLS, DEEP, CORNER))
+        self._falls, self._deep, self._corner = (on(np.repeat(each, MOUTH)) for each in zip(*SHADES, strict=True))
         count = len(RING)
         angle = np.pi * (1 + np.arange(count) / 10)
         far = np.zeros((MOUTH[3], 2))

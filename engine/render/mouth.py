@@ -38,14 +38,14 @@ JAW_SHARE = np.array([1.0, 0.86, 0.3])  # of it that teeth and tongue follow: a 
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
 WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
+# The upper lip's shade and the corners', for upper and lower teeth, tongue and walls: how far below it (centimetres)
+# the lip's shade reaches, how dark it is, and how dark the corners are.
+SHADES = ((0.45, 0.30, 0.40), (0.5, 0.30, 0.45), (1.3, 0.6, 0.45), (1.4, 0.45, 0.2))
 TONGUE = 2  # its place among the parts
 COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the lips
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
 THROAT = 0.16  # brightness in the middle
-# Centimetres over which the upper lip's shade falls, how deep it is, and how deep that of the mouth's corners: of upper
-# teeth, lower teeth, tongue, walls.
-FALLS, DEEP, CORNER = (0.45, 0.5, 1.3, 1.4), (0.30, 0.30, 0.6, 0.45), (0.40, 0.45, 0.45, 0.2)
 
 
 class Mouth:
@@ -153,8 +153,8 @@ class Mouth:
         places = [self._points[0] - self._covered(rounded, face), teeth, tongue, walls]
         light = [*self._light, self._tongue.light(tongue), wall_light]
         shade = [
-            bright * _shadow(points, upper, fall, dark, side)
-            for points, bright, fall, dark, side in zip(places, light, FALLS, DEEP, CORNER, strict=True)
+            bright * _shadow(points, upper, *amounts)
+            for points, bright, amounts in zip(places, light, SHADES, strict=True)
         ]
         shade[2] += out * (0.35 + 0.75 * light[2] - shade[2])  # what leaves the mouth leaves its shade
         barely = 0.25 + 0.75 * float(smoothstep(opening / 0.5))  # little light finds its way through barely open lips
