@@ -1,7 +1,7 @@
 """Would a CUDA graph hold this? Asked on a machine without a GPU.
 
 Run on torch's ``meta`` device, where tensors have shapes and no values, a step cannot read a value back, nor mix in a
-tensor that was left on the host; `strictly` refuses what else a capture refuses.
+tensor that was left on the host; `strictly` refuses what else a capture refuses. `launches` counts what it holds.
 """
 
 from __future__ import annotations
@@ -27,3 +27,16 @@ class strictly(TorchDispatchMode):
             kinds = {t.device.type for t in (*args, out) if isinstance(t, torch.Tensor)}
             assert len(kinds) == 1, f"{name} copies between {kinds}"
         return out
+
+
+class launches(TorchDispatchMode):
+    """Counts what would be launched within the block: all operations but those that only look at a tensor anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        looks = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
+        self.count += not looks and func.overloadpacket.__name__ != "_unsafe_view"
+        return func(*args, **(kwargs or {}))

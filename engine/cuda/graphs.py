@@ -91,34 +91,35 @@ class Captured:
         self._graphs: dict[tuple[object, ...], _Graph | None] = {}
         self._pool: Any = None  # the graphs never run at once: they share what lies between
 
-    def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *given: Tensor, **fixed: int) -> tuple[Tensor, ...]:
+        """The function of ``given``; a graph is kept for each of their shapes and each of the numbers ``fixed``."""
         if not self._enabled or not given[0].is_cuda:
-            return self._function(*given)
-        key = tuple((tuple(t.shape), t.dtype) for t in given)
+            return self._function(*given, **fixed)
+        key = *((tuple(t.shape), t.dtype) for t in given), *sorted(fixed.items())
         if key not in self._graphs:
-            self._graphs[key] = self._capture(given)
+            self._graphs[key] = self._capture(given, fixed)
         held = self._graphs[key]
         if held is None:
-            return self._function(*given)
+            return self._function(*given, **fixed)
         for own, new in zip(held.inputs, given, strict=True):
             own.copy_(new, non_blocking=True)
         held.graph.replay()
         return held.outputs
 
-    def _capture(self, given: tuple[Tensor, ...]) -> _Graph | None:
+    def _capture(self, given: tuple[Tensor, ...], fixed: dict[str, int]) -> _Graph | None:
         inputs = tuple(t.clone() for t in given)
         memory = [anchor.remember() for anchor in self._anchors]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):
-                self._function(*inputs)
+                self._function(*inputs, **fixed)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         try:
             with torch.cuda.graph(graph, pool=self._pool):
-                outputs = self._function(*inputs)
+                outputs = self._function(*inputs, **fixed)
         except RuntimeError as refused:
             log.warning("Without a CUDA graph for %s: %s", given[0].shape, str(refused).splitlines()[0])
             return None

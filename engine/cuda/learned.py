@@ -74,7 +74,7 @@ class Finisher:
     def see(self, rgb: Tensor, painted: Painted, rows: Rows, share: Tensor) -> Sight:
         """The networks' input for R pictures."""
         number = rows.scene // 2
-        mesh = rows.values[:, : top.VERTICES, :3]
+        mesh = rows.places[:, : top.VERTICES]
         flat = self._in_portrait(mesh, number)
         far = (flat - self._mesh[number]).abs().amax((1, 2)) / self._side[number]
         return Sight(

@@ -1,7 +1,7 @@
 """The pipeline with its networks and its pictures on a GPU: every session of a step in one batch.
 
-What stays on the host is small: idle life, wishes, and the posing of each scene's few thousand vertices. Pictures come
-out as planar I420; those with a matte are painted as RGBA on the host, as without a GPU.
+What stays on the host is small: idle life and wishes. Pictures come out as planar I420; those with a matte are painted
+as RGBA on the host, as without a GPU.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pictures of many portraits at once, made on one device: scenes go up, finished RGB stays there.
+"""Pictures of many portraits at once, made on one device: motions go up, finished RGB stays there.
 
-The host poses each scene (`engine.render.renderer.Renderer.pose`: a few thousand numbers); everything that has to do
-with pixels happens on the device. With ``device="cpu"`` the same code runs on numba.
+Scenes are posed, painted and finished on the device in one step. With ``device="cpu"`` the same code runs on torch and
+numba.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from engine.cuda.graphs import SIZES, Captured, filled_up
 from engine.cuda.learned import Finisher
-from engine.cuda.rows import CHANNELS, Job, Loader, Rows
+from engine.cuda.posing import PLAIN, Posing
+from engine.cuda.rows import Loader, Rows, motions
 from engine.cuda.stage import Stage
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
@@ -24,6 +25,7 @@ from engine.types import Motion
 from kernels import Look, Painted, paint_scenes
 
 PORTRAIT = 512  # pixels of the portraits' sides: edges are found in their texture's pixels
+CHANNELS = (3, 6)  # of the maps: without a mirrored cheek among the pictures, and with one
 
 
 class DeviceRenderer:
@@ -44,8 +46,7 @@ class DeviceRenderer:
     ) -> None:
         self.size, self.device = size, torch.device(device)
         self.stage = Stage(self.device, portraits)
-        self._posers: dict[int, Renderer] = {}
-        self._loader = Loader(self.device)
+        self._loader, self._posing = Loader(self.device), Posing(size, PORTRAIT, self.device)
         self._finisher = Finisher(learned, self.stage, size, self.device, tensorrt) if learned else None
         self._bare, self._finished = Captured(self._by_geometry, graphs), Captured(self._with_networks, graphs)
 
@@ -57,15 +58,13 @@ class DeviceRenderer:
                 "enrol it anew at that size."
             )
         renderer = Renderer(avatar, self.size)
-        number = self.stage.add(renderer.scene)
-        self._posers[number] = renderer
+        number = self.stage.add(renderer)
         if self._finisher:
             self._finisher.add(number, renderer)
         return number
 
     def remove(self, number: int) -> None:
         """Forget a portrait, so that another can take its place."""
-        del self._posers[number]
         self.stage.remove(number)
 
     def render(self, jobs: Sequence[tuple[int, Motion]], share: float = 1.0) -> Tensor:
@@ -74,12 +73,14 @@ class DeviceRenderer:
         ``share`` says how much of the networks is in the pictures; without any, they rest. On a GPU nothing is waited
         for, and the pictures hold until the next call.
         """
-        return self._make(self.load(jobs), share)[: len(jobs)]
+        channels = CHANNELS[any(self.stage.mirrored[number] for number, _ in jobs)]
+        return self._make(self.load(jobs), channels, share)[: len(jobs)]
 
-    def _make(self, rows: Rows, share: float) -> Tensor:
+    def _make(self, given: Tensor, channels: int, share: float) -> Tensor:
         if self._finisher is None or share == 0:
-            return self._bare(*rows)[0]
-        return self._finished(*rows, torch.full((len(rows.scene),), share, device=self.device))[0]
+            return self._bare(given, channels=channels)[0]
+        shares = torch.full((len(given),), share, device=self.device)
+        return self._finished(given, shares, channels=channels)[0]
 
     def warm_up(self, pictures: int) -> None:
         """Compile and capture every batch size that ``pictures`` at a time may need, each of them up to two scenes.
@@ -89,35 +90,36 @@ class DeviceRenderer:
         for size in reversed(SIZES[: SIZES.index(filled_up(2 * pictures)) + 1]):
             for channels in reversed(CHANNELS):
                 for share in (0.0, 1.0) if self._finisher else (0.0,):
-                    self._make(self._loader.load([], size, channels), share)
+                    self._make(self.load([], size), channels, share)
 
-    def load(self, jobs: Sequence[tuple[int, Motion]]) -> Rows:
-        """The host's part: pose every scene and send it to the device."""
-        return self._loader.load([self._job(number, motion) for number, motion in jobs])
+    def load(self, jobs: Sequence[tuple[int, Motion]], least: int = 1) -> Tensor:
+        """The host's part: motions written into the rows [R, n] of a batch and sent to the device."""
+        return self._loader.load(jobs, self.stage.own_lips, least)
 
-    def _job(self, number: int, motion: Motion) -> Job:
-        renderer = self._posers[number]
-        return Job(number, renderer.pose(motion), renderer.scene.whole)
+    def pose(self, given: Tensor, channels: int = CHANNELS[0]) -> Rows:
+        """The scenes of the rows that `load` gave, in place."""
+        moving = motions(given)
+        posed = self._posing(self.stage.known, self.stage.shown, moving, channels)
+        scene = 2 * moving.portrait + (moving.kind == PLAIN)
+        return Rows(*posed, scene, moving.second, moving.own)
 
     def paint(self, rows: Rows) -> Painted:
         """Geometry's pictures of ``rows``, whole and half ones alike."""
         step = max(PORTRAIT / self.size, 1.0)
         look = Look(JUMP * step, SPREAD * step, float(WARMTH), int(EDGE_SHARE * self.size * self.size))
-        self.stage.thicken(rows.values, rows.scene)
-        places, maps = rows.values[..., :3].contiguous(), rows.values[..., 3:].contiguous()
-        return paint_scenes(places, maps, rows.scene, rows.shown, self.stage.tables, self.size, look)
+        return paint_scenes(rows.places, rows.maps, rows.scene, rows.shown, self.stage.tables, self.size, look)
 
-    def _by_geometry(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """The device's part, from scenes to RGB: what a CUDA graph holds."""
-        rows = Rows(*given)
+    def _by_geometry(self, given: Tensor, channels: int) -> tuple[Tensor, ...]:
+        """From motions to RGB: what a CUDA graph holds."""
+        rows = self.pose(given, channels)
         return (blend(self.paint(rows).rgb, rows),)
 
-    def _with_networks(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """The same with the networks, by the share [R] that comes last."""
+    def _with_networks(self, given: Tensor, share: Tensor, channels: int) -> tuple[Tensor, ...]:
+        """The same with the networks, by their ``share`` [R]."""
         assert self._finisher
-        rows = Rows(*given[:-1])
+        rows = self.pose(given, channels)
         painted = self.paint(rows)
-        return (self._finisher(blend(painted.rgb, rows), painted, rows, given[-1]),)
+        return (self._finisher(blend(painted.rgb, rows), painted, rows, share),)
 
 
 def blend(rgb: Tensor, rows: Rows) -> Tensor:

@@ -1,98 +1,117 @@
-"""From posed scenes to the rows of one batch: what the host hands to the device for a frame."""
+"""From motions to the rows of one batch: what the host hands to the device for a frame, in one copy.
+
+How many rows a batch has must be known before anything runs on the device: a picture in which the portrait's own
+expression shows by halves is two rows and a mixture. So how much of it shows is worked out here, for all rows at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from engine.cuda.graphs import filled_up
-from engine.cuda.stage import VERTICES
-from engine.render.projection import Shown
-from engine.render.renderer import Posed
+from engine.cuda.posing import DRIVEN, PLAIN, Motions
+from engine.face.blendshapes import NAMES
+from engine.face.topology import LIP_VERTICES
+from engine.render.driven import own_shares
+from engine.render.offsets import MOST
+from engine.render.renderer import BOUNDS, check
+from engine.types import FloatArray, Motion
 
-CHANNELS = (3, 6)  # of the maps: without a mirrored cheek among the pictures, and with one
-NEVER = 2**30  # no triangle has so high a number
+SIZES = (1, 1, 1, 1, len(NAMES), 3 * len(LIP_VERTICES), 9, 3)
+PORTRAIT, KIND, SECOND, OWN, SHAPES, OFFSETS, ROTATION, TRANSLATION = (
+    slice(sum(SIZES[:k]), sum(SIZES[: k + 1])) for k in range(len(SIZES))
+)
+NUMBERS = sum(SIZES)  # of one row
 
 
 class Rows(NamedTuple):
     """R scenes to paint: one for each picture, and a second for those in which the portrait's own expression shows."""
 
-    values: Tensor  # [R, VERTICES, 3 + 3 or 6] places in the picture, and maps; the dense meshes' rows are empty
-    scene: Tensor  # [R] int64 rows of the stage
+    places: Tensor  # [R, VERTICES, 3] in the picture; these three as `engine.cuda.posing.Posed`
+    maps: Tensor  # [R, VERTICES, 3 or 6]
     shown: Tensor  # [R, 4] int32
-    second: Tensor  # [R] int64: the row that is painted over this one
+    scene: Tensor  # [R] int64 rows of the stage
+    second: Tensor  # [R] int64: the row that is painted over this one; itself where there is none
     share: Tensor  # [R] float32, by how much
 
 
-class Job(NamedTuple):
-    """One picture to be made."""
-
-    portrait: int  # its number on the stage
-    posed: Posed
-    whole: Shown  # what is drawn for the portrait's own expression
-
-
 class Loader:
-    """Writes posed scenes into pinned memory and sends them off; two buffers, so that writing waits for no copy."""
+    """Writes motions into pinned memory and sends them off; two buffers, so that writing waits for no copy."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._buffers: dict[tuple[int, int, int], Rows] = {}
+        self._buffers: dict[tuple[int, int], Tensor] = {}
         self._gone: list[torch.cuda.Event | None] = [None, None]  # when the last copy out of each was done
         self._turn = 0
 
-    def load(self, jobs: Sequence[Job], least: int = 1, channels: int = CHANNELS[0]) -> Rows:
-        """Rows on the device, ``least`` or more: one for each picture, in order, the second ones, then empty ones.
+    def load(self, jobs: Sequence[tuple[int, Motion]], own_lips: FloatArray, least: int = 1) -> Tensor:
+        """Rows [R, NUMBERS] on the device, ``least`` or more: one for each picture, in order, second ones, empty ones.
 
-        Their maps have as many channels as some picture needs, ``channels`` at least.
+        Jobs are portraits' numbers and motions; ``own_lips`` [P, 52] are the portraits' `DrivenFace.own_lips`.
         """
-        doubled = [i for i, job in enumerate(jobs) if 0 < job.posed.own < 1]
-        size = filled_up(max(len(jobs) + len(doubled), least))
+        rows = laid_out(written(jobs), own_lips, least)
         self._turn ^= 1
         if (gone := self._gone[self._turn]) is not None:
             gone.synchronize()
-        rows = self._buffer(size, max([channels, *(job.posed.maps.shape[1] for job in jobs)]))
-        rows.shown.zero_()
-        torch.arange(size, out=rows.second)
-        rows.share.zero_()
-        for i, job in enumerate(jobs):
-            self._put(rows, i, job, plain=job.posed.own == 1)
-        for row, i in enumerate(doubled, start=len(jobs)):
-            self._put(rows, row, jobs[i], plain=True)
-            rows.second[i], rows.share[i] = row, jobs[i].posed.own
-        sent = Rows(*(t.to(self._device, non_blocking=True) for t in rows))
+        buffer = self._buffer(len(rows))
+        buffer.numpy()[:] = rows
+        sent = buffer.to(self._device, non_blocking=True)
         if self._device.type == "cuda":
             self._gone[self._turn] = gone = torch.cuda.Event()
             gone.record()
         return sent
 
-    def _buffer(self, size: int, channels: int) -> Rows:
-        key = size, channels, self._turn
+    def _buffer(self, size: int) -> Tensor:
+        key = size, self._turn
         if key not in self._buffers:
-            pinned = self._device.type == "cuda"
-            self._buffers[key] = Rows(
-                torch.zeros(size, VERTICES, 3 + channels, pin_memory=pinned),
-                torch.zeros(size, dtype=torch.int64, pin_memory=pinned),
-                torch.zeros(size, 4, dtype=torch.int32, pin_memory=pinned),
-                torch.zeros(size, dtype=torch.int64, pin_memory=pinned),
-                torch.zeros(size, pin_memory=pinned),
-            )
+            self._buffers[key] = torch.zeros(size, NUMBERS, pin_memory=self._device.type == "cuda")
         return self._buffers[key]
 
-    def _put(self, rows: Rows, row: int, job: Job, plain: bool) -> None:
-        posed = job.posed
-        maps = posed.plain if plain else posed.maps
-        values = rows.values[row]
-        values[: len(maps), :3] = torch.from_numpy(posed.vertices)
-        values[: len(maps), 3 : 3 + maps.shape[1]] = torch.from_numpy(maps)
-        values[: len(maps), 3 + maps.shape[1] :] = 0  # nothing is mirrored
-        rows.scene[row] = 2 * job.portrait + plain
-        rows.shown[row] = torch.tensor(numbers(job.whole if plain else posed.shown), dtype=torch.int32)
+
+def written(jobs: Sequence[tuple[int, Motion]]) -> FloatArray:
+    """Portraits' numbers and motions [R, NUMBERS], finite and within bounds. Raises ValueError for a wrong shape."""
+    out = np.zeros((len(jobs), NUMBERS), np.float32)
+    for row, (number, motion) in zip(out, jobs, strict=True):
+        beta, offsets = motion.blendshapes, motion.lip_offsets
+        if beta.shape != (len(NAMES),) or (offsets.size and offsets.shape != (len(LIP_VERTICES), 3)):
+            check(motion)  # says what is wrong
+        row[PORTRAIT], row[SHAPES] = number, beta
+        row[OFFSETS] = offsets.reshape(-1) if offsets.size else 0
+        row[ROTATION], row[TRANSLATION] = motion.rotation.reshape(-1), motion.translation
+    for columns, (least, most) in ((SHAPES, BOUNDS), (OFFSETS, (-MOST, MOST))):
+        out[:, columns] = np.nan_to_num(out[:, columns]).clip(least, most)
+    return out
 
 
-def numbers(shown: Shown) -> tuple[int, int, int, int]:
-    """``shown`` as `kernels.paint_scenes` takes it."""
-    return (shown.before, *(shown.opening or (0, 0)), shown.behind if shown.opening else NEVER)
+def laid_out(given: FloatArray, own_lips: FloatArray, least: int) -> FloatArray:
+    """The batch [R, NUMBERS] that shows the pictures ``given`` [n, NUMBERS]; arguments as of `Loader.load`."""
+    own = own_shares(given[:, SHAPES], given[:, OFFSETS], own_lips[given[:, PORTRAIT][:, 0].astype(int)])
+    both = np.flatnonzero((own > 0) & (own < 1))
+    count, used = len(given), len(given) + len(both)
+    out = np.zeros((filled_up(max(used, least)), NUMBERS), np.float32)
+    out[:count] = given
+    out[:count, OWN], out[:count, KIND] = own[:, None], np.where(own == 1, PLAIN, DRIVEN)[:, None]
+    out[count:used] = out[both]
+    out[count:used, KIND] = PLAIN
+    out[:, SECOND] = np.arange(len(out))[:, None]
+    out[both, SECOND] = out[count:used, SECOND]
+    return out
+
+
+def motions(rows: Tensor) -> Motions:
+    """What is written in ``rows`` [R, NUMBERS]."""
+    return Motions(
+        portrait=rows[:, PORTRAIT][:, 0].long(),
+        kind=rows[:, KIND][:, 0].long(),
+        second=rows[:, SECOND][:, 0].long(),
+        own=rows[:, OWN][:, 0],
+        blendshapes=rows[:, SHAPES],
+        offsets=rows[:, OFFSETS].view(-1, len(LIP_VERTICES), 3),
+        rotation=rows[:, ROTATION].view(-1, 3, 3),
+        translation=rows[:, TRANSLATION],
+    )

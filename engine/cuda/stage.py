@@ -1,4 +1,4 @@
-"""The scenes of several portraits as tables on one device, laid out once, so that any rows can be painted together.
+"""The scenes of several portraits as tables on one device, laid out once, so that any rows can be posed and painted.
 
 Sizes are fixed at the start and addresses never change: a captured CUDA graph goes on reading them when a further
 portrait comes.
@@ -10,13 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.cuda.layout import VERTICES, places
+from engine.cuda.portraits import described, table
 from engine.errors import VivifyError
-from engine.render.projection import Scene
+from engine.face.blendshapes import NAMES
+from engine.render.projection import Scene, Shown
+from engine.render.renderer import Renderer
 from kernels import Scenes
 
-TRIANGLES, VERTICES, EXTRA = 16384, 8192, 2048  # of one scene at most; extra: the vertices that make a face dense
+TRIANGLES = 16384  # of one scene at most
 ATLAS = (896, 640)  # rows and columns at most: a portrait of 512 with its margin and panels has 832 x 576
 LAYERS = 16
+NEVER = 2**30  # no triangle has so high a number
 
 
 class Stage:
@@ -37,24 +42,30 @@ class Stage:
             extent=zeros(2, kind=torch.int32),
             gain=zeros(3),
         )
-        self._extra = torch.full((2 * portraits, EXTRA), VERTICES - 1, device=device)  # where the dense rows go
-        self._which = zeros(EXTRA, 8, kind=torch.int64)
-        self._weights = zeros(EXTRA, 8)
+        self.known = table(portraits, device)  # what posing must know of each
+        self.shown = torch.zeros(portraits, 4, 4, dtype=torch.int32, device=device)  # closed, open, tongue out, whole
+        self.own_lips = np.zeros((portraits, len(NAMES)), np.float32)  # these two stay on the host: rows depend on them
+        self.mirrored = np.zeros(portraits, bool)
 
-    def add(self, scene: Scene) -> int:
-        """Lay a portrait's scene out. Returns its number; raises VivifyError when it, or one more, does not fit."""
+    def add(self, renderer: Renderer) -> int:
+        """Lay a portrait out. Returns its number; raises VivifyError when it, or one more, does not fit."""
+        scene = renderer.scene
         if not self._free:
             raise VivifyError(f"The GPU holds {self.most} portraits and all places are taken: use one of them.")
-        sizes = (len(scene.triangles), len(scene.maps) + 1, scene.dense.count, *scene.atlas.shape[:2])
-        limits = (TRIANGLES, VERTICES, EXTRA, *ATLAS)
+        sizes = (len(scene.triangles), len(scene.maps), *scene.atlas.shape[:2])
+        limits = (TRIANGLES, VERTICES, *ATLAS)
         if any(size > limit for size, limit in zip(sizes, limits, strict=True)):
             raise VivifyError(
-                f"A portrait on the GPU may have {limits} triangles, vertices, extra vertices, atlas rows and columns, "
-                f"but this one has {sizes}: enrol it at 512 pixels."
+                f"A portrait on the GPU may have {limits} triangles, vertices, atlas rows and columns, but this one "
+                f"has {sizes}: enrol it at 512 pixels."
             )
         number = self._free.pop(0)
         for row, atlas in ((2 * number, scene.atlas), (2 * number + 1, scene.as_portrait().atlas)):
             self._lay_out(row, scene, atlas)
+        self.known[number] = torch.from_numpy(described(renderer))
+        shown = (scene.closed, scene.open, scene.tongue_out, scene.whole)
+        self.shown[number] = torch.tensor([numbers(each) for each in shown], dtype=torch.int32)
+        self.own_lips[number], self.mirrored[number] = renderer.own_lips, scene.maps.shape[1] == 6
         return number
 
     def remove(self, number: int) -> None:
@@ -68,24 +79,15 @@ class Stage:
     def _lay_out(self, row: int, scene: Scene, atlas: np.ndarray) -> None:
         skin, sheet = len(scene.dense.skin), len(scene.dense.sheet)
         facing = np.concatenate([np.ones(skin), -np.ones(sheet)]).astype(np.int8)  # the sheet is wound the other way
-        which, weights = scene.dense.combinations
-        rows = scene.base + np.arange(scene.dense.count)
-        extent = np.array(atlas.shape[:2], np.int32)
-        values = (scene.triangles, scene.layers, facing, scene.offsets, None, extent, scene.mirror_gain)
-        pairs = [*zip(self.tables, values, strict=True), (self._extra, rows)]
-        for table, value in pairs:
+        triangles, extent = places(scene)[scene.triangles], np.array(atlas.shape[:2], np.int32)
+        values = (triangles, scene.layers, facing, scene.offsets, None, extent, scene.mirror_gain)
+        for its, value in zip(self.tables, values, strict=True):
             if value is not None:
-                table[row] = VERTICES - 1 if table is self._extra else 0
-                table[row, : len(value)] = torch.from_numpy(np.array(value))
+                its[row] = 0
+                its[row, : len(value)] = torch.from_numpy(np.array(value))
         self.tables.atlas[row, : extent[0], : extent[1]] = torch.from_numpy(atlas)
-        self._which[row] = self._weights[row] = 0
-        self._which[row, : len(which), : which.shape[1]] = torch.from_numpy(which)
-        self._weights[row, : len(which), : which.shape[1]] = torch.from_numpy(weights)
 
-    def thicken(self, values: Tensor, scene: Tensor) -> None:
-        """Fill in the dense meshes' own rows of ``values`` [R, VERTICES, D], rows of ``scene`` [R], in place."""
-        rows, depth = len(values), values.shape[2]
-        which = self._which[scene].view(rows, -1, 1).expand(-1, -1, depth)
-        given = values.gather(1, which).view(rows, EXTRA, 8, depth)
-        made = (given * self._weights[scene][..., None]).sum(2)  # [R, EXTRA, D]
-        values.scatter_(1, self._extra[scene][..., None].expand(-1, -1, depth), made)
+
+def numbers(shown: Shown) -> tuple[int, int, int, int]:
+    """``shown`` as `kernels.paint_scenes` takes it."""
+    return (shown.before, *(shown.opening or (0, 0)), shown.behind if shown.opening else NEVER)

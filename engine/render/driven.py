@@ -21,6 +21,7 @@ from engine.types import FloatArray
 
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])
 LOWER = np.array(top.LIP_INNER_LOWER[1:-1])
+LIPS = np.isin(NAMES, LIP)
 SEAM = 0.01  # centimetres left between lips that the portrait shows apart: their dark line
 
 GAIN = {"mouthPucker": 1.7, "mouthFunnel": 1.2}  # the fitted shapes round the lips too little to be read as U and O
@@ -61,8 +62,7 @@ class DrivenFace:
         self._offsets = LipOffsets(avatar.rotation, avatar.unit)
         self._seam = (SEAM * avatar.scale * taper * (avatar.smile > 0)).astype(np.float32)
         self.own = own_expression(avatar)
-        self._lips = np.isin(NAMES, LIP)
-        self._own_lips = self.own * self._lips
+        self._own_lips = self.own * LIPS
         self._unexplained = np.zeros_like(avatar.reference)
         if self._own_lips.any():
             self._unexplained = open_eyes(avatar.reference, avatar.shut) - self._lipped(self._own_lips)
@@ -81,14 +81,15 @@ class DrivenFace:
 
     def own_share(self, beta: FloatArray, offsets: FloatArray | None = None) -> float:
         """How much of the portrait's own expression ``beta`` [52] is: 1 at that expression, 0 at rest or elsewhere."""
-        own = self._own_lips
-        size = float(own @ own)
-        if size == 0:
+        if not self._own_lips.any():
             return 0.0
-        along = float(np.clip(beta @ own / size, 0, 1))
-        aside = float(np.linalg.norm((beta - along * own)[self._lips]))
-        aside += 0.0 if offsets is None else OFFSET * float(np.abs(offsets).max())
-        return float(smoothstep((along - OWN_FROM) / (1 - OWN_FROM)) * smoothstep(1 - aside / OWN_REACH))
+        moved = np.zeros((1, 1), np.float32) if offsets is None else offsets.reshape(1, -1)
+        return float(own_shares(beta[None], moved, self._own_lips[None])[0])
+
+    @property
+    def own_lips(self) -> FloatArray:
+        """The lips' part [52] of the portrait's own expression; zero where its face is neutral."""
+        return self._own_lips
 
     def _lipped(self, beta: FloatArray, offsets: FloatArray | None = None) -> FloatArray:
         """The face of ``beta`` [52] with its lips in shape and its lids untouched [468, 3]."""
@@ -107,6 +108,16 @@ class DrivenFace:
         lack = 0.5 * np.maximum(self._seam - gap, 0)[:, None] * self._down
         face[LOWER] += lack
         face[UPPER] -= lack
+
+
+def own_shares(beta: FloatArray, offsets: FloatArray, own: FloatArray) -> FloatArray:
+    """`DrivenFace.own_share` of R rows [R]: ``beta`` [R, 52], lip ``offsets`` [R, n], `DrivenFace.own_lips` [R, 52].
+
+    Nothing where a row's own lips are neutral.
+    """
+    along = np.clip((beta * own).sum(1) / np.maximum((own * own).sum(1), 1e-9), 0, 1)
+    aside = np.linalg.norm((beta - along[:, None] * own) * LIPS, axis=1) + OFFSET * np.abs(offsets).max(1)
+    return np.asarray(smoothstep((along - OWN_FROM) / (1 - OWN_FROM)) * smoothstep(1 - aside / OWN_REACH), np.float32)
 
 
 def tucking(beta: FloatArray) -> float:

@@ -201,7 +201,8 @@ def _lower_light(points: FloatArray) -> FloatArray:
 
 def _shadow(points: FloatArray, upper: FloatArray, fall: float, dark: float, side: float) -> FloatArray:
     """The shade of the upper lip and of the mouth's corners over ``points`` [n, 3]: factors [n]."""
-    under = points[:, 1] - np.interp(points[:, 0], upper[:, 0], upper[:, 1])
+    line = np.maximum.accumulate(upper[:, 0])  # lips drawn hard aside may fold
+    under = points[:, 1] - np.interp(points[:, 0], line, upper[:, 1])
     inward = np.minimum(points[:, 0] - upper[0, 0], upper[-1, 0] - points[:, 0])
     lip = 1 - dark * (1 - smoothstep(under / fall))
     return np.asarray(lip * (1 - side * (1 - smoothstep(inward / 0.8))), np.float32)

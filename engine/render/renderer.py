@@ -26,6 +26,7 @@ LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so tha
 CREASE = 0.25  # how much darker lips meet that the portrait shows apart
 CONTACT = 0.35  # how much darker a lip is where teeth stand on it
 CORNER, GATHERS = 0.45, 0.65  # centimetres around a corner of the lips; of its way inwards that its texture does not go
+BOUNDS = (-1.0, 1.5)  # that blendshapes are held within
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
 
 
@@ -102,7 +103,7 @@ class Renderer:
 
     def pose(self, motion: Motion) -> Posed:
         """Where everything is for ``motion``, and what it samples. Touches nothing of the renderer's own."""
-        beta, offsets = _check(motion)
+        beta, offsets = check(motion)
         face = self._drive(beta, offsets)
         turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
         inside, shade, out_of_mouth = self._mouth.pose(beta, face)
@@ -158,6 +159,11 @@ class Renderer:
         """Blendshapes [52] that give the portrait back as it is; zero where its face is neutral."""
         return self._drive.own.copy()
 
+    @property
+    def own_lips(self) -> FloatArray:
+        """The lips' part of it [52]: what decides how much of the portrait's own expression is shown."""
+        return self._drive.own_lips.copy()
+
     def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray, clean: bool) -> Compositor:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
@@ -167,7 +173,7 @@ class Renderer:
 
     def driven_mesh(self, motion: Motion) -> FloatArray:
         """The posed face [468, 3] in pixels of the portrait (eq. 4 and 8)."""
-        return HeadTurn(self.avatar, motion.rotation, motion.translation)(self._drive(*_check(motion)))
+        return HeadTurn(self.avatar, motion.rotation, motion.translation)(self._drive(*check(motion)))
 
     def projection_texture(self, motion: Motion) -> FloatArray:
         """PT of eq. 10 for ``motion``: NCC on the driven face, the portrait around it; [S, S, 3] in [0, 1]."""
@@ -244,11 +250,12 @@ def _beside(corner: int) -> tuple[np.ndarray, FloatArray]:
     return rows, near[rows, None].astype(np.float32)
 
 
-def _check(motion: Motion) -> tuple[FloatArray, FloatArray | None]:
+def check(motion: Motion) -> tuple[FloatArray, FloatArray | None]:
+    """Blendshapes [52] and lip offsets [40, 3] or None, finite and within bounds. ValueError for a wrong shape."""
     beta = np.asarray(motion.blendshapes, np.float32)
     if beta.shape != (len(NAMES),):
         raise ValueError(f"Motion.blendshapes was expected to have shape ({len(NAMES)},), but came as {beta.shape}.")
-    return np.clip(np.nan_to_num(beta), -1, 1.5), check_offsets(motion.lip_offsets)
+    return np.clip(np.nan_to_num(beta), *BOUNDS), check_offsets(motion.lip_offsets)
 
 
 def still(position: int = 0) -> Motion:

@@ -78,9 +78,8 @@ class Tongue:
         """Brightness [n]: what faces the light is bright, and light is lost towards its back and sides."""
         grid = points.reshape(ROWS, COLUMNS, 3)
         along, across = np.gradient(grid, axis=0), np.gradient(grid, axis=1)
-        normal = np.cross(across, along)
+        normal = np.cross(across, along)  # out of its upper side, which looks forward once it hangs over the lip
         normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-        normal *= np.where(normal[..., 1:2] > 0, -1, 1)  # upwards
         facing = np.clip(normal @ LIGHT, 0, 1).reshape(-1)
         return np.asarray((0.28 + 0.56 * facing) * self._fades, np.float32)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.render.generator import Seen
+from engine.training.pairs import PAINTED
 
 OPPOSITE = (5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 15, 14, 13, 12, 11, 10, 19, 18, 17, 16)  # each lip landmark's mirror image
 NEARER, FARTHER = 1.35, 0.8  # how much larger and smaller faces become
@@ -102,7 +103,7 @@ def reframed(seen: Seen, truth: Tensor, mouth: Tensor, rng: np.random.Generator)
         return (points - shift[:, None]) @ outwards.transpose(1, 2)
 
     flow = seen_anew(seen.flow)
-    pictures = {name: seen_anew(getattr(seen, name)) for name in ("portrait", "painted", "texture_reference", "texture")}
+    pictures = {name: seen_anew(getattr(seen, name)) for name in PAINTED}
     lips = {name: moved(getattr(seen, name)) for name in ("lips_reference", "lips")}
     flow = moved(flow.flatten(2).transpose(1, 2)).transpose(1, 2).view_as(flow)
     return replace(seen, flow=flow, **pictures, **lips), seen_anew(truth), seen_anew(mouth)

@@ -126,13 +126,14 @@ def test_batches_are_filled_up() -> None:
 def test_without_a_gpu_the_function_is_called() -> None:
     calls = []
 
-    def double(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def multiply(x: torch.Tensor, times: int = 2) -> tuple[torch.Tensor, ...]:
         calls.append(x)
-        return (2 * x,)
+        return (times * x,)
 
-    captured = Captured(double)
+    captured = Captured(multiply)
     assert torch.equal(captured(torch.ones(3))[0], 2 * torch.ones(3))
-    assert len(calls) == 1
+    assert torch.equal(captured(torch.ones(3), times=5)[0], 5 * torch.ones(3))
+    assert len(calls) == 2
 
 
 @pytest.mark.gpu
@@ -140,13 +141,15 @@ def test_without_a_gpu_the_function_is_called() -> None:
 def test_a_graph_is_captured_once_a_shape_and_leaves_no_trace() -> None:
     calls = []
 
-    def double(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def multiply(x: torch.Tensor, times: int = 2) -> tuple[torch.Tensor, ...]:
         calls.append(x)
-        return (2 * x,)
+        return (times * x,)
 
-    captured = Captured(double)
+    captured = Captured(multiply)
     for value in range(4):
         got = captured(torch.full((3,), float(value), device="cuda"))[0]
         assert torch.equal(got.cpu(), torch.full((3,), 2.0 * value))
     assert len(calls) == 4, "three trials and the capture"
+    assert torch.equal(captured(torch.ones(3, device="cuda"), times=5)[0].cpu(), 5 * torch.ones(3))
+    assert len(calls) == 8, "another number is another graph"
     assert isinstance(Anchor, type)

@@ -69,7 +69,9 @@ def test_a_batch_equals_the_renderer(avatar: Avatar, backend: str) -> None:
             got = device.render(jobs if backend == "numba" else jobs[:1])
         for k, picture in enumerate(wanted):
             assert psnr(got[k].numpy(), picture) >= (70 if backend == "numba" else 55), k
-    assert 0 < device.load(jobs[4:5]).share[0] < 1, "half-way there are two scenes"
+    half_way = device.pose(device.load(jobs[4:5]))
+    assert 0 < half_way.share[0] < 1
+    assert half_way.second.tolist() == [1, 1], "half-way there are two scenes"
 
 
 @pytest.mark.cpu
@@ -124,7 +126,7 @@ def test_a_portrait_too_many_or_too_large_is_refused(avatar: Avatar) -> None:
     small = replace(avatar, portrait=avatar.portrait[::2, ::2])
     with pytest.raises(VivifyError, match="512 pixels wide, but this one has 256"):
         device.add(small)
-    tall = Renderer(avatar, SIZE).scene
-    tall.atlas = np.zeros((2000, 100, 3), np.uint8)
+    tall = Renderer(avatar, SIZE)
+    tall.scene.atlas = np.zeros((2000, 100, 3), np.uint8)
     with pytest.raises(VivifyError, match="enrol it at 512 pixels"):
         DeviceRenderer(SIZE, "cpu").stage.add(tall)

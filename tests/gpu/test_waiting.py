@@ -41,9 +41,9 @@ def test_nothing_in_a_picture_waits_for_the_device(monkeypatch: pytest.MonkeyPat
         device = DeviceRenderer(size, "meta", LearnedHalf().eval(), portraits=1)
         number = device.add(Avatar.load(assets() / "avatars" / "astronaut"))
         rows = device.load([(number, still())] * 3)
-        share = torch.ones(len(rows.scene), device="meta")
+        share = torch.ones(len(rows), device="meta")
         with strictly():
-            made = device._by_geometry(*rows), device._with_networks(*rows, share)
+            made = device._by_geometry(rows, 3), device._with_networks(rows, share, 6)
     for (rgb,) in made:
         assert rgb.shape == (4, size, size, 3)
         assert rgb.device.type == "meta"

@@ -66,7 +66,9 @@ def test_a_file_that_is_no_film_is_told(tmp_path: Path) -> None:
 
 
 def test_eight_frames_are_learned_by_heart(tmp_path: Path) -> None:
-    plan = Plan(steps=80, rows=8, peak_rate=1e-3, ema=0.5, matching=0.0, kl=0.0, regularity=0.0, unsure=0.0, views=False)
+    plan = Plan(
+        steps=80, rows=8, peak_rate=1e-3, ema=0.5, matching=0.0, kl=0.0, regularity=0.0, unsure=0.0, views=False
+    )
     trainer = Trainer(plan, tmp_path)
     seen, truth, _ = eight().pick(list(range(8)))
     for _ in range(20):
