@@ -37,9 +37,9 @@ _POUT = 0.12  # of the opening that a full pucker fills
 
 # How movements go together in filmed mouths, chosen on the GRID clips and the film that train and develop: a mouth that
 # rounds lifts its jaw, whatever the vowel, and lips that part widen.
-_LIFTS = 0.9  # share of the jaw's opening that a full pucker takes away
+_LIFTS, _LIGHTLY = 1.3, 0.1  # share of the jaw's opening that a pucker beyond a light one takes away
 _LEAST_JAW = 0.3  # of it that remains in any case
-_APART = 0.08  # jaw below which rounding does not take it: lips that round are not closed
+_APART = 0.075  # jaw below which rounding does not take it: lips that round are not closed
 _WIDENS = 0.3  # of stretch, for each of lower and upper lip at their full way
 
 
@@ -47,7 +47,8 @@ def coupled(articulators: Tensor) -> Tensor:
     """Articulators [..., 9] that were estimated one by one, moved as one mouth moves them."""
     y = articulators
     apart = torch.minimum(y[..., JAW], _APART + _POUT * y[..., PUCKER])
-    jaw = torch.maximum(y[..., JAW] * (1 - _LIFTS * y[..., PUCKER]).clamp(_LEAST_JAW, 1), apart)
+    remains = (1 - _LIFTS * (y[..., PUCKER] - _LIGHTLY)).clamp(_LEAST_JAW, 1)
+    jaw = torch.maximum(y[..., JAW] * remains, apart)
     stretch = y[..., STRETCH] + _WIDENS * (y[..., LOWER_DOWN] + y[..., UPPER_UP])
     parts = [jaw[..., None], y[..., CLOSE:STRETCH], stretch[..., None], y[..., LOWER_DOWN:]]
     return torch.cat(parts, -1)

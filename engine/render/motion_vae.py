@@ -27,7 +27,7 @@ from engine.render.patch import confidence, corner_of, cut, gaussian_maps, windo
 PICTURE = 256  # pixels a side of what goes in
 LANDMARKS = LIP_VERTICES[::2]
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
-FARTHEST = 0.06  # of the picture's side: the largest residual motion
+FARTHEST = 0.02  # of the picture's side: the largest residual motion
 BELIEVED = 0.93  # from here on the occlusion map leaves geometry's picture untouched, motion and all
 DOUBTED = 0.1  # how far below full belief the residual motion is at its full size
 TRUST = 1.0  # logit the occlusion map starts from: geometry is mostly believed until the data say otherwise

@@ -18,6 +18,7 @@ from engine.training.pairs import PAINTED
 
 OPPOSITE = (5, 4, 3, 2, 1, 0, 9, 8, 7, 6, 15, 14, 13, 12, 11, 10, 19, 18, 17, 16)  # each lip landmark's mirror image
 NEARER, FARTHER = 1.35, 0.8  # how much larger and smaller faces become
+WIDER = 1.12  # how much wider, or narrower, than high
 TILT = 12.0  # degrees
 ASIDE = 0.08  # of the picture's side
 
@@ -27,6 +28,7 @@ def seen_differently(seen: Seen, truth: Tensor, mouth: Tensor, rng: np.random.Ge
     seen, truth, mouth = mirrored(seen, truth, mouth, rng.random(len(truth)) < 0.5)
     seen, truth = in_other_light(seen, truth, rng)
     seen, truth = in_other_focus(seen, truth, rng)
+    seen = elsewhere(seen, rng)
     return reframed(seen, truth, mouth, rng)
 
 
@@ -43,13 +45,14 @@ def in_other_light(seen: Seen, truth: Tensor, rng: np.random.Generator) -> tuple
         grey = picture.mean(1, keepdim=True)
         return ((grey + colour * (picture - grey)) * gain).clamp(0, 1) ** gamma
 
-    return _repainted(seen, lit(seen.portrait), lit(seen.painted)), lit(truth)
+    portrait = lit(seen.portrait)
+    return _repainted(seen, portrait, lit(seen.painted), portrait), lit(truth)
 
 
-def _repainted(seen: Seen, portrait: Tensor, painted: Tensor) -> Seen:
-    """``seen`` with its pictures changed, those around the face in the projected textures too."""
+def _repainted(seen: Seen, around: Tensor, painted: Tensor, portrait: Tensor) -> Seen:
+    """``seen`` with other pictures, of which ``around`` surrounds the face in the projected textures."""
     reference, driven = (
-        torch.where((texture == seen.portrait).all(1, keepdim=True), portrait, texture)
+        torch.where((texture == seen.portrait).all(1, keepdim=True), around, texture)
         for texture in (seen.texture_reference, seen.texture)
     )
     return replace(seen, portrait=portrait, painted=painted, texture_reference=reference, texture=driven)
@@ -79,6 +82,15 @@ def mirrored(seen: Seen, truth: Tensor, mouth: Tensor, which: np.ndarray) -> tup
     return Seen(**changed), truth, mouth
 
 
+def elsewhere(seen: Seen, rng: np.random.Generator) -> Seen:
+    """The same faces in the projected textures, each with another row's surroundings.
+
+    Hair and background tell who somebody is, and with few people a network would learn what each of them does by heart.
+    """
+    others = seen.portrait[torch.from_numpy(rng.permutation(len(seen.portrait)))]
+    return _repainted(seen, others, seen.painted, seen.portrait)
+
+
 def reframed(seen: Seen, truth: Tensor, mouth: Tensor, rng: np.random.Generator) -> tuple[Seen, Tensor, Tensor]:
     """The same pairs with every row's camera nearer or farther, tilted and turned aside: portrait and frame alike."""
     rows = len(truth)
@@ -88,8 +100,9 @@ def reframed(seen: Seen, truth: Tensor, mouth: Tensor, rng: np.random.Generator)
 
     scale, angle = torch.exp(draw(np.log(FARTHER), np.log(NEARER))), draw(-radians(TILT), radians(TILT))
     turn = torch.stack([torch.cos(angle), -torch.sin(angle), torch.sin(angle), torch.cos(angle)], 1).view(-1, 2, 2)
-    inwards = turn / scale.view(-1, 1, 1)  # from the new picture to the old one
-    outwards = turn.transpose(1, 2) * scale.view(-1, 1, 1)
+    wide = torch.exp(draw(-np.log(WIDER), np.log(WIDER)))
+    inwards = turn / torch.stack([scale * wide, scale / wide], 1)[:, None]  # from the new picture to the old one
+    outwards = torch.linalg.inv(inwards)
     middle = seen.lips_reference.mean(1)  # the mouth stays where it is, but for a step aside
     to = middle + torch.stack([draw(-2 * ASIDE, 2 * ASIDE), draw(-2 * ASIDE, 2 * ASIDE)], 1)
     shift = middle - (inwards @ to[..., None])[..., 0]
@@ -119,4 +132,5 @@ def in_other_focus(seen: Seen, truth: Tensor, rng: np.random.Generator) -> tuple
         soft = F.conv2d(F.pad(picture, (2, 2, 2, 2), mode="replicate"), window, groups=3)
         return torch.lerp(picture, soft, amount).clamp(0, 1)
 
-    return _repainted(seen, focused(seen.portrait), focused(seen.painted)), focused(truth)
+    portrait = focused(seen.portrait)
+    return _repainted(seen, portrait, focused(seen.painted), portrait), focused(truth)
