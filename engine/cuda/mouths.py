@@ -16,9 +16,11 @@ from engine.face.teeth import COLUMNS
 from engine.render import tongue as one
 from engine.render.mouth import (
     COMES_OUT,
+    FADES,
     FAR_RIM,
     HIDDEN,
     LOWER_ROW,
+    NARROW_LIGHT,
     PEEPS,
     RING,
     ROWS,
@@ -70,7 +72,8 @@ class Mouths:
         tongue, out = self._tongues(known, read, lower, opening)
         points = torch.cat([above, below, tongue, self._walls(upper, lower)], 1)  # [R, 821, 3]
         tongue_light = self._tongues.light(tongue)
-        walls = self._wall_light.expand(len(face), -1)
+        narrow = 1 - smoothstep((opening - FADES[0]) / (FADES[1] - FADES[0]))
+        walls = self._wall_light * (1 + NARROW_LIGHT * narrow)
         light = torch.cat([known.teeth_light.flatten(1), tongue_light, walls], 1) * self._shadow(points, upper)
         at = slice(MOUTH[0] + MOUTH[1], sum(MOUTH[:3]))  # what leaves the mouth leaves its shade
         light[:, at] += out * (0.35 + 0.75 * tongue_light - light[:, at])

@@ -16,7 +16,7 @@ from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.face.model import face_model
 from engine.render.generator import LearnedHalf, Seen
-from engine.render.motion_vae import FARTHEST, LANDMARKS, PICTURE
+from engine.render.motion_vae import LANDMARKS, PICTURE
 from engine.render.patch import CELLS, FIELD, corner_of, warp
 from engine.render.projection import PORTRAIT, ncc
 from engine.render.renderer import Renderer, still
@@ -112,7 +112,7 @@ class LearnedRenderer(Renderer):
 def _warp_around(picture: ByteArray, residual: Tensor, x: int, y: int) -> Tensor:
     """`warp` of the square at (x, y) of ``picture`` [S, S, 3], touching no more of it than the motion can reach."""
     size = len(picture)
-    side, reach = size * CELLS // FIELD, int(FARTHEST * size) + 2
+    side, reach = size * CELLS // FIELD, int(float(residual.abs().max()) * 0.5 * size) + 2
     left, top = max(x - reach, 0), max(y - reach, 0)
     near = _tensor(picture[top : y + side + reach, left : x + side + reach])
     motion = F.interpolate(residual, (side, side), mode="bilinear", align_corners=False)[0] * (0.5 * size)  # pixels

@@ -25,7 +25,7 @@ from engine.render.tongue import Tongue, paint_tongue
 from engine.types import FloatArray
 
 ROWS = 5
-UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.10  # centimetres below the closed lips' seam: at rest the rows overlap
+UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.20  # centimetres below the closed lips' seam: at rest the rows overlap
 AT_LEAST = 0.05  # centimetres that upper teeth are seen to reach below the upper lip at rest, were the mouth open
 TEETH_BACK, LOWER_BACK = 0.55, 0.25  # centimetres behind the lips, and of lower teeth behind upper ones
 LOWER_TINT = np.array([1.0, 0.94, 0.86], np.float32)  # lower teeth stand in reddish light
@@ -35,20 +35,21 @@ WALLS_BACK = 6.0  # centimetres further away, in depth alone: the cavity lies be
 SEEN_ASIDE = 0.4  # of what depth shifts in a portrait that is turned: more of it would empty the mouth's far half
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
 JAW_SHARE = np.array([1.0, 0.86, 0.3])  # of it that teeth and tongue follow: a wide mouth bares the lower teeth
-LAZY, PARTS = 0.25, (0.15, 0.45)  # of a slight jawOpen that teeth follow; jawOpen over which they come to follow all
+LAZY, PARTS = 0.5, (0.05, 0.3)  # of a slight jawOpen that teeth follow; jawOpen over which they come to follow all
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
-WALLS = ((0.0, 2.0), (1.15, 2.0), (0.80, 1.24), (0.45, 0.60))  # rings: size beside the opening's, brightness
-UPPER_LIGHT, LOWER_LIGHT = 0.80, 0.86  # of the teeth's own tone, in the middle of the arch
-LOWER_ASIDE = 0.28  # of it that lower molars lose
+NARROW_LIGHT, FADES = 1.0, (0.5, 1.2)  # what narrow mouths' walls gain; openings (centimetres) over which they lose it
+WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
+UPPER_LIGHT, LOWER_LIGHT = 0.88, 0.82  # of the teeth's own tone, in the middle of the arch
+LOWER_ASIDE = 0.45  # of it that lower molars lose
 # The upper lip's shade and the corners', for upper and lower teeth, tongue and walls: how far below it (centimetres)
 # the lip's shade reaches, how dark it is, and how dark the corners are.
-SHADES = ((0.45, 0.18, 0.14), (0.5, 0.18, 0.16), (1.3, 0.36, 0.16), (1.4, 0.27, 0.07))
+SHADES = ((0.45, 0.24, 0.25), (0.5, 0.24, 0.28), (1.3, 0.5, 0.3), (1.4, 0.36, 0.12))
 TONGUE = 2  # its place among the parts
 COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the lips
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
-THROAT = 0.32  # brightness in the middle
+THROAT = 0.16  # brightness in the middle
 
 
 class Mouth:
@@ -155,6 +156,7 @@ class Mouth:
             teeth[:, 1] += min(1.0, 2 * rounded) * max(lack, 0.0)
         tongue, out = self._tongue.pose(jaw, beta, lower, opening)
         walls, wall_light = _walls(upper, lower)
+        wall_light = wall_light * _lightened(opening)
         places = [self._points[0] - self._covered(rounded, face), teeth, tongue, walls]
         light = [*self._light, self._tongue.light(tongue), wall_light]
         shade = [
@@ -172,6 +174,11 @@ class Mouth:
         seen = float(self.to_pixels(edge[None])[0, 1] - face[UPPER_ROW[5], 1]) / float(self._axes[1, 1])
         tight = float(smoothstep((rounded - TIGHT[0]) / (TIGHT[1] - TIGHT[0])))
         return np.array([0, tight * max(seen - PEEPS, 0.0), 0], np.float32)
+
+
+def _lightened(opening: float) -> float:
+    """How much lighter the walls of a narrow mouth are: in films teeth, tongue and cheeks leave no black between lips."""
+    return 1 + NARROW_LIGHT * (1 - float(smoothstep((opening - FADES[0]) / (FADES[1] - FADES[0]))))
 
 
 def _followed(jaw_open: float) -> float:
