@@ -27,7 +27,7 @@ from engine.render.patch import confidence, corner_of, cut, gaussian_maps, windo
 
 PICTURE = 256  # pixels a side of what goes in
 LANDMARKS = LIP_VERTICES[::2]
-UPPER_RIM, LOWER_RIM = [1, 2, 3, 4], [9, 8, 7, 6]  # of the landmarks: the inner rims without the corners, in pairs
+UPPER_RIM, LOWER_RIM = slice(1, 5), slice(6, 10)  # of the landmarks: the inner rims without the corners
 RIM_SIGMA = 1.4  # cells of the field: how much of the lip rolls along
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
 FARTHEST = 0.02  # of the picture's side: the largest residual motion
@@ -87,15 +87,18 @@ class InnerLips(nn.Module):
         self.share = nn.Parameter(torch.zeros(2))  # of the gap, upper and lower lip
 
     def forward(self, reference: Tensor, lips: Tensor) -> Tensor:
-        def gap(points: Tensor) -> Tensor:  # [B, 4, 2] from the upper rim to the lower one
-            return points[:, LOWER_RIM] - points[:, UPPER_RIM]
-
-        opened = gap(lips) - gap(reference)
-        rims = torch.cat([lips[:, UPPER_RIM], lips[:, LOWER_RIM]], 1)
+        (upper, lower), (upper_then, lower_then) = _rims(lips), _rims(reference)  # [B, 4, 2] each
+        opened = (lower - upper) - (lower_then - upper_then)
+        rims = torch.cat([upper, lower], 1)
         moved = torch.cat([-opened * self.share[0], opened * self.share[1]], 1)  # where to look, not where to go
         near = gaussian_maps(rims, RIM_SIGMA)
         spread = near / near.sum(1, keepdim=True).clamp(min=1)
         return torch.einsum("bnhw,bnc->bchw", spread, moved)
+
+
+def _rims(lips: Tensor) -> tuple[Tensor, Tensor]:
+    """The inner rims without the corners [B, 4, 2], upper and lower, in pairs."""
+    return lips[:, UPPER_RIM], lips[:, LOWER_RIM].flip(1)
 
 
 class Hourglass(nn.Module):

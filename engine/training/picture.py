@@ -38,16 +38,16 @@ class Plan:
 
     steps: int = 4000
     rows: int = 8
-    peak_rate: float = 1e-3
+    peak_rate: float = 5e-4
     seed: int = 0
     lips: bool = True
     pixels: float = 4.0
     perceptual: float = 2.0
     structure: float = 0.5
-    matching: float = 0.5
+    matching: float = 0.05  # more paints what strangers do not have, with a dozen people to learn from
     kl: float = 1e-4
-    regularity: float = 0.5
-    unsure: float = 0.02  # what it costs to overpaint instead of warping: detail of the portrait is worth keeping
+    regularity: float = 0.1
+    unsure: float = 0.005  # what it costs to overpaint instead of warping: detail of the portrait is worth keeping
     ema: float = 0.998
     views: bool = True  # make every pair look like other people's pairs, each time it is drawn
     films: float = 0.75  # of the steps are on films where there are films and stills: stills know nothing of mouths
