@@ -7,7 +7,7 @@ concatenated and decoded into a dense motion and an occlusion map.
 
 The paper leaves sizes open. Ours: pictures of 256, maps of 64 pixels a side; 8 x 8 x 16 values before the MLP, a code
 of 128; 16 channels for each motion map; 20 landmarks, every other vertex of the lips' two rims. The dense motion is a
-residual to the geometric field, at most 2 % of the picture's side (more than that, with a dozen people to learn from,
+residual to the geometric field, at most 0.3 % of the picture's side (more than that, with a dozen people to learn from,
 did harm on a film of another kind) beside the inner lips' roll, composed with it: the picture that geometry has painted
 is sampled at x + motion(x). From where the two branches meet, only the square around the lips is computed
 (`engine.render.patch`): elsewhere the motion is 0 and the picture believed.
@@ -29,8 +29,9 @@ PICTURE = 256  # pixels a side of what goes in
 LANDMARKS = LIP_VERTICES[::2]
 UPPER_RIM, LOWER_RIM = slice(1, 5), slice(6, 10)  # of the landmarks: the inner rims without the corners
 RIM_SIGMA = 1.4  # cells of the field: how much of the lip rolls along
+LEARNS = 20.0  # times as fast as all other parameters: two numbers that every frame agrees on
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
-FARTHEST = 0.02  # of the picture's side: the largest residual motion
+FARTHEST = 0.003  # of the picture's side: the largest residual motion
 BELIEVED = 0.93  # from here on the occlusion map leaves geometry's picture untouched, motion and all
 DOUBTED = 0.1  # how far below full belief the residual motion is at its full size
 TRUST = 1.0  # logit the occlusion map starts from: geometry is mostly believed until the data say otherwise
@@ -84,13 +85,14 @@ class InnerLips(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.share = nn.Parameter(torch.zeros(2))  # of the gap, upper and lower lip
+        self.share = nn.Parameter(torch.zeros(2))  # of the gap, upper and lower lip, over `LEARNS`
 
     def forward(self, reference: Tensor, lips: Tensor) -> Tensor:
         (upper, lower), (upper_then, lower_then) = _rims(lips), _rims(reference)  # [B, 4, 2] each
         opened = (lower - upper) - (lower_then - upper_then)
         rims = torch.cat([upper, lower], 1)
-        moved = torch.cat([-opened * self.share[0], opened * self.share[1]], 1)  # where to look, not where to go
+        share = LEARNS * self.share
+        moved = torch.cat([-opened * share[0], opened * share[1]], 1)  # where to look, not where to go
         near = gaussian_maps(rims, RIM_SIGMA)
         spread = near / near.sum(1, keepdim=True).clamp(min=1)
         return torch.einsum("bnhw,bnc->bchw", spread, moved)

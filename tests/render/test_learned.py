@@ -18,7 +18,7 @@ from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.generator import LearnedHalf, Seen, follow
 from engine.render.learned import Eyesight, LearnedRenderer, load_learned, save_learned
-from engine.render.motion_vae import FARTHEST, LANDMARKS, InnerLips, MotionVAE
+from engine.render.motion_vae import FARTHEST, LANDMARKS, LEARNS, InnerLips, MotionVAE
 from engine.render.patch import confidence, corner_of, cut, gaussian_maps, paste, warp, window
 from engine.render.renderer import Renderer, still
 from engine.types import Motion
@@ -74,7 +74,7 @@ def test_inner_lips_roll_in_by_a_share_of_the_gap() -> None:
     lips[:, 1:5, 1], lips[:, 6:10, 1] = upper[:, None], lower[:, None]
     rolled = InnerLips()
     with torch.no_grad():
-        rolled.share.copy_(torch.tensor([0.1, 0.2]))
+        rolled.share.copy_(torch.tensor([0.1, 0.2]) / LEARNS)
         motion = rolled(lips[1:], lips[:1])
         assert not rolled(lips[:1], lips[:1]).any(), "nothing where the portrait's mouth is as open"
     rows = [int((1 + y) * 32) for y in (-0.02, 0.10)]
