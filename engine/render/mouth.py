@@ -177,7 +177,7 @@ class Mouth:
 
 
 def _lightened(opening: float) -> float:
-    """How much lighter the walls of a narrow mouth are: in films teeth, tongue and cheeks leave no black between lips."""
+    """How many times as light a narrow mouth's walls are: in films there is no black between such lips."""
     return 1 + NARROW_LIGHT * (1 - float(smoothstep((opening - FADES[0]) / (FADES[1] - FADES[0]))))
 
 
