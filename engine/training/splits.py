@@ -31,10 +31,17 @@ def part_of(stem: str) -> Part:
 
 
 def film_part(name: str) -> Part:
-    """Where a tracked film belongs: GRID clips by speaker, the newsreader to testing, other films to training."""
-    if name.startswith("newsreader") or name.startswith(TEST_GRID):
+    """Where a tracked film belongs: GRID clips by speaker, the newsreader to testing, other films to training.
+
+    ``name`` may begin with the folders the film was found in (``grid-sbia1a``).
+    """
+
+    def among(names: tuple[str, ...]) -> bool:
+        return any(part.startswith(names) for part in name.split("-"))
+
+    if among(("newsreader", *TEST_GRID)):
         return "test"
-    return "dev" if name.startswith(DEV_GRID) else "train"
+    return "dev" if among(DEV_GRID) else "train"
 
 
 def _of_rest(rest: int) -> Part:

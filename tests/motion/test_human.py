@@ -27,6 +27,7 @@ def test_speakers_never_change_sides() -> None:
     assert part_of("LJ001-0008") == "test"
     assert part_of("LJ001-0009") == "dev"
     assert film_part(TEST_GRID[0]) == film_part("newsreader_eval_only") == "test"
+    assert film_part(f"grid-{TEST_GRID[1]}_0") == "test", "whatever folder it was found in"
     assert (film_part(DEV_GRID[0]), film_part("latentsync_demo3")) == ("dev", "train")
     assert not set(DEV_GRID) & set(TEST_GRID)
 
