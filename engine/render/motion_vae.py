@@ -7,7 +7,7 @@ concatenated and decoded into a dense motion and an occlusion map.
 
 The paper leaves sizes open. Ours: pictures of 256, maps of 64 pixels a side; 8 x 8 x 16 values before the MLP, a code
 of 128; 16 channels for each motion map; 20 landmarks, every other vertex of the lips' two rims. The dense motion is a
-residual to the geometric field, at most 0.3 % of the picture's side (more than that, with a dozen people to learn from,
+residual to the geometric field, at most 0.15 % of the picture's side (more than that, with a dozen people to learn from,
 did harm on a film of another kind) beside the inner lips' roll, composed with it: the picture that geometry has painted
 is sampled at x + motion(x). From where the two branches meet, only the square around the lips is computed
 (`engine.render.patch`): elsewhere the motion is 0 and the picture believed.
@@ -29,9 +29,9 @@ PICTURE = 256  # pixels a side of what goes in
 LANDMARKS = LIP_VERTICES[::2]
 UPPER_RIM, LOWER_RIM = slice(1, 5), slice(6, 10)  # of the landmarks: the inner rims without the corners
 RIM_SIGMA = 1.4  # cells of the field: how much of the lip rolls along
-LEARNS = 20.0  # times as fast as all other parameters: two numbers that every frame agrees on
+LEARNS = 10.0  # times as fast as all other parameters: two numbers that every frame agrees on
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
-FARTHEST = 0.003  # of the picture's side: the largest residual motion
+FARTHEST = 0.0015  # of the picture's side: the largest residual motion
 BELIEVED = 0.93  # from here on the occlusion map leaves geometry's picture untouched, motion and all
 DOUBTED = 0.1  # how far below full belief the residual motion is at its full size
 TRUST = 1.0  # logit the occlusion map starts from: geometry is mostly believed until the data say otherwise
