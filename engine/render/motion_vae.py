@@ -7,8 +7,8 @@ concatenated and decoded into a dense motion and an occlusion map.
 
 The paper leaves sizes open. Ours: pictures of 256, maps of 64 pixels a side; 8 x 8 x 16 values before the MLP, a code
 of 128; 16 channels for each motion map; 20 landmarks, every other vertex of the lips' two rims. The dense motion is a
-residual to the geometric field, at most 0.15 % of the picture's side (more, with so few people to learn from, did harm on
-a film of another kind), beside the inner lips' roll. It is composed with that field: the picture that geometry has
+residual to the geometric field, at most 0.15 % of the picture's side (more, with so few people to learn from, did harm
+on a film of another kind), beside the inner lips' roll. It is composed with that field: the picture that geometry has
 painted is sampled at x + motion(x). From where the two branches meet, only the square around the lips is computed
 (`engine.render.patch`): elsewhere the motion is 0 and the picture believed.
 """
