@@ -112,8 +112,16 @@ BAD_LINES: dict[str, Callable[[FloatArray], FloatArray]] = {
 }
 
 
+def _pieces() -> np.ndarray:
+    """Six pieces of music, each louder than the one before and after a second of silence: where they begin is hard."""
+    rest = np.zeros(SAMPLE_RATE)
+    levels = np.geomspace(0.05, 0.4, 6)
+    each = [(rest, level * music(np.random.default_rng(60 + k), 4.0)) for k, level in enumerate(levels)]
+    return np.concatenate([part for pair in each for part in pair])
+
+
 def not_speech_sounds() -> dict[str, FloatArray]:
-    """Ten seconds each of sounds that should leave the mouth shut."""
+    """Ten seconds each, or more, of sounds that should leave the mouth shut."""
     rng = np.random.default_rng(11)
     n = SAMPLE_RATE * 10
     t = np.arange(n) / SAMPLE_RATE
@@ -129,5 +137,6 @@ def not_speech_sounds() -> dict[str, FloatArray]:
         "clicks": clicks,
         "chord": 0.1 * chord * np.minimum(1, 4 * (t % 1)) * np.exp(-2 * (t % 1)),
         "music": 0.1 * music(np.random.default_rng(5), 10.0),
+        "pieces": _pieces(),
     }
     return {kind: np.asarray(x, np.float32) for kind, x in sounds.items()}
