@@ -90,6 +90,7 @@ class InnerLips(nn.Module):
     def forward(self, reference: Tensor, lips: Tensor) -> Tensor:
         (upper, lower), (upper_then, lower_then) = _rims(lips), _rims(reference)  # [B, 4, 2] each
         opened = (lower - upper) - (lower_then - upper_then)
+        opened = opened * (opened[..., 1:] > 0)  # lips that are nearer than the portrait's own hide nothing
         rims = torch.cat([upper, lower], 1)
         share = LEARNS * self.share
         moved = torch.cat([-opened * share[0], opened * share[1]], 1)  # where to look, not where to go
