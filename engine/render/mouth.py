@@ -40,7 +40,7 @@ JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
 NARROW_LIGHT, FADES = 1.0, (0.5, 1.2)  # what narrow mouths' walls gain; openings (centimetres) over which they lose it
 WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
-UPPER_LIGHT, LOWER_LIGHT = 0.88, 0.82  # of the teeth's own tone, in the middle of the arch
+UPPER_LIGHT, LOWER_LIGHT = 0.95, 0.75  # of the teeth's own tone, in the middle of the arch
 LOWER_ASIDE = 0.45  # of it that lower molars lose
 # The upper lip's shade and the corners', for upper and lower teeth, tongue and walls: how far below it (centimetres)
 # the lip's shade reaches, how dark it is, and how dark the corners are.
