@@ -38,9 +38,9 @@ JAW_SHARE = np.array([1.0, 0.86, 0.3])  # of it that teeth and tongue follow: a 
 LAZY, PARTS = 0.5, (0.05, 0.3)  # of a slight jawOpen that teeth follow; jawOpen over which they come to follow all
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
-NARROW_LIGHT, FADES = 1.0, (0.5, 1.2)  # what narrow mouths' walls gain; openings (centimetres) over which they lose it
+NARROW_LIGHT, FADES = 0.7, (0.5, 1.2)  # what narrow mouths' walls gain; openings (centimetres) over which they lose it
 WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
-UPPER_LIGHT, LOWER_LIGHT = 0.95, 0.75  # of the teeth's own tone, in the middle of the arch
+LOWER_LIGHT = 0.7  # of the teeth's own tone, in the middle of the lower arch
 LOWER_ASIDE = 0.45  # of it that lower molars lose
 # The upper lip's shade and the corners', for upper and lower teeth, tongue and walls: how far below it (centimetres)
 # the lip's shade reaches, how dark it is, and how dark the corners are.
@@ -193,8 +193,7 @@ def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
 def _upper_light(points: FloatArray, own: bool) -> FloatArray:
     """Light is lost along the arch [n]; the portrait's own teeth carry it already where they were seen."""
     fade = 0.10 if own else 0.26
-    bright = 1.0 if own else UPPER_LIGHT
-    return (bright * np.exp(-fade * np.maximum(points[:, 2] - TEETH_BACK, 0))).astype(np.float32)
+    return np.exp(-fade * np.maximum(points[:, 2] - TEETH_BACK, 0)).astype(np.float32)
 
 
 def _lower_light(points: FloatArray) -> FloatArray:
