@@ -71,7 +71,7 @@ def test_eight_frames_are_learned_by_heart(tmp_path: Path) -> None:
     )
     trainer = Trainer(plan, tmp_path)
     seen, truth, _ = eight().pick(list(range(8)))
-    for _ in range(20):
+    for _ in range(36):
         trainer.train_step([eight()])
     with torch.inference_mode():
         learned = trainer.averaged()(seen)[0]
