@@ -39,21 +39,24 @@ _POUT = 0.12  # of the opening that a full pucker fills
 # rounds lifts its jaw, whatever the vowel, and lips that part widen.
 _LIFTS, _LIGHTLY = 1.3, 0.15  # share of the jaw's opening that a pucker beyond a light one takes away
 _LEAST_JAW = 0.3  # of it that remains in any case
-_BOLD, _USUAL = 0.4, 0.5  # an unsure jaw says the average: what passes the usual goes further, what does not less far
-_APART = 0.075  # jaw below which rounding does not take it: lips that round are not closed
+_APART = 0.075  # jaw below which nothing takes it: lips that round, or that films show narrow, are not closed
 _WIDENS = 0.3  # of stretch, for each of lower and upper lip at their full way
 
 
 def coupled(articulators: Tensor) -> Tensor:
     """Articulators [..., 9] that were estimated one by one, moved as one mouth moves them."""
     y = articulators
-    apart = torch.minimum(y[..., JAW], _APART + _POUT * y[..., PUCKER])
     remains = (1 - _LIFTS * (y[..., PUCKER] - _LIGHTLY)).clamp(_LEAST_JAW, 1)
-    bold = y[..., JAW] * (1 + _BOLD * (y[..., JAW] - _USUAL))
-    jaw = torch.maximum(bold * remains, apart)
+    jaw = torch.maximum(y[..., JAW] * remains, barely_apart(y))
     stretch = y[..., STRETCH] + _WIDENS * (y[..., LOWER_DOWN] + y[..., UPPER_UP])
     parts = [jaw[..., None], y[..., CLOSE:STRETCH], stretch[..., None], y[..., LOWER_DOWN:]]
     return torch.cat(parts, -1)
+
+
+def barely_apart(articulators: Tensor) -> Tensor:
+    """The jaw's opening [...] that articulators [..., 9] keep whatever corrects them: open lips stay open."""
+    y = articulators
+    return torch.minimum(y[..., JAW], _APART + _POUT * y[..., PUCKER])
 
 
 def aperture(articulators: Tensor) -> Tensor:

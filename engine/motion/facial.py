@@ -19,6 +19,7 @@ from engine.face.topology import LIP_VERTICES
 from engine.motion.articulators import ARTICULATORS, CLOSE, coupled, spread_matrix, to_blendshapes
 from engine.motion.branch import MotionBranch
 from engine.motion.closure import ClosureDecoder, closure_score
+from engine.motion.filmed_jaw import FilmedJaw
 from engine.motion.inertia import Inertia
 from engine.motion.phones import BILABIAL, INDEX, PHONES
 from engine.motion.upper_face import UNIT, UpperFace
@@ -94,6 +95,7 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
         )
         self.closure = ClosureDecoder()
         self.inertia = Inertia()
+        self.filmed_jaw = FilmedJaw()
         self.register_buffer("gain", torch.ones(len(ARTICULATORS)))  # what learning from averages takes away
         if config.vertex_modes:
             self.vertices = MotionBranch(
@@ -189,6 +191,18 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
         if not self.is_streaming:
             with self.streaming(features.shape[0]):
                 return self.articulate(features, look_ahead, identity, exec_mask, use_past)
+        lips = self.estimate(features, look_ahead, identity, exec_mask, use_past)
+        return self.filmed_jaw(self.moved(lips, look_ahead, exec_mask), torch.softmax(lips.phones, -1))
+
+    def estimate(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+        use_past: bool = True,
+    ) -> LipEstimate:
+        """What the lip branch says, step by step from its own past; arguments as of `articulate`, only streaming."""
         style = self.z_style(identity, features)
         steps = []
         for k in range(features.shape[1]):
@@ -196,7 +210,10 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             raw = self.lips(features[:, k : k + 1], past, look_ahead, style, exec_mask)
             self.lips.remember(fed_back(read_lips(raw).articulators), exec_mask)
             steps.append(raw)
-        lips = read_lips(torch.cat(steps, 1))
+        return read_lips(torch.cat(steps, 1))
+
+    def moved(self, lips: LipEstimate, look_ahead: Tensor, exec_mask: Tensor | None = None) -> Tensor:
+        """Articulators [B, k, 9] as one mouth moves them: coupled, slowed, closures decoded."""
         said = self.inertia(coupled(lips.articulators * self.gain), exec_mask)
         close = lips.articulators[..., CLOSE]
         labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)

@@ -19,6 +19,7 @@ from engine.training.recording import DOUBT, Phone
 from engine.types import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
 
 Recording = tuple[FloatArray, list[Phone]]
+LONGEST = 6  # seconds of speech between two other sounds
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,23 @@ def silent_streams(minutes: float, seed: int) -> Streams:
         return not_speech(rng, 12.0), [(SILENCE, 0.0, 12.0)]
 
     return _streams(make, int(minutes * 5), rng)
+
+
+def interrupted_streams(recordings: list[Recording], count: int, seed: int) -> Streams:
+    """Speech between sounds that are not: music that begins right after a word is no word either."""
+    rng = np.random.default_rng(seed)
+
+    def make() -> Recording:
+        samples, phones = join(rng, [recordings[int(rng.integers(len(recordings)))]])
+        spoken = degrade(rng, samples[: LONGEST * SAMPLE_RATE], [])
+        seconds = len(spoken) / SAMPLE_RATE
+        before, after = rng.uniform(0.2, 3), rng.uniform(3, 6)
+        said = [(p, s + before, min(e, seconds) + before) for p, s, e in phones if s < seconds]
+        shut = [(SILENCE, 0.0, before), *said, (SILENCE, before + seconds, before + seconds + after)]
+        sound = np.concatenate([not_speech(rng, before), spoken, not_speech(rng, after)])
+        return sound[: len(sound) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME].astype(np.float32), shut
+
+    return _streams(make, count, rng)
 
 
 @dataclass(frozen=True)
