@@ -40,6 +40,20 @@ def streams(seed: int) -> dataset.Streams:
     return dataset.speech_streams([spoken(k) for k in range(6)], seed)
 
 
+def test_music_after_speech_is_taught_as_silence_and_speech_keeps_its_times() -> None:
+    made = dataset.interrupted_streams([spoken(k) for k in range(3)], 4, seed=1)
+    again = dataset.interrupted_streams([spoken(k) for k in range(3)], 4, seed=1)
+    assert np.array_equal(made.mel, again.mel)
+    assert made.trusted.all()
+    for begin, end in pairwise(made.starts):
+        said = np.flatnonzero(made.phones[begin:end] != INDEX["SIL"])
+        assert 0.1 < len(said) / 25 < 2, "one recording is spoken"
+        after = slice(begin + said[-1] + 25, end)
+        assert end - begin - said[-1] > 3 * 25, "and something else for three seconds after it"
+        assert not made.motion[after, :CLOSE].any(), "through which the jaw rests"
+        assert made.mel[4 * after.start : 4 * after.stop].std() > 0.01, "though there is a sound"
+
+
 def test_texts_are_the_same_for_the_same_seed_and_plain_words() -> None:
     assert texts(20, 1) == texts(20, 1)
     assert texts(20, 1) != texts(20, 2)
