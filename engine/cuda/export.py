@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import VivifyError
-from engine.render.generator import FEATURES, LearnedHalf, Seen
+from engine.render.generator import FEATURES, LearnedHalf, Look, Seen
 from engine.render.motion_vae import LANDMARKS, PICTURE
 from engine.render.patch import CORNERS, FIELD, corner_of, warp
 
@@ -19,6 +19,7 @@ class Sight(NamedTuple):
     """What the networks see of R pictures; as `engine.render.generator.Seen`, with the portraits as features."""
 
     features: Tensor  # [R, 24, 64, 64]
+    light: Tensor  # [R, 3, 1, 1]
     painted: Tensor  # [R, 3, 256, 256] in [0, 1]
     texture_reference: Tensor
     texture: Tensor
@@ -41,8 +42,8 @@ class Core(nn.Module):
         dense = self.model.motion(sight.texture_reference, sight.texture, sight.lips_reference, sight.lips)
         residual = dense.motion * gate
         warped = warp(sight.painted, residual, corner)
-        seen = Seen(portrait=sight.painted, moved=sight.gate, **_rest(sight))  # with features the portrait is not read
-        return residual, gate * self.model.paint(seen, dense, residual, warped, sight.features)
+        seen = Seen(portrait=sight.painted, moved=sight.gate, **_rest(sight))  # with a look the portrait is not read
+        return residual, gate * self.model.paint(seen, dense, residual, warped, Look(sight.features, sight.light))
 
 
 def _rest(sight: Sight) -> dict[str, Tensor]:
@@ -61,6 +62,7 @@ def example(rows: int, device: torch.device) -> Sight:
     lips[:, CORNERS[1], 0] += 0.2
     return Sight(
         features=made(FEATURES, FIELD, FIELD),
+        light=1 + made(3, 1, 1),
         painted=made(3, PICTURE, PICTURE),
         texture_reference=made(3, PICTURE, PICTURE),
         texture=made(3, PICTURE, PICTURE),

@@ -14,7 +14,7 @@ from engine.cuda.rows import Rows
 from engine.cuda.stage import Stage
 from engine.face import topology as top
 from engine.face.model import face_model
-from engine.render.generator import LearnedHalf
+from engine.render.generator import FEATURES, LearnedHalf
 from engine.render.learned import STILL, Eyesight, _small
 from engine.render.motion_vae import LANDMARKS, PICTURE
 from engine.render.patch import FIELD, corner_of, paste, warp
@@ -39,7 +39,7 @@ class Finisher:
         self._side = torch.ones(stage.most, device=device)  # pixels of the portrait's side
         self._portrait, self._texture = zeros(3, PICTURE, PICTURE), zeros(3, PICTURE, PICTURE)
         self._mesh, self._lips = zeros(top.VERTICES, 2), zeros(len(LANDMARKS), 2)
-        self._features = zeros(*model.generator.features(torch.zeros(1, 3, PICTURE, PICTURE, device=device)).shape[1:])
+        self._features, self._light = zeros(FEATURES, FIELD, FIELD), zeros(3, 1, 1)
         self._triangles = torch.from_numpy(np.array(face_model().triangles)).to(device)
         self._ncc = torch.from_numpy(ncc()).to(device)
         self._landmarks = torch.tensor(LANDMARKS, device=device)
@@ -52,11 +52,12 @@ class Finisher:
         posed = renderer.pose(replace(still(), blendshapes=renderer.own_expression))
         self._side[row] = renderer.avatar.size
         self._portrait[row] = Eyesight(renderer).portrait[0]
-        self._features[row] = self._model.generator.features(self._portrait[row : row + 1])[0]
         mesh = torch.from_numpy(posed.vertices[None, : top.VERTICES]).to(self._portrait.device)
         number = torch.tensor([row], device=mesh.device)
         self._mesh[row] = self._in_portrait(mesh, number)[0]
         self._lips[row] = self._lips_of(self._mesh[number], number)[0]
+        look = self._model.look(self._portrait[number], self._lips[number])
+        self._features[row], self._light[row] = look.features[0], look.light[0]
         self._texture[row] = self._projected(mesh, number)[0]
 
     def __call__(self, rgb: Tensor, painted: Painted, rows: Rows, share: Tensor) -> Tensor:
@@ -79,6 +80,7 @@ class Finisher:
         far = (flat - self._mesh[number]).abs().amax((1, 2)) / self._side[number]
         return Sight(
             features=self._features[number],
+            light=self._light[number],
             painted=_small(_planes(rgb)),
             texture_reference=self._texture[number],
             texture=self._projected(mesh, number),

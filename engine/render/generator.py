@@ -9,15 +9,19 @@ picture, it stays as it is, pixel for pixel; elsewhere the network paints.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.render.motion_vae import DenseMotion, MotionVAE, conv
-from engine.render.patch import corner_of, cut, paste, warp
+from engine.render.patch import FIELD, corner_of, cut, gaussian_maps, paste, warp
 
 FEATURES = 24  # channels of the portrait's features, at a quarter of its side
+SHOWN = 0.5  # of what the generator adds: all of it suits the people it learned from, half of it strangers
+AROUND = 6.0  # cells of the field: how far from the lips' middle the portrait's light is read
+MOST, LEAST = 2.0, 0.5  # limits of the gains that even out a portrait's light
 
 
 class Block(nn.Module):
@@ -51,7 +55,7 @@ class Generator(nn.Module):
     smoothing: Tensor
 
     def features(self, portrait: Tensor) -> Tensor:
-        """portrait [B, 3, 256, 256] in [0, 1] -> [B, 24, 64, 64]; once for each avatar."""
+        """portrait [B, 3, 256, 256], its light evened out -> [B, 24, 64, 64]."""
         return self.look(portrait)
 
     def forward(self, warped: Tensor, texture: Tensor, occlusion: Tensor, features: Tensor) -> Tensor:
@@ -68,6 +72,25 @@ class Generator(nn.Module):
         added = F.pixel_shuffle(self.leave(x), 2)
         smooth = F.conv2d(added, self.smoothing.to(added.dtype), padding=1, groups=3)  # no chequers of shuffled pixels
         return torch.tanh(smooth) * unsure
+
+
+class Look(NamedTuple):
+    """What is known of a portrait once and for all."""
+
+    features: Tensor  # [B, 24, 64, 64]
+    light: Tensor  # [B, 3, 1, 1] gains that take its colour from the skin around the mouth
+
+
+def light_of(portrait: Tensor, lips_reference: Tensor) -> Tensor:
+    """Gains [B, 3, 1, 1] that take the colour from skin around lips [B, 20, 2] in portraits [B, 3, 256, 256].
+
+    As von Kries has it, colours are seen beside the light they stand in: a mouth painted for a face in daylight would
+    be a grey one in an old master's brown. How dark a skin is says nothing of the teeth.
+    """
+    field = F.avg_pool2d(portrait, portrait.shape[-1] // FIELD)
+    weight = gaussian_maps(lips_reference.mean(1, keepdim=True), AROUND)
+    skin = (field * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True)
+    return (skin.mean(1, keepdim=True) / skin.clamp(min=1e-3)).clamp(LEAST, MOST)
 
 
 @dataclass(frozen=True)
@@ -101,18 +124,24 @@ class LearnedHalf(nn.Module):
         square = (warped + gate * self.paint(seen, dense, residual, warped)).clamp(0, 1)
         return paste(seen.painted, square, corner), dense
 
+    def look(self, portrait: Tensor, lips_reference: Tensor) -> Look:
+        """What is known of portraits [B, 3, 256, 256] with lips [B, 20, 2]; once for each avatar."""
+        light = light_of(portrait, lips_reference)
+        return Look(self.generator.features(portrait * light), light)
+
     def paint(
-        self, seen: Seen, dense: DenseMotion, residual: Tensor, warped: Tensor, features: Tensor | None = None
+        self, seen: Seen, dense: DenseMotion, residual: Tensor, warped: Tensor, look: Look | None = None
     ) -> Tensor:
         """What the generator adds [B, 3, 128, 128] to the square ``warped`` by ``residual`` [B, 2, 32, 32].
 
-        ``features`` [B, 24, 64, 64] of the portrait need not be computed for every frame.
+        It paints in even light; ``look``, the same for every frame, need not be computed for each. Once trained it is
+        shown by half.
         """
         corner = corner_of(seen.lips)
-        if features is None:
-            features = self.generator.features(seen.portrait)
+        features, light = look or self.look(seen.portrait, seen.lips_reference)
         followed = follow(features, seen.flow, residual, corner)
-        return self.generator(warped, cut(seen.texture, corner), dense.occlusion, followed)
+        added = self.generator(warped * light, cut(seen.texture, corner), dense.occlusion, followed)
+        return added / light if self.training else SHOWN * added / light
 
 
 def follow(features: Tensor, flow: Tensor, motion: Tensor, corner: Tensor | None = None) -> Tensor:

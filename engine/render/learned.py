@@ -75,7 +75,7 @@ class LearnedRenderer(Renderer):
         self._eye = Eyesight(self)
         self.share = 1.0  # of the networks in the picture; without any, they rest
         with torch.inference_mode():
-            self._features = model.generator.features(self._eye.portrait)
+            self._look = model.look(self._eye.portrait, self._eye.lips)
 
     def fade(self, learned: bool) -> None:
         """Let the networks' share of the next picture grow or shrink by one step, towards all or nothing."""
@@ -99,7 +99,7 @@ class LearnedRenderer(Renderer):
         corner = corner_of(seen.lips)
         residual = dense.motion * gate
         warped = warp(seen.painted, residual, corner)
-        added = gate * self._model.paint(seen, dense, residual, warped, self._features)
+        added = gate * self._model.paint(seen, dense, residual, warped, self._look)
         scale = self.size // FIELD
         x, y = (corner[0] * scale).tolist()
         if self.size != PICTURE:
@@ -136,7 +136,7 @@ class Eyesight:
         own = Motion(0, renderer.own_expression, own.rotation, own.translation)
         self._mesh = renderer.driven_mesh(own)
         self._texture = self._projected(self._mesh)
-        self._lips = self._landmarks(self._mesh)
+        self.lips = self._landmarks(self._mesh)  # [1, 20, 2]
 
     def see(self, motion: Motion, painted: ByteArray) -> Seen:
         """The networks' input for ``motion``, whose picture [S, S, 3] the renderer has just painted."""
@@ -147,7 +147,7 @@ class Eyesight:
             painted=_reduced(painted),
             texture_reference=self._texture,
             texture=self._projected(mesh),
-            lips_reference=self._lips,
+            lips_reference=self.lips,
             lips=self._landmarks(mesh),
             flow=self._flow(),
             moved=torch.tensor([min(1.0, far / STILL)]),

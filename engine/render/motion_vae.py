@@ -7,7 +7,7 @@ concatenated and decoded into a dense motion and an occlusion map.
 
 The paper leaves sizes open. Ours: pictures of 256, maps of 64 pixels a side; 8 x 8 x 16 values before the MLP, a code
 of 128; 16 channels for each motion map; 20 landmarks, every other vertex of the lips' two rims. The dense motion is a
-residual to the geometric field, at most 0.15 % of the picture's side (more, with so few people to learn from, did harm
+residual to the geometric field, at most 0.06 % of the picture's side (more, with so few people to learn from, did harm
 on a film of another kind), beside the inner lips' roll. It is composed with that field: the picture that geometry has
 painted is sampled at x + motion(x). From where the two branches meet, only the square around the lips is computed
 (`engine.render.patch`): elsewhere the motion is 0 and the picture believed.
@@ -31,7 +31,8 @@ UPPER_RIM, LOWER_RIM = slice(1, 5), slice(6, 10)  # of the landmarks: the inner 
 RIM_SIGMA = 1.4  # cells of the field: how much of the lip rolls along
 LEARNS = 10.0  # times as fast as all other parameters: two numbers that every frame agrees on
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
-FARTHEST = 0.0015  # of the picture's side: the largest residual motion
+FARTHEST = 0.0006  # of the picture's side: the largest residual motion
+SHOWN = 0.25  # of it once trained: it fits the films it was learned from, and strangers little
 BELIEVED = 0.93  # from here on the occlusion map leaves geometry's picture untouched, motion and all
 DOUBTED = 0.1  # how far below full belief the residual motion is at its full size
 TRUST = 1.0  # logit the occlusion map starts from: geometry is mostly believed until the data say otherwise
@@ -97,6 +98,14 @@ class InnerLips(nn.Module):
         near = gaussian_maps(rims, RIM_SIGMA)
         spread = near / near.sum(1, keepdim=True).clamp(min=1)
         return torch.einsum("bnhw,bnc->bchw", spread, moved)
+
+
+def _mean(motion: Tensor, weight: Tensor) -> Tensor:
+    """Of motion [B, 2, h, w] over the places of ``weight`` [B, 1, h, w]: [B, 2, 1, 1].
+
+    That all of a mouth lies beside its landmarks is how one film was tracked, and nothing to be learned.
+    """
+    return (motion * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-3)
 
 
 def _rims(lips: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,6 +180,7 @@ class MotionVAE(nn.Module):
         allowed = cut(window(lips, corner), corner) * confidence(lips_reference, lips)
         believed = (torch.sigmoid(raw[:, 2:]) / BELIEVED).clamp(max=1)
         residual = 2 * FARTHEST * torch.tanh(raw[:, :2]) * ((1 - believed) / DOUBTED).clamp(max=1)
+        residual = (residual - _mean(residual, allowed)) * (1 if self.training else SHOWN)
         if self.rolled is not None:
             residual = residual + cut(self.rolled(lips_reference, lips), corner)
         return DenseMotion(residual * allowed, 1 - (1 - believed) * allowed, mean, log_variance)

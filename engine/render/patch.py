@@ -17,7 +17,7 @@ FIELD = 64  # cells a side of the whole picture
 CELLS = 32  # cells a side of the square
 SIGMA = 2.5  # cells; the window is full up to about one, and closed beyond one and a half, from the nearest landmark
 FULL, CLOSED = 0.6, 0.3  # of the Gaussian's height
-WIDE, WIDEST = 0.2, 0.36  # lips' gap in widths of the portrait's mouth; chosen by eye on paintings and by one film
+WIDE, WIDEST = 0.5, 0.9  # lips' gap in widths of the portrait's mouth: films show hardly any wider
 TAPER = 3.0  # cells from the square's border over which the window closes in any case
 
 
@@ -46,7 +46,7 @@ def window(lips: Tensor, corner: Tensor) -> Tensor:
 
 
 def confidence(lips_reference: Tensor, lips: Tensor) -> Tensor:
-    """1 for mouths [B, 20, 2] that are lightly open, 0 for wide ones, whose dark the networks grey; [B, 1, 1, 1]."""
+    """1 for mouths [B, 20, 2] as films show them, 0 for wider ones, which nobody has learned; [B, 1, 1, 1]."""
     upper, lower = lips[:, UPPER].mean(1), lips[:, LOWER].mean(1)
     width = (lips_reference[:, CORNERS[0]] - lips_reference[:, CORNERS[1]]).norm(dim=-1)
     gap = (upper - lower).norm(dim=-1) / width.clamp(min=1e-3)

@@ -31,8 +31,8 @@ def test_the_exported_program_says_the_same(rows: int) -> None:
     program = export(eager, rows, CPU).module()
     given = example(rows, CPU)
     for got, wanted in zip(program(*given), eager(*given), strict=True):
-        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
-        assert wanted.abs().max() > 1e-3, "else it proves nothing"
+        torch.testing.assert_close(got, wanted, atol=3e-6, rtol=1e-4)
+        assert wanted.abs().max() > 1e-4, "else it proves nothing"
 
 
 @pytest.mark.skipif(find_spec("torch_tensorrt") is not None, reason="torch-tensorrt is installed")

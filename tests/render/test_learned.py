@@ -16,7 +16,7 @@ from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
-from engine.render.generator import LearnedHalf, Seen, follow
+from engine.render.generator import LearnedHalf, Seen, follow, light_of
 from engine.render.learned import Eyesight, LearnedRenderer, load_learned, save_learned
 from engine.render.motion_vae import FARTHEST, LANDMARKS, LEARNS, LOWER_RIM, UPPER_RIM, InnerLips, MotionVAE
 from engine.render.patch import confidence, corner_of, cut, gaussian_maps, paste, warp, window
@@ -63,7 +63,7 @@ def test_shapes_bounds_and_a_start_at_geometry(avatar: Avatar) -> None:
     assert not dense.motion.any(), "untrained, the residual is none"
     torch.testing.assert_close(picture, seen.painted, atol=1e-4, rtol=0)
     _, dense = shaken(lips=False)(seen)
-    assert 0 < dense.motion.abs().max() <= 2 * FARTHEST, "what is not the lips' roll is bounded"
+    assert 0 < dense.motion.abs().max() <= 4 * FARTHEST, "what is not the lips' roll is bounded"
     assert float(dense.kl().detach()) > 0
 
 
@@ -117,7 +117,7 @@ def test_the_portraits_own_pose_stays_the_portrait(avatar: Avatar) -> None:
     own = replace(still(), blendshapes=renderer.own_expression)
     plain = Renderer(avatar, 256).render(own)
     assert psnr(renderer.render(own), plain) > 60
-    assert psnr(renderer.render(talking()), Renderer(avatar, 256).render(talking())) < 40, "else it proves nothing"
+    assert psnr(renderer.render(talking()), Renderer(avatar, 256).render(talking())) < 45, "else it proves nothing"
 
 
 def test_a_larger_picture_keeps_its_detail(avatar: Avatar) -> None:
@@ -232,10 +232,45 @@ def test_mouths_wide_open_are_left_to_geometry() -> None:
     lips = torch.zeros(1, 20, 2)
     lips[0, [10, 15], 0] = torch.tensor([-0.1, 0.1])
     found = []
-    for gap in (0.0, 0.03, 0.056, 0.2):
+    for gap in (0.0, 0.08, 0.14, 0.2):
         driven = lips.clone()
         driven[0, [7, 8], 1] = gap
         found.append(float(confidence(lips, driven)))
     assert found[0] == found[1] == 1
     assert 0 < found[2] < 1
     assert found[3] == 0
+
+
+def test_the_residual_shifts_no_mouth_as_a_whole(avatar: Avatar) -> None:
+    """Landmarks lie beside the lips by half a pixel, this way in one film and that way in another."""
+    seen, model = seen_of(avatar), shaken(lips=False)
+    last = model.motion.decoder[-1]
+    assert isinstance(last, torch.nn.Conv2d)
+    assert last.bias is not None
+    with torch.no_grad():
+        last.bias[:2] += 0.5  # a network that looks aside everywhere
+    motion = model(seen)[1].motion
+    assert motion.abs().max() > 0
+    assert motion.mean((2, 3)).abs().max() < 0.1 * motion.abs().max()
+
+
+def test_a_portrait_in_other_light_is_finished_in_its_own(avatar: Avatar) -> None:
+    """Yellow lamp or daylight: what is painted, beside what was there, changes as the light does."""
+    seen, model = seen_of(avatar), shaken()
+    lamp = torch.tensor([1.0, 0.8, 0.65]).view(1, 3, 1, 1)
+    evened, by_lamp = (light_of(portrait, seen.lips_reference) for portrait in (seen.portrait, seen.portrait * lamp))
+    colour = evened / by_lamp / lamp
+    torch.testing.assert_close(colour, colour.mean(1, keepdim=True).expand_as(colour), atol=1e-3, rtol=1e-3)
+    around = (seen.portrait * evened)[..., 150:190, 110:150].mean((0, 2, 3))
+    assert float(around.max() - around.min()) < 0.05, "skin is grey"
+    half = light_of(0.5 * seen.portrait, seen.lips_reference)
+    torch.testing.assert_close(half, evened, atol=1e-3, rtol=1e-3)
+
+    def added(light: torch.Tensor) -> torch.Tensor:
+        lit = replace(seen, portrait=seen.portrait * light, painted=seen.painted * light)
+        dense = model.motion(lit.texture_reference, lit.texture, lit.lips_reference, lit.lips)
+        return model.paint(lit, dense, dense.motion, warp(lit.painted, dense.motion, corner_of(lit.lips)))
+
+    plain = added(torch.ones(1)).abs().mean((0, 2, 3))
+    lit = added(lamp / lamp.mean()).abs().mean((0, 2, 3))
+    assert lit[0] / plain[0] > 1.05 > 0.95 > lit[2] / plain[2], "what is added is as yellow as the lamp"
