@@ -32,7 +32,7 @@ RIM_SIGMA = 1.4  # cells of the field: how much of the lip rolls along
 LEARNS = 10.0  # times as fast as all other parameters: two numbers that every frame agrees on
 SIGMA = 1.2  # of the Gaussian maps, in pixels of the field
 FARTHEST = 0.0006  # of the picture's side: the largest residual motion
-SHOWN = 0.25  # of it once trained: it fits the films it was learned from, and strangers little
+SHOWN, ROLLED = 0.25, 0.5  # of it and of the roll once trained: they fit those they were learned from, not strangers
 BELIEVED = 0.93  # from here on the occlusion map leaves geometry's picture untouched, motion and all
 DOUBTED = 0.1  # how far below full belief the residual motion is at its full size
 TRUST = 1.0  # logit the occlusion map starts from: geometry is mostly believed until the data say otherwise
@@ -182,5 +182,6 @@ class MotionVAE(nn.Module):
         residual = 2 * FARTHEST * torch.tanh(raw[:, :2]) * ((1 - believed) / DOUBTED).clamp(max=1)
         residual = (residual - _mean(residual, allowed)) * (1 if self.training else SHOWN)
         if self.rolled is not None:
-            residual = residual + cut(self.rolled(lips_reference, lips), corner)
+            rolled = cut(self.rolled(lips_reference, lips), corner)
+            residual = residual + (rolled if self.training else ROLLED * rolled)
         return DenseMotion(residual * allowed, 1 - (1 - believed) * allowed, mean, log_variance)

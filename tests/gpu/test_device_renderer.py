@@ -80,7 +80,7 @@ def test_finished_pictures_equal_the_learned_renderer(avatar: Avatar) -> None:
     model = LearnedHalf()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
+            parameter += 0.4 * torch.randn_like(parameter)
     single = LearnedRenderer(avatar, model.eval(), 256)
     device = DeviceRenderer(256, "cpu", learned=model, portraits=1)
     number = device.add(avatar)
