@@ -18,6 +18,7 @@ LOOK_AHEAD = 2
 SPREAD = 0.31  # standard deviation of the opening that the films are brought to, so that movements stay as large
 RIDGE = 10.0  # chosen by leaving out one film for training after the other
 SHARE = 0.7  # of it that is believed, with one minute of films
+STILL = 1e-4  # spread of an opening that does not move
 USUAL_S = 3.0  # a film of this length weighs as much as its frames; longer ones less for each, by the fourth root
 
 
@@ -46,10 +47,11 @@ def heard_in(model: FacialMotion, track: Track) -> Heard:
 def fit(films: list[Heard]) -> FilmedJaw:
     """The correction that brings ``films`` nearest to how they open, whatever each speaker's own scale.
 
-    Closed lips stay closed, and so teach nothing. Raises ValueError without films.
+    Closed lips stay closed, and so teach nothing. Raises ValueError without a film in which lips move.
     """
+    films = [film for film in films if film.opening.std() > STILL]
     if not films:
-        raise ValueError("A jaw is fitted to films, but none was given.")
+        raise ValueError("A jaw is fitted to films of moving lips, but none was given.")
     apart = [1 - film.articulators[:, CLOSE : CLOSE + 1] for film in films]
     heard = [np.hstack([film.articulators, film.phones]) for film in films]
     usual = (np.vstack(heard) * np.vstack(apart)).sum(0) / np.vstack(apart).sum()

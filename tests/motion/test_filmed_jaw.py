@@ -84,9 +84,13 @@ def test_films_teach_what_their_speakers_have_in_common() -> None:
     assert jaw_after(taught, 0.3, "HH") > jaw_after(taught, 0.3, "S") + 0.03
 
 
-def test_without_films_nothing_can_be_fitted() -> None:
-    with pytest.raises(ValueError, match="none was given"):
-        fit([])
+def test_films_without_moving_lips_are_left_out_and_without_any_other_nothing_is_fitted() -> None:
+    moving = films(np.random.default_rng(1), 3)
+    still = Heard(moving[0].articulators, moving[0].phones, np.zeros_like(moving[0].opening))
+    assert torch.equal(fit([*moving, still]).share, fit(moving).share)
+    for none in ([], [still]):
+        with pytest.raises(ValueError, match="none was given"):
+            fit(none)
 
 
 def test_the_shipped_jaw_is_a_fitted_one() -> None:
