@@ -1,7 +1,7 @@
 """What filmed jaws do beside what a phone-driven teacher says of them: a linear correction, learned from films.
 
 The teacher's table is one opinion on how far each phone opens the mouth, and people differ from it together: they open
-more for an h before its vowel, less for an r, a d or a rounded vowel. Nothing here has a memory, and silence is left as
+more for an h before its vowel, less for an r, a d or the schwa. Nothing here has a memory, and silence is left as
 it is: people's mouths rest more or less open, ours closed.
 """
 

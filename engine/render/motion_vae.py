@@ -103,7 +103,7 @@ class InnerLips(nn.Module):
 def _mean(motion: Tensor, weight: Tensor) -> Tensor:
     """Of motion [B, 2, h, w] over the places of ``weight`` [B, 1, h, w]: [B, 2, 1, 1].
 
-    That all of a mouth lies beside its landmarks is how one film was tracked, and nothing to be learned.
+    That all of a mouth lies beside its landmarks could only be how one film was tracked, and nothing to be learned.
     """
     return (motion * weight).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp(min=1e-3)
 

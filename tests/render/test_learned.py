@@ -18,7 +18,7 @@ from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.generator import LearnedHalf, Seen, follow, light_of
 from engine.render.learned import Eyesight, LearnedRenderer, load_learned, save_learned
-from engine.render.motion_vae import FARTHEST, LANDMARKS, LEARNS, LOWER_RIM, UPPER_RIM, InnerLips, MotionVAE
+from engine.render.motion_vae import FARTHEST, LANDMARKS, LEARNS, LOWER_RIM, SHOWN, UPPER_RIM, InnerLips, MotionVAE
 from engine.render.patch import confidence, corner_of, cut, gaussian_maps, paste, warp, window
 from engine.render.renderer import Renderer, still
 from engine.types import Motion
@@ -43,7 +43,7 @@ def shaken(lips: bool = True) -> LearnedHalf:
     model = LearnedHalf(lips)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
+            parameter += 0.12 * torch.randn_like(parameter)
     return model.eval()
 
 
@@ -63,7 +63,7 @@ def test_shapes_bounds_and_a_start_at_geometry(avatar: Avatar) -> None:
     assert not dense.motion.any(), "untrained, the residual is none"
     torch.testing.assert_close(picture, seen.painted, atol=1e-4, rtol=0)
     _, dense = shaken(lips=False)(seen)
-    assert 0 < dense.motion.abs().max() <= 4 * FARTHEST, "what is not the lips' roll is bounded"
+    assert 0 < dense.motion.abs().max() <= 4 * FARTHEST * SHOWN, "what is not the lips' roll is bounded"
     assert float(dense.kl().detach()) > 0
 
 
@@ -117,7 +117,7 @@ def test_the_portraits_own_pose_stays_the_portrait(avatar: Avatar) -> None:
     own = replace(still(), blendshapes=renderer.own_expression)
     plain = Renderer(avatar, 256).render(own)
     assert psnr(renderer.render(own), plain) > 60
-    assert psnr(renderer.render(talking()), Renderer(avatar, 256).render(talking())) < 45, "else it proves nothing"
+    assert psnr(renderer.render(talking()), Renderer(avatar, 256).render(talking())) < 40, "else it proves nothing"
 
 
 def test_a_larger_picture_keeps_its_detail(avatar: Avatar) -> None:
@@ -242,7 +242,7 @@ def test_mouths_wide_open_are_left_to_geometry() -> None:
 
 
 def test_the_residual_shifts_no_mouth_as_a_whole(avatar: Avatar) -> None:
-    """Landmarks lie beside the lips by half a pixel, this way in one film and that way in another."""
+    """That could only be how one film was tracked."""
     seen, model = seen_of(avatar), shaken(lips=False)
     last = model.motion.decoder[-1]
     assert isinstance(last, torch.nn.Conv2d)
