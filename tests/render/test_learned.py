@@ -43,7 +43,7 @@ def shaken(lips: bool = True) -> LearnedHalf:
     model = LearnedHalf(lips)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.12 * torch.randn_like(parameter)
+            parameter += 0.05 * torch.randn_like(parameter)
     return model.eval()
 
 
@@ -113,7 +113,14 @@ def test_pictures_of_a_batch_do_not_meet(avatar: Avatar) -> None:
 
 
 def test_the_portraits_own_pose_stays_the_portrait(avatar: Avatar) -> None:
-    renderer = LearnedRenderer(avatar, shaken(), 256)
+    model = shaken()
+    last = model.motion.decoder[-1]
+    assert isinstance(last, torch.nn.Conv2d)
+    assert last.bias is not None
+    with torch.no_grad():
+        last.bias[2] -= 6  # nothing is believed
+        model.generator.leave.weight *= 3
+    renderer = LearnedRenderer(avatar, model, 256)
     own = replace(still(), blendshapes=renderer.own_expression)
     plain = Renderer(avatar, 256).render(own)
     assert psnr(renderer.render(own), plain) > 60
