@@ -17,12 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
 from engine.motion.controls import read_wishes
-from engine.types import DEFAULT_LOOK_AHEAD_MS
 
 if TYPE_CHECKING:
-    from webrtc.config import IceServer
+    from webrtc.server_config import IceServer
 
 app = typer.Typer(
     help="One photograph and a live voice in, a talking face out.",
@@ -70,7 +70,7 @@ def render(
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
 ) -> None:
     """Speak a sound file into an MP4, without a network."""
-    from clients import render as rendering
+    from clients.commands import render as rendering
 
     with _bar() as bar:
         task = bar.add_task("warming up", total=None)
@@ -111,7 +111,7 @@ def serve(
     sessions_per_token: Annotated[int | None, typer.Option(help="Of --max-sessions, what one token may have.")] = None,
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
-    from clients.serve import serve as run
+    from clients.commands.serve import serve as run
     from webrtc.server import loop_factory
 
     engine = EngineConfig(avatar, size, max_sessions, checked(quality), device)
@@ -139,7 +139,7 @@ def talk(
     token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
 ) -> None:
     """Send a sound file as a microphone to a server; record the avatar that comes back."""
-    from clients import talk as talking
+    from clients.commands import talk as talking
 
     with say.status("connecting...") as status:
 
@@ -168,7 +168,7 @@ def enroll(
     size: SizeOption = 512,
 ) -> None:
     """Make an avatar from one photograph."""
-    from engine.face import enrolment
+    from engine.enrolment import enroll as enrolment
     from engine.render.preview import save_preview
 
     say.print("looking for the face...")
@@ -197,7 +197,7 @@ def evaluate(
 ) -> None:
     """Judge a film with --video (and --truth); without, the motion on held-out speech. The last line is JSON."""
     try:
-        from clients import evaluate as evaluating
+        from clients.commands import evaluate as evaluating
     except ImportError as missing:
         raise VivifyError(
             f"Evaluating needs {missing.name}, which is not installed: pip install 'vivify[evaluate,enroll,train]'."
@@ -211,7 +211,7 @@ def evaluate(
             result = evaluating.evaluate_motion(data, labelled, "dev" if dev else "test", weights, told)
         evaluating.print_motion(result, say)
         return
-    from engine.evaluation.films import open_networks
+    from engine.evaluation.film_figures import open_networks
 
     given = open_networks(inception, arcface, syncnet_sound, syncnet_lips)
     with _bar() as bar, _without_native_logs():
@@ -233,11 +233,11 @@ def doctor(
     turn_secret: TurnSecretOption = None,
 ) -> None:
     """Look at this machine and say what to do about what is missing."""
-    from clients.doctor import check
+    from clients.commands.doctor import check
 
     findings = check(port)
     if network:
-        from clients.network import check_network
+        from clients.commands.network_check import check_network
 
         findings += check_network(_ice_servers(ice_server, turn_secret))
     table = Table("", "what", "found", "what to do", box=None)
@@ -249,7 +249,7 @@ def doctor(
 
 
 def _ice_servers(urls: list[str] | None, secret: str | None) -> tuple[IceServer, ...]:
-    from webrtc.config import IceServer
+    from webrtc.server_config import IceServer
 
     return tuple(IceServer(url, secret=secret if url.startswith("turn") else None) for url in urls or ())
 

@@ -28,8 +28,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from clients.signalling import HTTP_TIMEOUT_S, TalkError, ice_servers
-from engine.types import DEFAULT_LOOK_AHEAD_MS
-from webrtc.transport import tune_aiortc
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS
+from webrtc.rtc.aiortc_patches import tune_aiortc
 
 LONGEST_PIECE = 1 << 18  # bytes of one message
 MOST_WAITING = 250  # frames nobody has taken yet; then the oldest go

@@ -9,9 +9,9 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame
 
-from engine.types import FloatArray
-from webrtc.tracks import sound_frame
-from webrtc.voice import PIECE, VOICE_RATE, PcmArray
+from engine.contracts import FloatArray
+from webrtc.media.voice_line import PIECE, VOICE_RATE, PcmArray
+from webrtc.rtc.tracks import sound_frame
 
 
 class Microphone(MediaStreamTrack):

@@ -9,8 +9,8 @@ from types import TracebackType
 import av
 import numpy as np
 
+from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray
 from engine.errors import VivifyError
-from engine.types import FRAMES_PER_SECOND, ByteArray, FloatArray
 
 AUDIO_RATE = 48_000
 AUDIO_BLOCK = 1024  # an AAC frame

@@ -14,11 +14,11 @@ import numpy as np
 
 from clients.microphone import Microphone
 from clients.mp4 import Mp4Writer
+from engine.contracts import SAMPLE_RATE, ByteArray, FloatArray
 from engine.errors import VivifyError
-from engine.types import SAMPLE_RATE, ByteArray, FloatArray
-from webrtc.playout import FRAME
-from webrtc.tracks import VIDEO_RATE
-from webrtc.voice import RATIO, VOICE_RATE, Decimator, PcmArray
+from webrtc.media.playout import FRAME
+from webrtc.media.voice_line import RATIO, VOICE_RATE, Decimator, PcmArray
+from webrtc.rtc.tracks import VIDEO_RATE
 
 WINDOW = SAMPLE_RATE  # the speech is searched for second by second
 LONGEST_DELAY_S = 1.5  # the voice is looked for within so much of its being spoken...

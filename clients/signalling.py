@@ -20,12 +20,12 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from clients.microphone import Microphone
-from clients.monitor import Monitor
 from clients.recording import Recording
-from clients.relay import Relay
+from clients.trials.monitor import Monitor
+from clients.trials.relay import Relay
 from engine.errors import VivifyError
-from webrtc.config import CODECS
-from webrtc.transport import tune_aiortc
+from webrtc.rtc.aiortc_patches import tune_aiortc
+from webrtc.server_config import CODECS
 
 HTTP_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 15.0

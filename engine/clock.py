@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.contracts import LOOK_AHEADS_MS, SAMPLE_RATE, SAMPLES_PER_FRAME
 from engine.errors import VivifyError
-from engine.types import LOOK_AHEADS_MS, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 FRAME_MS = 1000 * SAMPLES_PER_FRAME // SAMPLE_RATE  # 40
 

@@ -13,16 +13,16 @@ import torch
 
 from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
+from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 from engine.errors import EngineFull
 from engine.face.avatar import Avatar
 from engine.motion.controls import Controller, Controls
-from engine.motion.facial_motion import FacialMotion
+from engine.motion.facial.facial_motion import FacialMotion
+from engine.motion.head.head_pose import HeadPose
 from engine.motion.idle import IdleMotion
-from engine.motion.pose import HeadPose
 from engine.paths import assets
 from engine.quality import Painters
 from engine.render.renderer import Renderer
-from engine.types import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 
 from engine.config import Quality
+from engine.contracts import FRAMES_PER_SECOND, ByteArray, Motion
 from engine.face.avatar import Avatar
-from engine.render.learned import LearnedRenderer, load_learned
+from engine.render.learned.learned_renderer import LearnedRenderer, load_learned
 from engine.render.renderer import Renderer
-from engine.types import FRAMES_PER_SECOND, ByteArray, Motion
 
 FRAME_MS = 1000 / FRAMES_PER_SECOND
 TOO_LONG = 0.7 * FRAME_MS  # a step that takes longer leaves too little for what else the machine has to do

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS, AudioChunk, Frame, Ledger
 from engine.face.avatar import Avatar
 from engine.pipeline import Drawn, Pipeline, Request
 from engine.session import Session
-from engine.types import DEFAULT_LOOK_AHEAD_MS, AudioChunk, Frame, Ledger
 
 MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
 

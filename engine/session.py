@@ -8,8 +8,8 @@ import numpy as np
 
 from engine.audio.chunker import FrameCutter, SpeechChunker
 from engine.audio.vad import TurnDetector, VoiceActivity
+from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, SpeechEvent
 from engine.errors import VivifyError
-from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, SpeechEvent
 
 MAX_PENDING_SECONDS = 30  # audio waiting for the engine; more is refused, never silently dropped
 LONGEST_SPEECH_SECONDS = 10  # a chunk of speech; what goes on longer comes in parts

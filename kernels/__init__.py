@@ -1,11 +1,11 @@
 """Tensor in, tensor out: the heavy operations of the picture, knowing nothing of faces or sessions.
 
-`rasterize`, `warp_grid`, `rgb_to_i420` and `to_rgb24` each exist three times: plain torch (`kernels.reference`, the
-definition of correct, differentiable), numba (`kernels.cpu`) and Triton (`kernels.raster`, `kernels.warp`,
-`kernels.color`); `barycentrics` and `rasterize_smooth` are made of these. CPU tensors go to numba, CUDA tensors to
-Triton, anything that needs a gradient to the reference; `use_backend` overrides this in tests. So does `paint_scenes`
-(`kernels.scene_reference`, numba through `kernels.bridge`, `kernels.scene_triton`). Importing this package compiles
-nothing and asks no device.
+`rasterize`, `warp_grid`, `rgb_to_i420` and `to_rgb24` each exist three times: plain torch (`kernels.plain.reference`,
+the definition of correct, differentiable), numba (`kernels.cpu.numba_kernels`) and Triton (`kernels.gpu.raster`,
+`kernels.gpu.warp`, `kernels.gpu.color`); `barycentrics` and `rasterize_smooth` are made of these. CPU tensors go to
+numba, CUDA tensors to Triton, anything that needs a gradient to the reference; `use_backend` overrides this in tests.
+So does `paint_scenes` (`kernels.plain.scene_reference`, numba through `kernels.cpu.bridge`,
+`kernels.gpu.paint_triton`). Importing this package compiles nothing and asks no device.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from kernels import reference, scene_reference
 from kernels.checks import Raster, check_picture, check_raster, check_rgb, check_warp
-from kernels.nearest import POINTS
+from kernels.plain import reference, scene_reference
+from kernels.plain.nearest import POINTS
 from kernels.scenes import Look, Painted, Scenes, check_scenes
 
 __version__ = "0.1.0"
@@ -67,7 +67,7 @@ def _backend(*tensors: torch.Tensor | None) -> str:
 def _triton(module: str) -> Any:
     """Triton is optional: it is looked for when first needed, and its absence is told in a sentence."""
     try:
-        return import_module(f"kernels.{module}")
+        return import_module(f"kernels.gpu.{module}")
     except ImportError as missing:
         raise RuntimeError("Kernels on a GPU need Triton, which is not installed: pip install triton.") from missing
 
@@ -91,7 +91,7 @@ def rasterize(
         case "triton":
             return _triton("raster").rasterize(vertices, triangles, attributes, height, width)
         case "numba":
-            return import_module("kernels.bridge").rasterize(vertices, triangles, attributes, height, width)
+            return import_module("kernels.cpu.bridge").rasterize(vertices, triangles, attributes, height, width)
         case _:
             return reference.rasterize(vertices, triangles, attributes, height, width)
 
@@ -154,9 +154,9 @@ def paint_scenes(
     given = (vertices, maps, scene, shown, tables, size, look)
     match _backend(vertices.detach()):
         case "triton":
-            return _triton("scene_triton").paint_scenes(*given)
+            return _triton("paint_triton").paint_scenes(*given)
         case "numba":
-            return import_module("kernels.bridge").paint_scenes(*given)
+            return import_module("kernels.cpu.bridge").paint_scenes(*given)
         case _:
             return scene_reference.paint_scenes(*given)
 
@@ -181,7 +181,7 @@ def warp_grid(
         case "triton":
             return _triton("warp").warp_grid(*given)
         case "numba":
-            return import_module("kernels.bridge").warp_grid(*given)
+            return import_module("kernels.cpu.bridge").warp_grid(*given)
         case _:
             return reference.warp_grid(*given)
 
@@ -196,7 +196,7 @@ def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
         case "triton":
             return _triton("color").rgb_to_i420(rgb)
         case "numba":
-            return import_module("kernels.bridge").rgb_to_i420(rgb)
+            return import_module("kernels.cpu.bridge").rgb_to_i420(rgb)
         case _:
             return reference.rgb_to_i420(rgb)
 
@@ -212,6 +212,6 @@ def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
         case "triton":
             return _triton("color").to_rgb24(picture)
         case "numba":
-            return import_module("kernels.bridge").to_rgb24(picture)
+            return import_module("kernels.cpu.bridge").to_rgb24(picture)
         case _:
             return reference.to_rgb24(picture)

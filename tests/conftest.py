@@ -12,6 +12,10 @@ import torch
 if not torch.cuda.is_available():  # counts when Triton is first imported, which any test's imports may do
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from engine.face.avatar import Avatar
+from engine.paths import assets
+from engine.render.renderer import Renderer
+
 MARKS = {"cpu", "gpu", "net", "browser"}
 
 
@@ -42,3 +46,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the evaluation data folder {folder.parent.name}/data is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Avatar:
+    """The bundled default avatar."""
+    return Avatar.load(assets() / "avatars" / "astronaut")
+
+
+@pytest.fixture(scope="session")
+def renderer(astronaut: Avatar) -> Renderer:
+    """It, ready to be drawn."""
+    made = Renderer(astronaut)
+    made.warm_up()
+    return made

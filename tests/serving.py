@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.config import EngineConfig
-from engine.keeper import EngineKeeper
-from webrtc.config import ServerConfig
+from engine.process.keeper import EngineKeeper
 from webrtc.server import listen, loop_factory, serve_on, url_of
+from webrtc.server_config import ServerConfig
 from webrtc.service import Service
 
 

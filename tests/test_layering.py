@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ["kernels", "engine", "webrtc", "clients"]
 FILES = [p for layer in LAYERS for p in sorted((ROOT / layer).rglob("*.py"))]
 FOREIGN = {  # package -> the only places that may import it
-    "mediapipe": {"engine/face/portrait.py", "engine/training"},
-    "skimage": {"engine/face/portrait.py", "engine/training", "engine/evaluation"},
+    "mediapipe": {"engine/enrolment/landmarks.py", "engine/training"},
+    "skimage": {"engine/enrolment/landmarks.py", "engine/training", "engine/evaluation"},
     "onnxruntime": {"engine/evaluation"},
     "asyncio": {"webrtc", "clients"},
     "socket": {"webrtc", "clients"},
@@ -73,7 +73,7 @@ def test_importing_everything_touches_no_cuda_and_no_weights() -> None:
 
 
 def test_the_server_side_does_not_load_torch() -> None:
-    run("import engine.worker, sys; assert 'torch' not in sys.modules and 'numba' not in sys.modules")
+    run("import engine.process.engine_process, sys; assert 'torch' not in sys.modules and 'numba' not in sys.modules")
 
 
 def test_transformers_wav2vec_imports_beside_our_kernels() -> None:

@@ -6,7 +6,7 @@ import functools
 
 from engine.face.avatar import Avatar
 from engine.paths import assets
-from engine.training.pairs import Pairs, from_still
+from engine.training.picture.picture_pairs import Pairs, from_still
 
 
 @functools.cache

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 
 from engine.errors import VivifyError
-from engine.keeper import EngineKeeper
-from webrtc.app import create_app
-from webrtc.config import ServerConfig
+from engine.process.keeper import EngineKeeper
+from webrtc.http.app import create_app
+from webrtc.http.voice_socket import LONGEST_PUSH
 from webrtc.logs import write_logs
 from webrtc.memory import Sweeper, settle
+from webrtc.rtc.aiortc_patches import tune_aiortc
+from webrtc.server_config import ServerConfig
 from webrtc.service import Service
-from webrtc.socket import LONGEST_PUSH
-from webrtc.transport import tune_aiortc
 
 GRACE_S = 3  # for requests in flight when the server stops
 PING_S = 10  # a socket that does not answer within so long is closed

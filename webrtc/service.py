@@ -9,16 +9,16 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from engine.errors import EngineFull, VivifyError
-from engine.keeper import EngineKeeper
-from webrtc.config import ServerConfig
-from webrtc.limits import Rate
-from webrtc.link import Link, UnknownSession, read_offer
+from engine.process.keeper import EngineKeeper
+from webrtc.http.rate_limit import Rate
+from webrtc.live_session import Stream
 from webrtc.logs import SessionLog
 from webrtc.metrics import Metrics
-from webrtc.peer import Peer
-from webrtc.portraits import Portraits
-from webrtc.stream import Stream
-from webrtc.viewer import Viewer
+from webrtc.rtc.peer_connection import Link, UnknownSession, read_offer
+from webrtc.rtc.speaker import Peer
+from webrtc.rtc.viewer import Viewer
+from webrtc.server_config import ServerConfig
+from webrtc.visitor_portraits import Portraits
 
 
 class EngineDown(VivifyError):
@@ -66,7 +66,7 @@ class Service:
         return peer, answer
 
     async def open_for_socket(self, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str) -> Stream:
-        """A new stream without any connection: its voice will be pushed, see `webrtc.socket`. Raises as `open`."""
+        """A new stream without any connection: its voice will be pushed (`webrtc.http.voice_socket`). Raises as `open`."""
         with self._counting("socket"):
             async with self._place(look_ahead_ms, matte, owner) as stream:
                 await stream.open(self.engine, avatar, next(self._seeds))

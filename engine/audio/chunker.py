@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, SpeechEvent
+from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, SpeechEvent
 
 
 class FrameCutter:

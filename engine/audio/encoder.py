@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.audio.mel import BANDS, HOP, LogMel
+from engine.contracts import SAMPLES_PER_FRAME
 from engine.streaming import State, StreamingModule, keep
-from engine.types import SAMPLES_PER_FRAME
 
 MELS_PER_FRAME = SAMPLES_PER_FRAME // HOP  # 4, exact
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.contracts import SAMPLE_RATE, FloatArray
 from engine.streaming import State, StreamingModule, keep
-from engine.types import SAMPLE_RATE, FloatArray
 
 HOP = 160  # samples, 10 ms
 WINDOW = 400  # samples, 25 ms

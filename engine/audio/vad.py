@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import webrtcvad
 
-from engine.types import SAMPLE_RATE, FloatArray, SpeechEvent
+from engine.contracts import SAMPLE_RATE, FloatArray, SpeechEvent
 
 PIECES_MS = (10, 20, 30)  # the only lengths webrtcvad takes
 

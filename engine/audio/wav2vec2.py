@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from engine.contracts import SAMPLES_PER_FRAME
 from engine.errors import VivifyError
 from engine.streaming import State, StreamingModule, keep
-from engine.types import SAMPLES_PER_FRAME
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Model

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.types import ByteArray
-from kernels import i420_cupy, rgb_to_i420
+from engine.contracts import ByteArray
+from kernels import rgb_to_i420
+from kernels.gpu import i420_cupy
 
 
 @dataclass

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.cuda.graphs import filled_up
-from engine.cuda.posing import DRIVEN, PLAIN, Motions
+from engine.contracts import FloatArray, Motion
+from engine.cuda.cuda_graphs import filled_up
+from engine.cuda.posing.batched_posing import DRIVEN, PLAIN, Motions
 from engine.face.blendshapes import NAMES
 from engine.face.topology import LIP_VERTICES
-from engine.render.driven import own_shares
-from engine.render.offsets import MOST
+from engine.render.driven_face import own_shares
+from engine.render.lip_offsets import MOST
 from engine.render.renderer import BOUNDS, check
-from engine.types import FloatArray, Motion
 
 SIZES = (1, 1, 1, 1, len(NAMES), 3 * len(LIP_VERTICES), 9, 3)
 PORTRAIT, KIND, SECOND, OWN, SHAPES, OFFSETS, ROTATION, TRANSLATION = (
@@ -32,7 +32,7 @@ NUMBERS = sum(SIZES)  # of one row
 class Rows(NamedTuple):
     """R scenes to paint: one for each picture, and a second for those in which the portrait's own expression shows."""
 
-    places: Tensor  # [R, VERTICES, 3] in the picture; these three as `engine.cuda.posing.Posed`
+    places: Tensor  # [R, VERTICES, 3] in the picture; these three as `engine.cuda.posing.batched_posing.Posed`
     maps: Tensor  # [R, VERTICES, 3 or 6]
     shown: Tensor  # [R, 4] int32
     scene: Tensor  # [R] int64 rows of the stage

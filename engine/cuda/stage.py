@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.cuda.layout import VERTICES, places
-from engine.cuda.portraits import described, table
+from engine.cuda.posing.layout import VERTICES, places
+from engine.cuda.posing.portrait_table import described, table
 from engine.errors import VivifyError
 from engine.face.blendshapes import NAMES
 from engine.render.projection import Scene, Shown

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.evaluation.films import Watched, judge
+from engine.contracts import ByteArray, FloatArray
+from engine.enrolment.landmarks import FaceMesh
+from engine.evaluation.film_figures import Watched, judge
 from engine.face import topology as top
-from engine.face.portrait import FaceMesh
-from engine.render.generator import LearnedHalf
-from engine.render.learned import LearnedRenderer
-from engine.render.motion_vae import PICTURE
-from engine.training.pairs import Shot
-from engine.types import ByteArray, FloatArray
+from engine.render.learned.learned_renderer import LearnedRenderer
+from engine.render.learned.motion_vae import PICTURE
+from engine.render.learned.picture_generator import LearnedHalf
+from engine.training.picture.picture_pairs import Shot
 
 KEPT = ("psnr", "ssim", "mouth_error", "lip_distance", "cpbd", "flicker")
 

@@ -15,11 +15,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from engine.contracts import ByteArray, FloatArray
 from engine.errors import VivifyError
-from engine.face.model import IDENTITY
+from engine.face.morphable_model import IDENTITY
 from engine.face.panels import panel_shape
-from engine.face.pictures import read_png, write_png
-from engine.types import ByteArray, FloatArray
+from engine.face.png import read_png, write_png
 
 VERSION = 3  # 2, which is still read, took every eye for open
 MAX_FILE = 64_000_000  # bytes; a real avatar holds about two million

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.panels import LUMA, fill, place, polygon, take_window, window
 from engine.face.surround import smoothstep
-from engine.types import ByteArray, FloatArray
 
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 BARE_LID = 0.8  # of that way, where a lid's skin is free of them

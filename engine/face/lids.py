@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.contracts import FloatArray
 from engine.face import topology as top
 from engine.face.measures import eye_aspect_ratio
-from engine.face.model import face_model
+from engine.face.morphable_model import face_model
 from engine.face.surround import smoothstep
-from engine.types import FloatArray
 
 LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
 LID_FADE = 0.4  # centimetres of skin that follow a lower lid
 CREASE_FADE = 0.22  # and an upper one: it comes out from under its crease, and stretches little of what is above
-USUAL = (0.24, 0.31)  # height over width of an open eye, lids pushed off the eyeball (`engine.face.neutral.widen_eyes`)
+USUAL = (
+    0.24,
+    0.31,
+)  # height over width of an open eye, lids pushed off the eyeball (`widen_eyes`)
 DROOPS = (0.20, 0.25)  # height over width at which an eye is certainly, and begins to be, too little open
 SLIGHT, MOST = 0.05, 0.55  # of a blink: less is not worth it, of more too little of the eye is seen
 

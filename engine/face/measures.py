@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.contracts import FloatArray
 from engine.face import topology as top
-from engine.face.model import FaceModel, similarity
-from engine.types import FloatArray
+from engine.face.morphable_model import FaceModel, similarity
 
 LIPS_MIDDLE = (13, 14)
 # Upper and lower lid points, then the corners: Soukupova & Cech (2016), eq. 1.
@@ -38,7 +38,7 @@ def eye_aspect_ratio(face: FloatArray, side: str) -> float:
 
 
 def head_angles(face: FloatArray, model: FaceModel) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees of ``face`` [>= 468, 3], in the axes of `engine.types`; 0 looks at the camera."""
+    """Yaw, pitch and roll in degrees of ``face`` [>= 468, 3], as in `engine.contracts`; 0 looks at the camera."""
     used = model.pose_weights > 0
     points = face[: top.VERTICES]
     rotation = similarity(model.neutral[used], points[used], model.pose_weights[used])[1]

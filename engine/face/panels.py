@@ -3,7 +3,7 @@
 The renderer samples one texture: the portrait with its margin, and under it these panels. They are windows of the
 portrait's own pixels around a place, one to one, with the hidden part filled in (teeth when they are seen, the white of
 the eyes without the iris, the iris without the lids), so at the portrait's pose they are exact. What is invented (drawn
-teeth, tongue, cavity) has its places here too, but is painted by the renderer (`engine.render.mouth`).
+teeth, tongue, cavity) has its places here too, but is painted by the renderer (`engine.render.parts.mouth`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
-from engine.types import ByteArray, FloatArray
 
 MARGIN = 16  # the portrait's side over this is the mirrored margin around it
 SKIN, LIPS, TEETH, CAVITY = range(4)  # rows of Avatar.tones

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.contracts import FloatArray
 from engine.face import topology as top
-from engine.types import FloatArray
 
 STEP = 9 / 512  # mesh spacing as a share of the portrait's side
 MARGIN = 1 / 16  # how far the sheet reaches over the portrait's edge

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.contracts import FRAMES_PER_SECOND, FloatArray, Motion
 from engine.errors import VivifyError
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import scaled
-from engine.types import FRAMES_PER_SECOND, FloatArray, Motion
 
 EMOTIONS: dict[str, dict[str, float]] = {
     "happy": {"mouthSmile": 0.60, "cheekSquint": 0.40, "eyeSquint": 0.22, "browOuterUp": 0.10},

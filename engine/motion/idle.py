@@ -1,9 +1,9 @@
 """Life between and beneath the words: eyes, lids and breath. Procedural: nothing here is learned.
 
 The same process runs in speech and in silence, only its liveliness changes, gradually; so there is no splice. The head
-itself moves by `engine.motion.pose`, the brows by `engine.motion.upper_face`; the eyes answer the head's turns, so that
-the viewer stays looked at. What a step shows depends on the seed, the number of steps before it, and the levels and
-poses they were given, on nothing else.
+itself moves by `engine.motion.head.head_pose`, the brows by `engine.motion.facial.upper_face`; the eyes answer the
+head's turns, so that the viewer stays looked at. What a step shows depends on the seed, the number of steps before it,
+and the levels and poses they were given, on nothing else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from math import degrees, exp, pi, sin
 
 import numpy as np
 
+from engine.contracts import FRAMES_PER_SECOND, FloatArray
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix
-from engine.types import FRAMES_PER_SECOND, FloatArray
 
 DT = 1.0 / FRAMES_PER_SECOND
 _GAZE_DEGREES = 32.0  # eye rotation at an eyeLook coefficient of 1

@@ -1,4 +1,4 @@
-"""Head rotations as matrices, in the frame that `engine.types` describes."""
+"""Head rotations as matrices, in the frame that `engine.contracts` describes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import atan2, cos, sin
 
 import numpy as np
 
-from engine.types import FloatArray
+from engine.contracts import FloatArray
 
 
 def rotation_matrix(yaw: float, pitch: float, roll: float) -> FloatArray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.contracts import ByteArray, FloatArray
 from engine.render.projection import Scene, Shown
-from engine.types import ByteArray, FloatArray
-from kernels import cpu, edges, window
+from kernels.cpu import edges, numba_kernels, window
 
 JUMP = 3.0  # texture pixels between neighbours that make an edge
 SPREAD = 2.0  # texture pixels within which an edge pixel's points still agree
@@ -49,7 +49,7 @@ class Compositor:
         away = scene.seen_from_behind(vertices)
         self._faces[: len(away)] = np.where(away[:, None], 0, scene.triangles[: len(away)])
         faces, first = self._faces[: shown.before], shown.behind
-        cpu.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
+        numba_kernels.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
         span = (0, -1, 0, -1)
         if shown.opening:
             span = window.open_window(self.which, self.depth, *shown.opening, self._window)
@@ -58,7 +58,7 @@ class Compositor:
         most = len(self._fine_depth)
         count = edges.find_edges(self.which, self.maps, scene.layers, self._jump, self._slots, self._tiles, most)
         fine = self._fine_depth[:count], self._fine_which[:count], self._fine_maps[:count]
-        fine[0][:], fine[1][:], seen = cpu.FAR, -1, self._fine_window[:count]
+        fine[0][:], fine[1][:], seen = numba_kernels.FAR, -1, self._fine_window[:count]
         seen[:] = 1
         where = self._slots, self._tiles, seen
         edges.supersample(vertices, faces, maps, *where, 0, *fine)

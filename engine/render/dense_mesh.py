@@ -11,9 +11,9 @@ from collections import defaultdict
 
 import numpy as np
 
+from engine.contracts import FloatArray
 from engine.face import topology as top
-from engine.face.model import face_model
-from engine.types import FloatArray
+from engine.face.morphable_model import face_model
 
 WING = 1 / 16  # the butterfly's outer weights
 MOST_BEND = 0.15  # of an edge's length that its middle may leave the straight line, on the mean face

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.contracts import FloatArray
 from engine.face.avatar import Avatar
 from engine.face.topology import OVAL
-from engine.types import FloatArray
 
 
 class HeadTurn:

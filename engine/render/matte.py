@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.contracts import ByteArray, FloatArray
 from engine.face.surround import smoothstep
-from engine.types import ByteArray, FloatArray
 
 PURE = (0.90, 0.995)  # opacity from which a pixel's own colour counts, and from which it alone does
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.contracts import ByteArray, FloatArray, Motion
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
-from engine.face.model import face_model
-from engine.face.pictures import write_png
+from engine.face.morphable_model import face_model
+from engine.face.png import write_png
 from engine.render.renderer import Renderer
-from engine.types import ByteArray, FloatArray, Motion
 
 TILE = 320  # pixels a side
 FILE = "preview.png"

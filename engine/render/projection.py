@@ -13,16 +13,16 @@ from functools import cached_property
 
 import numpy as np
 
+from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.avatar import Avatar
-from engine.face.hidden import mirror_twins
-from engine.face.model import face_model
+from engine.face.hidden_side import mirror_twins
+from engine.face.morphable_model import face_model
 from engine.face.panels import MARGIN, place, window
 from engine.render.dense_mesh import DenseMesh
 from engine.render.matte import clean_colours
-from engine.render.mouth import TONGUE, Mouth
-from engine.render.parts import Part
-from engine.types import ByteArray, FloatArray
+from engine.render.parts.mouth import TONGUE, Mouth
+from engine.render.parts.scene_part import Part
 
 TUCK = 0.07  # share of the way to the nose
 PORTRAIT = 0  # the layer of skin and surroundings
@@ -168,12 +168,12 @@ def _skin(avatar: Avatar) -> np.ndarray:
 
 def projection_texture(face: FloatArray, portrait: np.ndarray, size: int) -> FloatArray:
     """PT = PT_in M + PT_out (1 - M) (eq. 10): NCC on the face, the portrait around it; [size, size, 3] in [0, 1]."""
-    from kernels import cpu
+    from kernels.cpu import numba_kernels
 
     depth = np.empty((size, size), np.float32)
     which = np.empty((size, size), np.int32)
     inner = np.empty((size, size, 3), np.float32)
     vertices = np.ascontiguousarray(face, np.float32)
-    cpu.rasterize(vertices, np.ascontiguousarray(face_model().triangles), ncc(), depth, which, inner)
+    numba_kernels.rasterize(vertices, np.ascontiguousarray(face_model().triangles), ncc(), depth, which, inner)
     mask = (which >= 0)[..., None]
     return np.where(mask, inner, portrait.astype(np.float32) / 255).astype(np.float32)

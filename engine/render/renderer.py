@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.contracts import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
-from engine.face.hidden import facing
-from engine.face.model import face_model
+from engine.face.hidden_side import facing
+from engine.face.morphable_model import face_model
 from engine.face.surround import smoothstep
 from engine.render.compositor import Compositor
 from engine.render.dense_motion import HeadTurn, OuterField
-from engine.render.driven import DrivenFace, tucking
-from engine.render.eyes import Eye, lash_line
-from engine.render.mouth import Mouth
-from engine.render.offsets import check_offsets
+from engine.render.driven_face import DrivenFace, tucking
+from engine.render.lip_offsets import check_offsets
+from engine.render.parts.eyes import Eye, lash_line
+from engine.render.parts.mouth import Mouth
 from engine.render.projection import Scene, Shown, projection_texture
-from engine.types import SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
 CREASE = 0.25  # how much darker lips meet that the portrait shows apart

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.audio.chunker import FrameCutter, SpeechChunker
-from engine.types import SAMPLES_PER_FRAME, AudioChunk, SpeechEvent
+from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, SpeechEvent
 
 pytestmark = pytest.mark.cpu
 

@@ -9,7 +9,7 @@ from streaming_proofs import prove_all
 
 from engine.audio.encoder import AudioEncoder, CausalConv
 from engine.audio.mel import BANDS, FLOOR, HOP, LogMel, filterbank
-from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME
+from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME
 
 pytestmark = pytest.mark.cpu
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.audio.files import read_speech
+from engine.audio.sound_files import read_speech
 from engine.errors import VivifyError
 
 pytestmark = pytest.mark.cpu

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engine.audio.files import read_speech
+from engine.audio.sound_files import read_speech
 from engine.audio.vad import Decision, TurnDetector, TurnSettings, VoiceActivity
+from engine.contracts import SAMPLE_RATE, SpeechEvent
 from engine.paths import assets
-from engine.types import SAMPLE_RATE, SpeechEvent
 
 pytestmark = pytest.mark.cpu
 

@@ -11,10 +11,10 @@ from transformers import BertConfig, Wav2Vec2Config, Wav2Vec2Model
 
 from engine.audio.encoder import AudioEncoder
 from engine.audio.wav2vec2 import Wav2Vec2Encoder
+from engine.contracts import SAMPLES_PER_FRAME
 from engine.errors import VivifyError
-from engine.motion.facial import FacialConfig
-from engine.motion.facial_motion import FacialMotion
-from engine.types import SAMPLES_PER_FRAME
+from engine.motion.facial.facial_generator import FacialConfig
+from engine.motion.facial.facial_motion import FacialMotion
 
 pytestmark = pytest.mark.cpu
 

@@ -10,7 +10,7 @@ import pytest
 from command import vivify
 from rich.console import Console
 
-from clients.evaluate import head_figures, print_motion
+from clients.commands.evaluate import head_figures, print_motion
 
 pytestmark = pytest.mark.cpu
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from engine.config import EngineConfig
+from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, Frame
 from engine.errors import VivifyError
-from engine.types import SAMPLES_PER_FRAME, AudioChunk, Frame
-from engine.worker import EngineProcess
-from engine.worker_session import EngineSession
+from engine.process.engine_process import EngineProcess
+from engine.process.engine_session import EngineSession
 
 pytestmark = pytest.mark.cpu
 

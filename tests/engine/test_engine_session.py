@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from engine.audio.files import read_speech
+from engine.audio.sound_files import read_speech
+from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, Frame, Ledger
 from engine.errors import VivifyError
 from engine.paths import assets
 from engine.session import MAX_PENDING_SECONDS, MAX_WAITING_FRAMES, Session, loudness
-from engine.types import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, Frame, Ledger
 
 pytestmark = pytest.mark.cpu
 

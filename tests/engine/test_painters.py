@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from engine import avatars
-from engine.audio.files import read_speech
+from engine.audio.sound_files import read_speech
 from engine.config import EngineConfig
+from engine.contracts import AudioChunk
 from engine.face.avatar import Avatar
 from engine.paths import assets
 from engine.pipeline import Pipeline
 from engine.scheduler import Scheduler
-from engine.types import AudioChunk
 
 pytestmark = pytest.mark.cpu
 

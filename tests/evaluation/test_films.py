@@ -11,8 +11,9 @@ import pytest
 from tiny_networks import tiny
 
 from clients.mp4 import Mp4Writer
+from engine.contracts import Motion
 from engine.errors import VivifyError
-from engine.evaluation.films import (
+from engine.evaluation.film_figures import (
     Watched,
     face_crops,
     head_angles,
@@ -27,7 +28,6 @@ from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.renderer import Renderer
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_networks import tiny
 
 from engine.errors import VivifyError
-from engine.evaluation.networks import FeatureNet, csim, fid, frechet_distance, sync, sync_figures
+from engine.evaluation.foreign_networks import FeatureNet, csim, fid, frechet_distance, sync, sync_figures
 
 pytestmark = pytest.mark.cpu
 

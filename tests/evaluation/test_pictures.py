@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from engine.evaluation.pictures import cpbd, flicker, grey_of, psnr, region_error, ssim
+from engine.contracts import ByteArray
+from engine.evaluation.picture_figures import cpbd, flicker, grey_of, psnr, region_error, ssim
 from engine.face.avatar import Avatar
 from engine.paths import assets
-from engine.types import ByteArray
 
 pytestmark = pytest.mark.cpu
 

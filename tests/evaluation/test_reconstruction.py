@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import VivifyError
 from engine.evaluation.reconstruction import KEPT, reconstruct
-from engine.render.generator import LearnedHalf
+from engine.render.learned.picture_generator import LearnedHalf
 
 pytestmark = pytest.mark.cpu
 

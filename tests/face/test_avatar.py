@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
-from engine.face.pictures import read_png, write_png
+from engine.face.png import read_png, write_png
 
 pytestmark = pytest.mark.cpu
 

@@ -39,7 +39,7 @@ def test_how_far_eyes_are_shut(astronaut: Avatar) -> None:
 
 def test_a_drooping_eye_opens_and_the_photo_comes_back(astronaut: Avatar) -> None:
     pytest.importorskip("mediapipe", reason="needs the enroll extra")
-    from engine.face.enrolment import enroll_picture
+    from engine.enrolment.enroll import enroll_picture
 
     lids = [INDEX["eyeBlinkRight"], INDEX["eyeBlinkLeft"]]
     sleepy = still()

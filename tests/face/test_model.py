@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from engine.errors import VivifyError
-from engine.face import model as module
+from engine.face import morphable_model as module
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX, NAMES
-from engine.face.model import IDENTITY, face_model, similarity
+from engine.face.morphable_model import IDENTITY, face_model, similarity
 
 pytestmark = pytest.mark.cpu
 ROOT = Path(__file__).resolve().parents[2]

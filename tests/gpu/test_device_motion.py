@@ -6,11 +6,11 @@ import pytest
 import torch
 from capture import strictly
 
-from engine.cuda.graphs import SIZES, Anchor, Captured, filled_up
-from engine.cuda.motion import DeviceMotion, Heard, silence
-from engine.motion.facial_motion import FacialMotion
-from engine.motion.pose import HeadPose
-from engine.motion.pose_codebook import constant
+from engine.cuda.batched_motion import DeviceMotion, Heard, silence
+from engine.cuda.cuda_graphs import SIZES, Anchor, Captured, filled_up
+from engine.motion.facial.facial_motion import FacialMotion
+from engine.motion.head.head_pose import HeadPose
+from engine.motion.head.pose_codebook import constant
 from engine.paths import assets
 
 WEIGHTS = assets() / "weights"

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from engine.config import EngineConfig
-from engine.cuda.pipeline import DevicePipeline
+from engine.cuda.cuda_pipeline import DevicePipeline
 from engine.errors import VivifyError
-from engine.evaluation.pictures import psnr
+from engine.evaluation.picture_figures import psnr
 from engine.face.avatar import Avatar
 from engine.paths import assets
 from engine.pipeline import Drawn, Pipeline, Request
-from engine.worker import EngineProcess
+from engine.process.engine_process import EngineProcess
 from kernels import rgb_to_i420
 
 CONFIG = EngineConfig(size=256, max_sessions=3, quality="geometry")

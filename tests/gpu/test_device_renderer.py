@@ -10,17 +10,17 @@ import pytest
 import torch
 
 import kernels
-from engine.cuda.renderer import DeviceRenderer
+from engine.contracts import Motion
+from engine.cuda.batched_renderer import DeviceRenderer
 from engine.errors import VivifyError
-from engine.evaluation.pictures import psnr
+from engine.evaluation.picture_figures import psnr
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
-from engine.render.generator import LearnedHalf
-from engine.render.learned import LearnedRenderer
+from engine.render.learned.learned_renderer import LearnedRenderer
+from engine.render.learned.picture_generator import LearnedHalf
 from engine.render.renderer import Renderer
-from engine.types import Motion
 
 SIZE = 256
 

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from engine.cuda.export import Core, WithTensorRT, example, export
+from engine.cuda.network_export import Core, WithTensorRT, example, export
 from engine.errors import VivifyError
-from engine.render.generator import LearnedHalf
+from engine.render.learned.picture_generator import LearnedHalf
 
 pytestmark = pytest.mark.cpu
 CPU = torch.device("cpu")

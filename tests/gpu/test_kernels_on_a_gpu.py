@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kernels
-from kernels import i420_cupy
+from kernels.gpu import i420_cupy
 
 pytestmark = [
     pytest.mark.gpu,

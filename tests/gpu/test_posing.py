@@ -10,10 +10,11 @@ import pytest
 import torch
 from capture import launches, strictly
 
-from engine.cuda.graphs import Captured
-from engine.cuda.layout import places
-from engine.cuda.posing import NONE
-from engine.cuda.renderer import DeviceRenderer
+from engine.contracts import Motion
+from engine.cuda.batched_renderer import DeviceRenderer
+from engine.cuda.cuda_graphs import Captured
+from engine.cuda.posing.batched_posing import NONE
+from engine.cuda.posing.layout import places
 from engine.cuda.rows import Rows, motions
 from engine.cuda.stage import numbers
 from engine.face.avatar import Avatar
@@ -22,7 +23,6 @@ from engine.face.lids import open_eyes
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.renderer import Renderer, still
-from engine.types import Motion
 
 NO_OFFSETS = np.zeros((0, 3), np.float32)
 

@@ -13,10 +13,10 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 from capture import strictly
 
 import kernels
-from engine.cuda.renderer import DeviceRenderer
+from engine.cuda.batched_renderer import DeviceRenderer
 from engine.face.avatar import Avatar
 from engine.paths import assets
-from engine.render.generator import LearnedHalf
+from engine.render.learned.picture_generator import LearnedHalf
 from engine.render.renderer import still
 
 
@@ -30,13 +30,13 @@ class Launched:
 @pytest.mark.cpu
 @pytest.mark.parametrize("size", [256, 512])
 def test_nothing_in_a_picture_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    from kernels import raster, scene_triton
+    from kernels.gpu import paint_triton, raster
 
-    for module, names in ((raster, ("_keep_nearest", "_interpolate")), (scene_triton, ("_keep", "_interpolate"))):
+    for module, names in ((raster, ("_keep_nearest", "_interpolate")), (paint_triton, ("_keep", "_interpolate"))):
         for name in names:
             monkeypatch.setattr(module, name, Launched())
     for name in ("_flag", "_paint"):
-        monkeypatch.setattr(scene_triton, name, Launched())
+        monkeypatch.setattr(paint_triton, name, Launched())
     with torch.inference_mode(), kernels.use_backend("triton"):
         device = DeviceRenderer(size, "meta", LearnedHalf().eval(), portraits=1)
         number = device.add(Avatar.load(assets() / "avatars" / "astronaut"))

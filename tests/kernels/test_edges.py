@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels import cpu, edges
+from kernels.cpu import edges, numba_kernels
 
 pytestmark = pytest.mark.cpu
 SIZE = 32
@@ -15,12 +15,12 @@ def draw(vertices: np.ndarray, triangles: np.ndarray, maps: np.ndarray, layer: n
     depth = np.empty((SIZE, SIZE), np.float32)
     which = np.empty((SIZE, SIZE), np.int32)
     out = np.empty((SIZE, SIZE, 3), np.float32)
-    cpu.rasterize(vertices, triangles, maps, depth, which, out)
+    numba_kernels.rasterize(vertices, triangles, maps, depth, which, out)
     slots = np.empty((SIZE, SIZE), np.int32)
     tiles = np.empty((SIZE // edges.TILE,) * 2, np.uint8)
     count = edges.find_edges(which, out, layer, 3.0, slots, tiles, SIZE * SIZE)
     fine = (
-        np.full((count, edges.SAMPLES), cpu.FAR, np.float32),
+        np.full((count, edges.SAMPLES), numba_kernels.FAR, np.float32),
         np.full((count, edges.SAMPLES), -1, np.int32),
         np.empty((count, edges.SAMPLES, 3), np.float32),
     )
@@ -90,7 +90,7 @@ def test_shade_darkens_and_warms() -> None:
 def test_a_read_only_machine_compiles_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     import numba
 
-    from kernels.compiled import compiled
+    from kernels.cpu.compiled import compiled
 
     original = numba.njit
 

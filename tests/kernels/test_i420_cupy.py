@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kernels import i420_cupy, reference
+from kernels.gpu import i420_cupy
+from kernels.plain import reference
 
 HOST = r"""
 struct Place { long long x; };

@@ -248,7 +248,7 @@ def test_an_unknown_backend_is_refused() -> None:
 
 def test_on_a_gpu_triangles_that_name_no_vertex_draw_nothing() -> None:
     """Their values are not read back to be refused, as they are on the CPU."""
-    from kernels import raster
+    from kernels.gpu import raster
 
     vertices = torch.tensor([[[0.0, 0.0, 0.0], [8.0, 0.0, 0.0], [0.0, 8.0, 0.0]]])
     triangles = torch.tensor([[0, 1, 9], [-1, 0, 2], [0, 1, 2]])

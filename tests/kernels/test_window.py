@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels import cpu, edges, window
+from kernels.cpu import edges, numba_kernels, window
 
 pytestmark = pytest.mark.cpu
 SIZE = 24
@@ -27,7 +27,7 @@ MAPS = np.repeat(np.arange(4, dtype=np.float32), 4)[:, None]
 def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int, int, int]]:
     depth, which = np.empty((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.int32)
     out, seen = np.empty((SIZE, SIZE, 1), np.float32), np.empty((SIZE, SIZE), np.uint8)
-    cpu.rasterize(VERTICES, TRIANGLES[:4], MAPS, depth, which, out)
+    numba_kernels.rasterize(VERTICES, TRIANGLES[:4], MAPS, depth, which, out)
     span = window.open_window(which, depth, 2, 4, seen)
     return depth, which, out, seen, span
 
@@ -37,7 +37,7 @@ def test_the_window_is_where_the_opening_was_seen() -> None:
     assert span == (7, 15, 7, 15)
     assert seen.sum() == 81
     assert (which[seen == 1] == -1).all()
-    assert (depth[seen == 1] == cpu.FAR).all()
+    assert (depth[seen == 1] == numba_kernels.FAR).all()
     assert set(which[seen == 0].tolist()) <= {0, 1}
 
 
@@ -61,7 +61,7 @@ def test_an_opening_that_is_not_seen_shows_nothing() -> None:
     hidden[4:8, 2] = 7  # behind the wall
     depth, which = np.empty((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.int32)
     out, seen = np.empty((SIZE, SIZE, 1), np.float32), np.empty((SIZE, SIZE), np.uint8)
-    cpu.rasterize(hidden, TRIANGLES[:4], MAPS, depth, which, out)
+    numba_kernels.rasterize(hidden, TRIANGLES[:4], MAPS, depth, which, out)
     before = which.copy()
     span = window.open_window(which, depth, 2, 4, seen)
     assert span[1] < span[0]
@@ -84,7 +84,11 @@ def test_its_edge_is_smooth() -> None:
     slots[10, 15] = 0  # the opening ends at 15.5, so a quarter of the points at 15.0 +- 0.5 ...
     slots[10, 16] = 1
     shape = (2, edges.SAMPLES)
-    fine = np.full(shape, cpu.FAR, np.float32), np.full(shape, -1, np.int32), np.zeros((*shape, 1), np.float32)
+    fine = (
+        np.full(shape, numba_kernels.FAR, np.float32),
+        np.full(shape, -1, np.int32),
+        np.zeros((*shape, 1), np.float32),
+    )
     seen = np.ones(shape, np.uint8)
     moved = VERTICES.copy()
     moved[4:8] = square(6.5, 15.25, 4)

@@ -8,11 +8,11 @@ from math import radians
 import numpy as np
 import pytest
 
+from engine.contracts import Motion
 from engine.errors import VivifyError
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.controls import EMOTIONS, Controller, Controls, read_wishes
 from engine.motion.rotation import rotation_matrix, scaled
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 

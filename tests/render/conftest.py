@@ -3,28 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.face.avatar import Avatar
+from engine.contracts import Motion
 from engine.face.blendshapes import INDEX, NAMES
-from engine.paths import assets
-from engine.render.renderer import Renderer
-from engine.types import Motion
-
-
-@pytest.fixture(scope="session")
-def astronaut() -> Avatar:
-    """The bundled default avatar."""
-    return Avatar.load(assets() / "avatars" / "astronaut")
-
-
-@pytest.fixture(scope="session")
-def renderer(astronaut: Avatar) -> Renderer:
-    made = Renderer(astronaut)
-    made.warm_up()
-    return made
 
 
 def rotation(yaw: float = 0, pitch: float = 0, roll: float = 0) -> np.ndarray:
-    """Rz(roll) Ry(yaw) Rx(pitch) of degrees, as `engine.types` defines them."""
+    """Rz(roll) Ry(yaw) Rx(pitch) of degrees, as `engine.contracts` defines them."""
     (cy, cp, cr), (sy, sp, sr) = np.cos(np.radians([yaw, pitch, roll])), np.sin(np.radians([yaw, pitch, roll]))
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])

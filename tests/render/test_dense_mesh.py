@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from engine.evaluation.face import draw, signed_area
+from engine.evaluation.face_figures import draw, signed_area
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.dense_mesh import DenseMesh

@@ -9,8 +9,8 @@ import pytest
 
 from engine.face import topology as top
 from engine.face.avatar import Avatar
-from engine.render.driven import DrivenFace
-from engine.render.eyes import lash_line
+from engine.render.driven_face import DrivenFace
+from engine.render.parts.eyes import lash_line
 from engine.render.renderer import Renderer
 
 pytestmark = pytest.mark.cpu

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.face import topology as top
-from engine.face.hidden import OVAL, _trust
+from engine.face.hidden_side import OVAL, _trust
 
 pytestmark = pytest.mark.cpu
 
@@ -21,7 +21,7 @@ def test_sides_in_like_light_are_exchanged_others_not() -> None:
 
 def test_the_rim_lets_go_of_the_sheet_gradually() -> None:
     pytest.importorskip("cv2", reason="needs the enroll extra")
-    from engine.face.hidden import _beyond
+    from engine.face.hidden_side import _beyond
 
     angle = np.linspace(0, 2 * np.pi, len(OVAL), endpoint=False)
     face = np.zeros((top.VERTICES, 3), np.float32)

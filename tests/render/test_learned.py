@@ -10,18 +10,27 @@ import numpy as np
 import pytest
 import torch
 
+from engine.contracts import Motion
 from engine.errors import VivifyError
-from engine.evaluation.pictures import psnr
+from engine.evaluation.picture_figures import psnr
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
-from engine.render.generator import LearnedHalf, Seen, follow, light_of
-from engine.render.learned import Eyesight, LearnedRenderer, load_learned, save_learned
-from engine.render.motion_vae import FARTHEST, LANDMARKS, LEARNS, LOWER_RIM, SHOWN, UPPER_RIM, InnerLips, MotionVAE
-from engine.render.patch import confidence, corner_of, cut, gaussian_maps, paste, warp, window
+from engine.render.learned.learned_renderer import Eyesight, LearnedRenderer, load_learned, save_learned
+from engine.render.learned.motion_vae import (
+    FARTHEST,
+    LANDMARKS,
+    LEARNS,
+    LOWER_RIM,
+    SHOWN,
+    UPPER_RIM,
+    InnerLips,
+    MotionVAE,
+)
+from engine.render.learned.mouth_patch import confidence, corner_of, cut, gaussian_maps, paste, warp, window
+from engine.render.learned.picture_generator import LearnedHalf, Seen, follow, light_of
 from engine.render.renderer import Renderer, still
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 

@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from engine.contracts import Motion
 from engine.face import topology as top
 from engine.face.avatar import Avatar
-from engine.render.driven import DrivenFace
-from engine.render.lips import LipArch
+from engine.render.driven_face import DrivenFace
+from engine.render.parts.lip_arch import LipArch
 from engine.render.renderer import Renderer
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 UPPER, LOWER = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)

@@ -10,11 +10,11 @@ import pytest
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.teeth import COLUMNS
-from engine.render.driven import tucking
-from engine.render.mouth import ROWS, Mouth
+from engine.render.driven_face import tucking
+from engine.render.parts.mouth import ROWS, Mouth
+from engine.render.parts.tongue import COLUMNS as TONGUE_COLUMNS
+from engine.render.parts.tongue import ROWS as TONGUE_ROWS
 from engine.render.renderer import Renderer
-from engine.render.tongue import COLUMNS as TONGUE_COLUMNS
-from engine.render.tongue import ROWS as TONGUE_ROWS
 
 pytestmark = pytest.mark.cpu
 UPPER, LOWER = slice(0, ROWS * COLUMNS), slice(ROWS * COLUMNS, 2 * ROWS * COLUMNS)

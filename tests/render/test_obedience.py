@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from engine.contracts import Motion
 from engine.face.blendshapes import INDEX
 from engine.render.renderer import Renderer
-from engine.types import Motion
 
 # mediapipe and its protobuf warn about their own use of deprecated names.
 pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
 @pytest.fixture(scope="module")
 def tracker() -> Iterator:
     pytest.importorskip("mediapipe", reason="needs the enroll extra")
-    from engine.face.portrait import FaceMesh
+    from engine.enrolment.landmarks import FaceMesh
 
     with FaceMesh(faces=1) as net:
         yield net
@@ -90,8 +90,8 @@ def test_rounding_narrows_and_stretching_widens(tracker, renderer: Renderer, tal
 
 @pytest.mark.parametrize(("axis", "most"), [(0, 8), (1, 6), (2, 5)])
 def test_turns(tracker, renderer: Renderer, talk, axis: int, most: float) -> None:
-    from engine.face.enrolment import fit_pose
-    from engine.face.model import face_model
+    from engine.enrolment.enroll import fit_pose
+    from engine.face.morphable_model import face_model
 
     values = np.linspace(-most, most, 7)
     seen = []

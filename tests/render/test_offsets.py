@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from engine.contracts import Motion
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.render.renderer import Renderer
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 LIPS = list(top.LIP_VERTICES)

@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from engine.contracts import Motion
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, LIP, NAMES
 from engine.render.renderer import Renderer, still
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 

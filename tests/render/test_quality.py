@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from engine.config import EngineConfig
+from engine.contracts import Motion
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.paths import assets
 from engine.quality import PATIENCE, SEEN, SHORT, TOO_LONG, Governor, Painters
-from engine.render.generator import LearnedHalf
-from engine.render.learned import LearnedRenderer, save_learned
+from engine.render.learned.learned_renderer import LearnedRenderer, save_learned
+from engine.render.learned.picture_generator import LearnedHalf
 from engine.render.renderer import Renderer
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 

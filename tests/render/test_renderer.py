@@ -9,13 +9,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from engine.contracts import Motion
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.render.projection import ncc
 from engine.render.renderer import Renderer, still
-from engine.types import Motion
 
 pytestmark = pytest.mark.cpu
 SPEECH = {

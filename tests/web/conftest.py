@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from serving import Running, engine, running
 
-from engine.audio.files import read_speech
+from engine.audio.sound_files import read_speech
 from engine.paths import assets
 
 QUIET_S, SPEECH_S = 4.0, 6.0

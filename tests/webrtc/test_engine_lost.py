@@ -16,14 +16,14 @@ from aiortc import RTCPeerConnection
 from serving import Running
 from whip_peers import Watcher, ask, ask_async, negotiate
 
-import engine.keeper
+import engine.process.keeper
+from clients.commands.talk import talk
 from clients.microphone import Microphone
 from clients.signalling import TalkError
-from clients.talk import talk
+from engine.contracts import Frame
 from engine.paths import assets
-from engine.types import Frame
-from webrtc.transport import no_servers
-from webrtc.voice import PIECE, VOICE_RATE
+from webrtc.media.voice_line import PIECE, VOICE_RATE
+from webrtc.rtc.aiortc_patches import no_servers
 
 pytestmark = pytest.mark.net
 
@@ -122,7 +122,7 @@ async def test_an_engine_that_stalls_is_waited_for_and_one_that_hangs_is_replace
         stats = next(iter(server.service.streams.values())).stats()
         assert (kept.pid, kept.restarts) == (first, before)
         assert stats["voice_ms"]["refused"] == 0
-        monkeypatch.setattr(engine.keeper, "HANG_LIMIT_S", 1.0)
+        monkeypatch.setattr(engine.process.keeper, "HANG_LIMIT_S", 1.0)
         os.kill(first, signal.SIGSTOP)
         await until(url, 503, 10.0)
         monkeypatch.undo()

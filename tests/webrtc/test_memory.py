@@ -15,11 +15,11 @@ from whip_peers import Watcher, negotiate
 
 import webrtc.memory
 from clients.microphone import Microphone
-from clients.monitor import Monitor
 from clients.signalling import Connection
+from clients.trials.monitor import Monitor
+from webrtc.live_session import Stream
+from webrtc.media.voice_line import VOICE_RATE
 from webrtc.memory import Sweeper
-from webrtc.stream import Stream
-from webrtc.voice import VOICE_RATE
 
 pytestmark = [pytest.mark.net, pytest.mark.usefixtures("server")]  # which ends the engine
 

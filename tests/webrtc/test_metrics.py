@@ -17,11 +17,11 @@ from whip_peers import Watcher, ask, ask_async, negotiate
 
 from clients.microphone import Microphone
 from engine.errors import VivifyError
-from webrtc.config import ServerConfig
 from webrtc.logs import JsonForm, TextForm
+from webrtc.media.voice_line import VOICE_RATE
 from webrtc.metrics import OPENINGS, STAGES, VOICE
-from webrtc.transport import no_servers
-from webrtc.voice import VOICE_RATE
+from webrtc.rtc.aiortc_patches import no_servers
+from webrtc.server_config import ServerConfig
 
 pytestmark = pytest.mark.net
 

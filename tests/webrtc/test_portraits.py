@@ -12,7 +12,7 @@ from serving import Running, running
 from websockets.sync.client import connect
 from whip_peers import Reply, ask
 
-import webrtc.portraits
+import webrtc.visitor_portraits
 from engine.paths import assets
 
 pytestmark = pytest.mark.net
@@ -37,7 +37,7 @@ def told(server: Running, reply: Reply) -> Reply:
 
 def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mediapipe", reason="enrolment needs the extra 'enroll'")
-    monkeypatch.setattr(webrtc.portraits, "KEPT_S", 3.0)
+    monkeypatch.setattr(webrtc.visitor_portraits, "KEPT_S", 3.0)
     with running(portraits=1) as server:
         job = brought(server, (assets() / "avatars" / "astronaut" / "portrait.png").read_bytes())
         assert (job["state"], job["error"]) == ("done", None), job
@@ -46,7 +46,7 @@ def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pyt
         assert ask("GET", f"{server.url}/api/avatars/{name}/portrait").body.startswith(b"\x89PNG")
         assert ask("POST", f"{server.url}/api/avatars", b"x", PNG).status == 503, "the one place is taken"
         folder = server.service.portraits.folders[name]
-        assert not (folder.parent / webrtc.portraits.NAME).exists(), "the photo itself is not kept"
+        assert not (folder.parent / webrtc.visitor_portraits.NAME).exists(), "the photo itself is not kept"
         with connect(f"ws{server.url.removeprefix('http')}/api/voice?avatar={name}") as socket:
             hello = json.loads(socket.recv())
             assert hello["avatar"] == name

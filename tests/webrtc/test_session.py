@@ -21,15 +21,15 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 from serving import Running, running
 
-import webrtc.peer
+import webrtc.rtc.speaker
+from clients.commands.talk import TalkError, talk
 from clients.signalling import _post
-from clients.talk import TalkError, talk
-from engine.audio.files import read_speech
+from engine.audio.sound_files import read_speech
 from engine.errors import VivifyError
 from engine.paths import assets
+from webrtc.media.playout import LATE_LIMIT_S
 from webrtc.messages import SERVER
-from webrtc.playout import LATE_LIMIT_S
-from webrtc.transport import no_servers
+from webrtc.rtc.aiortc_patches import no_servers
 
 pytestmark = pytest.mark.net
 
@@ -176,9 +176,9 @@ async def test_a_watcher_without_voice_or_channel_sees_the_face(server: Running)
 
 
 def test_a_client_that_vanishes_gives_its_place_back(speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webrtc.peer, "SILENT_LIMIT_S", 1.5)
+    monkeypatch.setattr(webrtc.rtc.speaker, "SILENT_LIMIT_S", 1.5)
     code = (
-        "import asyncio, sys; from pathlib import Path; from clients.talk import talk;"
+        "import asyncio, sys; from pathlib import Path; from clients.commands.talk import talk;"
         "asyncio.run(talk(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))"
     )
     with running(max_sessions=1) as server:

@@ -1,0 +1,120 @@
+"""`vivify doctor`: what this machine has, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine import avatars
+from engine.errors import VivifyError
+from engine.paths import assets
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. ``needed`` findings decide the exit code."""
+
+    what: str
+    ok: bool
+    found: str
+    advice: str = ""
+    needed: bool = True
+
+
+def check(port: int) -> list[Finding]:
+    """Look at everything once. Never raises: a check that breaks is a finding."""
+    checks: list[Callable[[], Finding]] = [_python, _torch, _cuda, _triton, _kernels, _codecs, _weights, _avatars]
+    findings = []
+    for one in [*checks, lambda: _port(port), _enroll]:
+        try:
+            findings.append(one())
+        except Exception as error:
+            findings.append(
+                Finding(one.__name__.strip("_"), False, f"{type(error).__name__}: {error}", "reinstall vivify")
+            )
+    return findings
+
+
+def _python() -> Finding:
+    ok = (3, 11) <= sys.version_info[:2] <= (3, 12)
+    return Finding("Python", ok, platform.python_version(), "" if ok else "use Python 3.11 or 3.12")
+
+
+def _torch() -> Finding:
+    import torch
+
+    ok = tuple(int(p) for p in torch.__version__.split("+")[0].split(".")[:2]) >= (2, 11)
+    return Finding("torch", ok, torch.__version__, "" if ok else "pip install 'torch>=2.11'")
+
+
+def _cuda() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("CUDA", True, torch.cuda.get_device_name(0), needed=False)
+    return Finding("CUDA", False, "no device", "none needed: the CPU path serves 25 fps at 512 x 512", needed=False)
+
+
+def _triton() -> Finding:
+    if importlib.util.find_spec("triton") is None:
+        return Finding("Triton", False, "not installed", "only GPU kernels need it: pip install triton", needed=False)
+    from importlib.metadata import version
+
+    return Finding("Triton", True, version("triton"), needed=False)
+
+
+def _kernels() -> Finding:
+    from importlib.metadata import version
+
+    return Finding("CPU kernels", True, f"numba {version('numba')}")
+
+
+def _codecs() -> Finding:
+    import av
+
+    wanted = ("libvpx", "libx264", "libopus", "aac")
+    missing = [name for name in wanted if name not in av.codecs_available]
+    found = f"PyAV {av.__version__}: {', '.join(n for n in wanted if n not in missing)}"
+    advice = f"missing {', '.join(missing)}: reinstall av from its wheel" if missing else ""
+    return Finding("codecs", not missing, found, advice)
+
+
+def _weights() -> Finding:
+    from engine.motion.facial.facial_motion import FacialMotion
+
+    try:
+        FacialMotion.load(assets() / "weights" / "facial.safetensors")
+    except (VivifyError, FileNotFoundError) as error:
+        return Finding("motion weights", False, str(error), "reinstall vivify")
+    return Finding("motion weights", True, "load")
+
+
+def _avatars() -> Finding:
+    from engine.face.avatar import Avatar
+
+    table = avatars.installed()
+    for folder in table.values():
+        Avatar.load(folder)
+    return Finding("avatars", bool(table), ", ".join(table), "" if table else "reinstall vivify")
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return Finding(f"port {port}", False, "in use", f"vivify serve --port {port + 1}", needed=False)
+    return Finding(f"port {port}", True, "free")
+
+
+def _enroll() -> Finding:
+    if importlib.util.find_spec("mediapipe") is None:
+        return Finding(
+            "enrol extra", False, "not installed", "to add portraits: pip install 'vivify[enroll]'", needed=False
+        )
+    return Finding("enrol extra", True, "mediapipe")

@@ -1,0 +1,224 @@
+"""The engine's own process: commands come over its standard input (``python -m engine.process.engine_worker``).
+
+It speaks `engine.process.wire` on its standard output. Finished pictures do not travel through the pipe: they are
+written, as planar I420, into slots of a memory file shared with the parent, who says when a slot is free again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import mmap
+import os
+import queue
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import avatars
+from engine.config import SLOTS_PER_SESSION, EngineConfig, checked, slot_bytes
+from engine.contracts import AudioChunk, ByteArray, Frame
+from engine.cuda.cuda_pipeline import DevicePipeline
+from engine.errors import UnknownAvatar, VivifyError
+from engine.face.avatar import Avatar
+from engine.pipeline import Pipeline
+from engine.process.wire import Wire
+from engine.render.renderer import Renderer
+from engine.scheduler import Scheduler
+from engine.session import Session
+from kernels import rgb_to_i420
+
+
+def i420(picture: ByteArray) -> ByteArray:
+    """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]; RGBA -> [H * 3 // 2, 2 W]: the colours, and the matte as grey.
+
+    What comes as planes already, from a GPU, stays as it is.
+    """
+    if picture.ndim == 2:
+        return picture
+    if picture.shape[2] == 4:
+        picture = np.concatenate([picture[..., :3], np.repeat(picture[..., 3:], 3, axis=2)], axis=1)
+    planes: ByteArray = rgb_to_i420(torch.from_numpy(picture)).numpy()
+    return planes
+
+
+class Worker:
+    """Applies commands and ticks the scheduler; everything runs on the main thread but the reading of the pipe."""
+
+    def __init__(self, config: EngineConfig, wire: Wire, memory: mmap.mmap) -> None:
+        self._config = config
+        self._wire = wire
+        self._memory = np.frombuffer(memory, np.uint8)
+        self._free = list(range(SLOTS_PER_SESSION * config.max_sessions))
+        self._commands: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
+        self._table = avatars.installed()
+        name, folder = avatars.resolve(config.avatar)
+        self._table[name] = folder
+        self._default = name
+        self._listed = list(self._table)
+        self._loaded: dict[str, Avatar] = {}
+        self._sessions: dict[int, Session] = {}
+        self._running = True
+
+    def run(self) -> None:
+        """Warm up, then serve until the pipe closes."""
+        self._progress("loading the motion network")
+        pipeline = Pipeline(self._config) if self._config.device == "cpu" else DevicePipeline(self._config)
+        self._scheduler = Scheduler(pipeline)
+        self._progress(f"loading the avatar '{self._default}'")
+        avatar = self._avatar(self._default)
+        self._progress("warming up the kernels")
+        Renderer(avatar, self._config.size).warm_up()
+        if isinstance(pipeline, DevicePipeline):
+            pipeline.warm_up(avatar)
+        self._rehearse(avatar)
+        self._wire.send({"event": "ready", "avatars": self._listed, "default": self._default})
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+        while self._running:
+            self._apply(wait=True)
+            while self._running and self._scheduler.tick():
+                self._emit()
+                self._apply(wait=False)
+
+    def _rehearse(self, avatar: Avatar) -> None:
+        """Draw a second of silence, so that no live frame pays for a first call."""
+        session = self._scheduler.open(avatar, live=False)
+        session.push_audio(AudioChunk(0, np.zeros(16_000, np.float32)))
+        while self._scheduler.tick():
+            for frame in session.frames():
+                i420(frame.picture)
+        self._scheduler.close(session)
+
+    def _read(self) -> None:
+        while (message := self._wire.receive()) is not None:
+            self._commands.put(message)
+        self._commands.put(None)
+
+    def _apply(self, wait: bool) -> None:
+        """Carry out the commands that have come, in order; with ``wait``, at least one."""
+        try:
+            while (message := self._commands.get(block=wait)) is not None:
+                self._command(*message)
+                wait = False
+            self._running = False  # the pipe has closed
+        except queue.Empty:
+            pass
+
+    def _command(self, head: dict[str, Any], payload: bytes) -> None:
+        name, number = head["do"], head.get("session", -1)
+        if name == "free":
+            self._free.append(head["slot"])
+        elif name == "ping":
+            self._wire.send({"event": "pong"})
+        elif name == "add avatar":
+            self._table[head["name"]] = Path(head["folder"])
+        elif name == "remove avatar":
+            self._table.pop(head["name"], None)
+            self._loaded.pop(head["name"], None)
+        elif name == "open":
+            self._open(number, head)
+        elif (session := self._sessions.get(number)) is None:
+            return  # a command that crossed the session's end on the way
+        elif name == "audio":
+            self._push(number, session, AudioChunk(head["position"], np.frombuffer(payload, np.float32)), head["now"])
+        elif name == "clear":
+            self._scheduler.clear(session, head["now"])
+        elif name == "controls":
+            self._scheduler.set_controls(session, head["controls"])
+        elif name == "look_ahead":
+            self._scheduler.set_look_ahead(session, head["look_ahead_ms"])
+        elif name == "close":
+            self._scheduler.close(self._sessions.pop(number))
+
+    def _open(self, number: int, head: dict[str, Any]) -> None:
+        try:
+            avatar = self._avatar(head["avatar"] or self._default)
+            self._sessions[number] = self._scheduler.open(
+                avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"]
+            )
+            if head["head"]:
+                self._scheduler.hold_head(self._sessions[number], tuple(head["head"]))
+            self._wire.send({"event": "opened", "session": number})
+        except VivifyError as error:
+            refusal = {"event": "refused", "session": number, "kind": type(error).__name__, "error": str(error)}
+            self._wire.send(refusal)
+
+    def _push(self, number: int, session: Session, chunk: AudioChunk, now: float) -> None:
+        try:
+            session.push_audio(chunk, now)
+        except VivifyError as error:
+            self._scheduler.close(self._sessions.pop(number))
+            self._wire.send({"event": "lost", "session": number, "error": str(error)})
+
+    def _avatar(self, name: str) -> Avatar:
+        if name not in self._table:
+            raise UnknownAvatar(f"There is no avatar named '{name}' here; there are: {', '.join(self._listed)}.")
+        if name not in self._loaded:
+            self._loaded[name] = Avatar.load(self._table[name])
+        return self._loaded[name]
+
+    def _emit(self) -> None:
+        for number, session in self._sessions.items():
+            for frame in session.frames():
+                self._send(number, session, frame)
+
+    def _send(self, number: int, session: Session, frame: Frame) -> None:
+        if not self._free:
+            session.dropped += 1
+            return
+        slot, size = self._free.pop(), slot_bytes(self._config.size)
+        began = time.perf_counter()
+        planes = i420(frame.picture)
+        self._memory[slot * size : slot * size + planes.size] = planes.reshape(-1)
+        ledger = asdict(frame.ledger)
+        ledger["render_ms"] += 1000 * (time.perf_counter() - began)
+        ledger["done"] = time.monotonic()
+        head = {
+            "event": "frame",
+            "session": number,
+            "slot": slot,
+            "width": planes.shape[1],
+            "position": frame.position,
+            "epoch": frame.epoch,
+            "speaking": frame.speaking,
+            "head": frame.head,
+            "learned": frame.learned,
+            "dropped": session.dropped,
+            "ledger": ledger,
+        }
+        self._wire.send(head)
+
+    def _progress(self, text: str) -> None:
+        self._wire.send({"event": "progress", "text": text})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--avatar", required=True)
+    parser.add_argument("--size", type=int, required=True)
+    parser.add_argument("--max-sessions", type=int, required=True)
+    parser.add_argument("--quality", required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
+    args = parser.parse_args()
+    wire = Wire(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)  # whatever prints by mistake must not break the messages
+    torch.set_num_threads(1)  # one small network: threads would only fight the encoder for the cores
+    try:
+        config = EngineConfig(args.avatar, args.size, args.max_sessions, checked(args.quality), args.device)
+        memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
+        Worker(config, wire, memory).run()
+    except VivifyError as error:
+        wire.send({"event": "fatal", "kind": type(error).__name__, "error": str(error)})
+        sys.exit(1)
+    except BrokenPipeError:
+        pass  # the parent is gone, and so is the reason to live
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""A talking film as the engine's clock sees it: 25 sets of face landmarks a second beside 16 kHz sound.
+
+MediaPipe's FaceMesh looks at every picture; the landmarks are then read off at the middles of the engine's frames, so
+films of any rate, and files whose sound starts before or after the picture, end up on one clock.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
+from engine.errors import VivifyError
+from engine.face.topology import LANDMARKS
+
+LOOK_AT = 960  # pixels of the longer side: the landmark network sees 192 pixels of face in any case
+_THUMBNAIL = 48  # pixels: what cuts are found on
+_BRIDGE = 3  # frames without a face that are still believed to be one shot
+_CUT_LEAST, _CUT_TIMES = 4.0, 5.0  # grey levels, and times the change usual around it
+
+
+@dataclass(frozen=True)
+class Film:
+    """What was seen and heard, on one clock. Frame k shows samples [640 k, 640 (k + 1))."""
+
+    landmarks: FloatArray  # [T, 478, 3] pixels of the picture looked at, x right, y down, z away; NaN where no face
+    cut: np.ndarray  # [T] bool, the camera or the take changes before this frame
+    samples: FloatArray  # [640 T]
+
+    def shots(self, least_s: float) -> list[slice]:
+        """Runs of frames, at least ``least_s`` seconds long, without a cut and with a face in all."""
+        seen = ~np.isnan(self.landmarks[:, 0, 0])
+        begins = seen & (self.cut | ~np.r_[False, seen[:-1]])
+        ends = seen & np.r_[self.cut[1:] | ~seen[1:], True]
+        pairs = zip(np.flatnonzero(begins).tolist(), np.flatnonzero(ends).tolist(), strict=True)
+        return [slice(a, b + 1) for a, b in pairs if b + 1 - a >= least_s * FRAMES_PER_SECOND]
+
+
+def watch(path: Path) -> Film:
+    """Track the face of a film. Raises VivifyError when it cannot be read, or lacks pictures or sound."""
+    try:
+        times, landmarks, change = _look(path)
+        begin, samples = _listen(path)
+    except (av.FFmpegError, OSError) as error:
+        reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
+        raise VivifyError(
+            f"'{path}' was expected to be a film, but cannot be read ({reason}): export it anew."
+        ) from error
+    if len(times) < 2:
+        raise VivifyError(f"'{path}' was expected to be a film, but holds {len(times)} pictures: choose another file.")
+    if not len(samples):
+        raise VivifyError(f"'{path}' was expected to have sound, but has none: choose a film in which someone talks.")
+    step = float(np.median(np.diff(times)))
+    origin = max(times[0], begin)
+    end = min(times[-1] + step, begin + len(samples) / SAMPLE_RATE)
+    frames = int((end - origin) * FRAMES_PER_SECOND + 1e-6)
+    wanted = origin + (np.arange(frames) + 0.5) / FRAMES_PER_SECOND
+    shown = times + 0.5 * step  # a picture stands for the middle of the time it is shown
+    samples = samples[round((origin - begin) * SAMPLE_RATE) :]
+    samples = np.pad(samples, (0, SAMPLES_PER_FRAME))[: frames * SAMPLES_PER_FRAME]
+    return Film(_read_off(landmarks, shown, wanted), _cuts(change, shown, wanted), samples)
+
+
+def _look(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Time [N] of each picture, landmarks [N, 478, 3] (NaN without a face), change [N] against the picture before."""
+    times, found, change = [], [], []
+    before = None
+    with _face_mesh() as net, av.open(str(path)) as container:
+        if not container.streams.video:
+            raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
+        for frame in container.decode(video=0):
+            if frame.time is None:
+                continue
+            shrink = min(1.0, LOOK_AT / max(frame.width, frame.height))
+            width, height = (2 * int(0.5 * shrink * side) for side in (frame.width, frame.height))
+            faces = net.process(frame.to_ndarray(format="rgb24", width=width, height=height)).multi_face_landmarks
+            points = np.full((LANDMARKS, 3), np.nan)
+            if faces:
+                points = np.array([(p.x * width - 0.5, p.y * height - 0.5, p.z * width) for p in faces[0].landmark])
+            thumbnail = frame.to_ndarray(format="gray", width=_THUMBNAIL, height=_THUMBNAIL).astype(float)
+            change.append(0.0 if before is None else float(np.abs(thumbnail - before).mean()))
+            before = thumbnail
+            times.append(float(frame.time))
+            found.append(points)
+    return np.array(times), np.array(found), np.array(change)
+
+
+def _face_mesh() -> Any:
+    """The landmark network in its mode for films: the face is followed, which is steadier than finding it anew."""
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import mediapipe
+    except ImportError as missing:
+        raise VivifyError(
+            "Tracking films needs mediapipe, which is not installed: run pip install 'vivify[enroll]'."
+        ) from missing
+    return mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=False, refine_landmarks=True, max_num_faces=1)
+
+
+def _listen(path: Path) -> tuple[float, FloatArray]:
+    """When the sound begins, in seconds of the file's clock, and the sound [n] mono at 16 kHz."""
+    begin, pieces = None, []
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return 0.0, np.zeros(0, np.float32)
+        for frame in container.decode(audio=0):
+            if begin is None:
+                begin = float(frame.time or 0.0)
+            frame.pts = None
+            pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
+        if pieces:
+            pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
+    return begin or 0.0, np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
+
+
+def _read_off(landmarks: np.ndarray, shown: np.ndarray, wanted: np.ndarray) -> FloatArray:
+    """Landmarks at the wanted times, between the two pictures around each; NaN where one of them shows no face."""
+    right = np.clip(np.searchsorted(shown, wanted - 1e-6), 1, len(shown) - 1)
+    share = np.clip((wanted - shown[right - 1]) / (shown[right] - shown[right - 1]), 0, 1)[:, None, None]
+    before, after = landmarks[right - 1], landmarks[right]
+    between = np.where(share > 0.999, after, np.where(share < 0.001, before, before * (1 - share) + after * share))
+    return _bridge(between.astype(np.float32))
+
+
+def _bridge(landmarks: FloatArray) -> FloatArray:
+    """Faces lost for a moment are put between those before and after."""
+    seen = np.flatnonzero(~np.isnan(landmarks[:, 0, 0]))
+    for a, b in pairwise(seen):
+        if 1 < b - a <= 1 + _BRIDGE:
+            share = (np.arange(1, b - a) / (b - a))[:, None, None]
+            landmarks[a + 1 : b] = landmarks[a] * (1 - share) + landmarks[b] * share
+    return landmarks
+
+
+def _cuts(change: np.ndarray, shown: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Frames before which the picture changes far more than it usually does around there."""
+    reach = 12
+    padded = np.pad(change, reach, mode="reflect") if len(change) > reach else np.pad(change, reach)
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
+    where = np.flatnonzero((change > _CUT_LEAST) & (change > _CUT_TIMES * usual))
+    marks = np.zeros(len(wanted), bool)
+    marks[np.clip(np.searchsorted(wanted, shown[where] - 1e-6), 0, len(wanted) - 1)] = True
+    marks[0] = False
+    return marks

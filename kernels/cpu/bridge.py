@@ -1,0 +1,134 @@
+"""Tensors to the numba kernels and back, without copies where memory allows; one mesh after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from kernels.checks import Raster
+from kernels.cpu import edges, numba_kernels, window
+from kernels.scenes import Look, Painted, Scenes
+
+
+def _array(tensor: torch.Tensor, kind: type | None = np.float32) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy(), kind)
+
+
+def rasterize(
+    vertices: torch.Tensor, triangles: torch.Tensor, attributes: torch.Tensor, height: int, width: int
+) -> Raster:
+    """See `kernels.rasterize`."""
+    batch, channels = len(vertices), attributes.shape[-1]
+    depth = np.empty((batch, height, width), np.float32)
+    which = np.empty((batch, height, width), np.int32)
+    out = np.empty((batch, height, width, channels), np.float32)
+    points, faces, carried = _array(vertices), _array(triangles, np.int32), _array(attributes)
+    for b in range(batch):
+        numba_kernels.rasterize(points[b], faces, carried[b], depth[b], which[b], out[b])
+    depth[which < 0] = np.inf
+    return Raster(torch.from_numpy(out), torch.from_numpy(which), torch.from_numpy(depth))
+
+
+def warp_grid(
+    image: torch.Tensor,
+    grid: torch.Tensor,
+    height: int,
+    width: int,
+    occlusion: torch.Tensor | None,
+    background: torch.Tensor | None,
+    channels_last: bool,
+) -> torch.Tensor:
+    """See `kernels.warp_grid`."""
+    last = image if channels_last else image.permute(0, 2, 3, 1)
+    source, places = _array(last), _array(grid)
+    batch, channels = len(source), source.shape[3]
+    share = np.ones(places.shape[:3], np.float32) if occlusion is None else _array(occlusion)
+    if background is None:
+        behind = np.zeros((batch, height, width, channels), np.float32)
+    else:
+        behind = _array(background if channels_last else background.permute(0, 2, 3, 1))
+    out = np.empty((batch, height, width, channels), np.float32)
+    for b in range(batch):
+        numba_kernels.warp_grid(source[b], places[b], share[b], behind[b], out[b])
+    result = torch.from_numpy(out)
+    return result if channels_last else result.permute(0, 3, 1, 2)
+
+
+def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
+    """See `kernels.rgb_to_i420`."""
+    pixels = _array(rgb, np.uint8 if rgb.dtype == torch.uint8 else np.float32)
+    height, width = pixels.shape[-3:-1]
+    out = np.empty((*pixels.shape[:-3], height * 3 // 2, width), np.uint8)
+    flat, planes = pixels.reshape(-1, height, width, 3), out.reshape(-1, height * 3 // 2, width)
+    for b in range(len(flat)):
+        numba_kernels.rgb_to_i420(flat[b], planes[b])
+    return torch.from_numpy(out)
+
+
+def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+    """See `kernels.to_rgb24`."""
+    values = _array(picture)
+    height, width = values.shape[-2:]
+    out = np.empty((*values.shape[:-3], height, width, 3), np.uint8)
+    flat, bytes_ = values.reshape(-1, 3, height, width), out.reshape(-1, height, width, 3)
+    for b in range(len(flat)):
+        numba_kernels.to_rgb24(flat[b], bytes_[b])
+    return torch.from_numpy(out)
+
+
+def paint_scenes(
+    vertices: torch.Tensor,
+    maps: torch.Tensor,
+    scene: torch.Tensor,
+    shown: torch.Tensor,
+    tables: Scenes,
+    size: int,
+    look: Look,
+) -> Painted:
+    """See `kernels.paint_scenes`."""
+    rows, channels = len(vertices), maps.shape[2]
+    rgb = np.empty((rows, size, size, 3), np.uint8)
+    which = np.empty((rows, size, size), np.int32)
+    places = np.empty((rows, size, size, channels), np.float32)
+    for r in range(rows):
+        table = [_array(t[scene[r]], None) for t in tables]
+        given = _array(vertices[r]), _array(maps[r]), shown[r].tolist()
+        _paint_scene(*given, table, look, which[r], places[r], rgb[r])
+    return Painted(*(torch.from_numpy(a) for a in (rgb, which, places)))
+
+
+def _paint_scene(
+    vertices: np.ndarray,
+    maps: np.ndarray,
+    shown: list[int],
+    table: list[np.ndarray],
+    look: Look,
+    which: np.ndarray,
+    places: np.ndarray,
+    rgb: np.ndarray,
+) -> None:
+    """One row of `paint_scenes`, written to ``which``, ``places`` and ``rgb``."""
+    before, first, last, behind = shown
+    triangles, layers, facing, offsets, atlas, extent, gain = table
+    x, y = (vertices[:, k][triangles] for k in (0, 1))  # [F, 3]
+    turned = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
+    front = np.where((facing * turned > 0)[:, None], 0, triangles)[:before]
+    size = which.shape[0]
+    depth, seen = np.empty((size, size), np.float32), np.empty((size, size), np.uint8)
+    numba_kernels.rasterize(vertices, front, maps, depth, which, places)
+    if last > first:
+        span = window.open_window(which, depth, first, last, seen)
+        window.rasterize_within(vertices, triangles[behind:], maps, seen, span, behind, depth, which, places)
+    slots, tiles = np.empty((size, size), np.int32), np.empty((-(-size // edges.TILE),) * 2, np.uint8)
+    count = edges.find_edges(which, places, layers, look.jump, slots, tiles, look.most)
+    shape = (count, edges.SAMPLES)
+    carried = np.empty((*shape, maps.shape[1]), np.float32)
+    fine = np.full(shape, numba_kernels.FAR, np.float32), np.full(shape, -1, np.int32), carried
+    near = np.ones(shape, np.uint8)
+    edges.supersample(vertices, front, maps, slots, tiles, near, 0, *fine)
+    if last > first:
+        window.open_window(fine[1], fine[0], first, last, near)
+        edges.supersample(vertices, triangles[behind:], maps, slots, tiles, near, behind, *fine)
+    atlas = np.ascontiguousarray(atlas[: extent[0], : extent[1]])
+    given = which, places, slots, fine[1], fine[2], gain, look.spread, np.float32(look.warmth)
+    edges.paint(atlas, offsets, layers, *given, rgb)

@@ -1,0 +1,90 @@
+"""Glasses, and things before the mouth, drawn onto a face that has none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.enrolment.covers import mouth_is_covered, stiffness, wears_glasses
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.measures import unit
+from engine.face.morphable_model import face_model
+
+cv2 = pytest.importorskip("cv2", reason="needs the enroll extra")
+pytestmark = pytest.mark.cpu
+
+
+def spectacled(avatar: Avatar, thick: int, colour: tuple[int, int, int]) -> np.ndarray:
+    """Two rings and a bridge on the portrait."""
+    out, face, size = avatar.portrait.copy(), avatar.reference, unit(avatar.reference)
+    for outer, inner in ((33, 133), (263, 362)):
+        x, y = face[[outer, inner], :2].mean(0)
+        axes = (int(0.24 * size), int(0.19 * size))
+        cv2.ellipse(out, (round(x), round(y + 0.06 * size)), axes, 0, 0, 360, colour, thick)
+    (x0, y0), (x1, y1) = face[133, :2], face[362, :2]
+    cv2.line(out, (round(x0 + 0.08 * size), round(y0)), (round(x1 - 0.08 * size), round(y1)), colour, thick)
+    return out
+
+
+@pytest.mark.parametrize("thick", [1, 2, 4])
+def test_glasses_are_seen(astronaut: Avatar, thick: int) -> None:
+    assert not wears_glasses(astronaut.portrait, astronaut.reference)
+    assert wears_glasses(spectacled(astronaut, thick, (40, 30, 30)), astronaut.reference)
+
+
+def test_glasses_of_a_tilted_head_are_seen(astronaut: Avatar) -> None:
+    matrix = cv2.getRotationMatrix2D((256, 256), 25, 1.0)
+    face = astronaut.reference.copy()
+    face[:, :2] = face[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    for picture, seen in ((astronaut.portrait, False), (spectacled(astronaut, 2, (40, 30, 30)), True)):
+        assert wears_glasses(cv2.warpAffine(picture, matrix, (512, 512)), face) == seen
+
+
+def test_lids_stay_free_under_stiff_glasses() -> None:
+    stiff = stiffness(face_model())
+    assert stiff.min() == 0
+    assert stiff.max() == 1
+    assert not stiff[[*top.EYE_RIGHT, *top.EYE_LEFT, *top.LIP_OUTER, top.CHIN, top.FOREHEAD]].any()
+    assert stiff[[168, 6, 230, 450]].min() > 0.99, "the bridge and below the eyes"
+
+
+@pytest.mark.parametrize("colour", [(225, 228, 230), (35, 35, 38), (90, 140, 60)])
+def test_something_before_the_mouth_is_seen(astronaut: Avatar, colour: tuple[int, int, int]) -> None:
+    assert not mouth_is_covered(astronaut.portrait, astronaut.reference)
+    x, y = astronaut.reference[[13, 14], :2].mean(0)
+    size, picture = unit(astronaut.reference), astronaut.portrait.copy()
+    cv2.ellipse(picture, (round(x), round(y)), (int(0.45 * size), int(0.3 * size)), 0, 0, 360, colour, -1)
+    assert mouth_is_covered(picture, astronaut.reference)
+
+
+def test_a_hand_is_as_skin(astronaut: Avatar) -> None:
+    picture, size = astronaut.portrait.copy(), unit(astronaut.reference)
+    (x, y), (cx, cy) = astronaut.reference[[13, 14], :2].mean(0), astronaut.reference[205, :2]
+    reach = int(0.1 * size)
+    cheek = picture[int(cy) - reach : int(cy) + reach, int(cx) - reach : int(cx) + reach]
+    hand = cv2.resize(cheek, (int(0.8 * size), int(0.5 * size)))
+    left, above = int(x - 0.4 * size), int(y - 0.25 * size)
+    picture[above : above + hand.shape[0], left : left + hand.shape[1]] = hand
+    assert mouth_is_covered(picture, astronaut.reference)
+
+
+def test_a_grey_photo_says_nothing_of_colours(astronaut: Avatar) -> None:
+    grey = np.repeat(astronaut.portrait.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    assert not mouth_is_covered(grey, astronaut.reference)
+
+
+def test_films_of_people_with_and_without(shared) -> None:
+    """One of these speakers wears thin wire."""
+    pytest.importorskip("mediapipe", reason="needs the enroll extra")
+    import av
+
+    from engine.enrolment.enroll import enroll_picture
+
+    for name, glasses in (("lbax4n", True), ("sbwe5n", False)):
+        with av.open(str(shared / "video" / "grid" / f"{name}.mpg")) as film:
+            frame = next(film.decode(video=0)).to_ndarray(format="rgb24")
+        made, told = enroll_picture(frame, 256, {})
+        assert bool(made.stiff.any()) == glasses
+        assert any("Glasses" in text for text in told) == glasses
+        assert not any("lips' colour" in text for text in told)

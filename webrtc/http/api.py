@@ -1,0 +1,235 @@
+"""The page's own routes: its session, its pictures, and how the server is."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import ValidationError
+
+from engine import avatars
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
+from engine.errors import UnknownAvatar
+from engine.paths import assets
+from webrtc.http.admission import asker
+from webrtc.http.refusals import BadRequest, read_body
+from webrtc.http.schemas import (
+    BODY,
+    Answer,
+    Avatars,
+    Enrolment,
+    Health,
+    IceServerBody,
+    IceServers,
+    OfferBody,
+    Ready,
+    conditional,
+    content,
+    refusals,
+    takes,
+)
+from webrtc.http.whip import RESTARTED, trickle
+from webrtc.service import Service
+from webrtc.visitor_portraits import Job, NoPortraits
+
+JSON = "application/json"
+PHOTOS = "image/jpeg, image/png, image/webp"
+MOST_PHOTO = 12 << 20  # bytes
+
+
+def routes(service: Service) -> APIRouter:
+    """Everything below ``/api/``, and ``/healthz``, ``/readyz``, ``/metrics``."""
+    router = APIRouter()
+    for group in (_sessions, _avatars, _figures):
+        group(router, service)
+    return router
+
+
+def _sessions(router: APIRouter, service: Service) -> None:
+    """A two-way session: opened, late candidates, ended."""
+
+    @router.post(
+        "/api/session",
+        status_code=201,
+        response_model=Answer,
+        responses={
+            201: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "ETag")}},
+            **refusals(*BODY, 404, 429, 503),
+        },
+        openapi_extra=takes(JSON, OfferBody.model_json_schema()),
+    )
+    async def open_session(request: Request, response: Response) -> Answer:
+        """Open a two-way session."""
+        offer = _read_offer(await read_body(request, JSON, "Accept-Post"))
+        peer, answer = await service.open(
+            offer.sdp, offer.avatar or None, offer.look_ahead_ms, offer.matte, asker(request, service.config)
+        )
+        response.headers.update({"Location": f"/api/session/{peer.stream.name}", "ETag": peer.link.etag})
+        return Answer(sdp=answer, session=peer.stream.name, avatar=peer.stream.avatar, codec=peer.link.codec)
+
+    @router.delete("/api/session/{session}", status_code=204, response_class=Response, responses=refusals(404))
+    async def close_session(session: str) -> Response:
+        """End a session."""
+        await service.stream(session).close("The session was ended.")
+        return Response(status_code=204)
+
+    @router.patch(
+        "/api/session/{session}",
+        status_code=204,
+        response_class=Response,
+        responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
+        openapi_extra=conditional(),
+    )
+    async def trickle_session(request: Request, session: str) -> Response:
+        """Late candidates, and ICE restarts, as WHIP takes them."""
+        return await trickle(request, service.link(session))
+
+    @router.get("/api/ice-servers", responses=refusals())
+    async def list_ice_servers() -> IceServers:
+        """STUN and TURN servers for a connection that is about to be made."""
+        servers = service.config.ice_servers_now()
+        return IceServers(
+            ice_servers=[IceServerBody(urls=s.url, username=s.username, credential=s.credential) for s in servers]
+        )
+
+
+def _avatars(router: APIRouter, service: Service) -> None:
+    """What can be chosen, and portraits that are brought."""
+
+    @router.get("/api/avatars", responses=refusals())
+    async def list_avatars() -> Avatars:
+        """What can be chosen."""
+        return Avatars(
+            avatars=service.engine.avatars(),
+            default=service.engine.default_avatar,
+            look_aheads_ms=list(LOOK_AHEADS_MS),
+            default_look_ahead_ms=DEFAULT_LOOK_AHEAD_MS,
+            portraits=service.config.portraits > 0,
+        )
+
+    @router.post(
+        "/api/avatars",
+        status_code=202,
+        response_model=Enrolment,
+        responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **refusals(*BODY, 403, 429, 503)},
+        openapi_extra=takes(PHOTOS, {"type": "string", "format": "binary"}),
+    )
+    async def bring_portrait(request: Request, response: Response) -> Enrolment:
+        """Make an avatar of a photograph; how far it is, is told at the Location."""
+        if not service.config.portraits:
+            raise NoPortraits
+        job = service.portraits.begin(await read_body(request, PHOTOS, "Accept-Post", MOST_PHOTO))
+        response.headers["Location"] = f"/api/enrolments/{job.name}"
+        return _enrolment(job)
+
+    @router.get("/api/enrolments/{enrolment}", responses=refusals(404))
+    async def enrolment(enrolment: str) -> Enrolment:
+        """How far an enrolment is."""
+        return _enrolment(service.portraits.job(enrolment))
+
+    @router.get(
+        "/api/avatars/{avatar}/portrait",
+        response_class=Response,
+        responses={**content(200, "image/png", "The still picture."), **refusals(404)},
+    )
+    async def portrait(avatar: str) -> Response:
+        """The still picture of an avatar."""
+        return Response(await asyncio.to_thread(_opaque, _portrait(service, avatar)), media_type="image/png")
+
+    @router.get(
+        "/api/sample",
+        response_class=Response,
+        responses={**content(200, "audio/wav", "The speech."), **refusals()},
+    )
+    async def sample() -> Response:
+        """The bundled speech."""
+        return FileResponse(assets() / "speech.wav", media_type="audio/wav")
+
+
+def _figures(router: APIRouter, service: Service) -> None:
+    """How the server is."""
+
+    @router.get("/healthz", response_model=Health, responses={503: {"model": Health, "description": "Engine down."}})
+    async def health() -> JSONResponse:
+        """How the server is."""
+        alive = service.engine.alive
+        body = Health(ok=alive, sessions=len(service.streams), max_sessions=service.config.engine.max_sessions)
+        return JSONResponse(body.model_dump(), 200 if alive else 503)
+
+    @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Down, or full."}})
+    async def ready() -> JSONResponse:
+        """Whether a new session would be let in."""
+        reason = None
+        if not service.engine.alive:
+            reason = "The engine is down."
+        elif service.full:
+            reason = "All places are taken."
+        body = Ready(ready=reason is None, reason=reason)
+        return JSONResponse(body.model_dump(), 200 if reason is None else 503)
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={**content(200, "text/plain", "Prometheus's text format."), **refusals()},
+    )
+    async def metrics() -> Response:
+        """Figures for Prometheus."""
+        return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _enrolment(job: Job) -> Enrolment:
+    return Enrolment(
+        state=job.state,  # type: ignore[arg-type]
+        progress=job.progress,
+        avatar=job.avatar,
+        warnings=job.warnings,
+        error=job.error,
+    )
+
+
+EXPECTED = {
+    "avatar": "The avatar was expected to be a name.",
+    "look_ahead_ms": f"The field look_ahead_ms was expected to be one of {', '.join(map(str, LOOK_AHEADS_MS))}.",
+}
+
+
+def _read_offer(body: bytes) -> OfferBody:
+    """Raises BadRequest."""
+    try:
+        return OfferBody.model_validate_json(body)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if problem["type"] == "json_invalid":
+            raise BadRequest("The body was expected to be JSON, but it cannot be read.") from None
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        sentence = "The body was expected to be a JSON object that holds an offer: sdp as text, and type 'offer'."
+        raise BadRequest(EXPECTED.get(field, sentence)) from None
+
+
+def _portrait(service: Service, name: str) -> Path:
+    """The portrait of an avatar; a name is looked up, it never becomes a path."""
+    if name in service.portraits.folders:
+        return service.portraits.folders[name] / "portrait.png"
+    if name not in service.engine.avatars():
+        raise UnknownAvatar("There is no avatar of that name here.")
+    table = avatars.installed()
+    if name in table:
+        return table[name] / "portrait.png"
+    return avatars.resolve(service.config.engine.avatar)[1] / "portrait.png"
+
+
+@functools.lru_cache(maxsize=16)
+def _opaque(path: Path) -> bytes:
+    """A portrait's PNG without its matte: as the video shows it."""
+    with av.open(str(path)) as file:
+        frame = next(file.decode(video=0)).reformat(format="rgb24")
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
+    encoder.time_base = Fraction(1, 1)
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))

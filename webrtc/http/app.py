@@ -1,0 +1,84 @@
+"""The HTTP side put together: who is let in, what every answer carries, and the page itself.
+
+The routes are `webrtc.http.api`'s, `webrtc.http.whip`'s and `webrtc.http.voice_socket`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from engine.errors import VivifyError
+from webrtc.http import api, voice_socket, whip
+from webrtc.http.admission import refusal
+from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters
+from webrtc.messages import PROTOCOL
+from webrtc.service import Service
+
+PAGE = Path(__file__).resolve().parents[2] / "clients" / "web"
+SUMMARY = "A live voice in, a talking face out; media go over WebRTC, see webrtc/protocol.md."
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+CORS = {
+    "Access-Control-Allow-Methods": "DELETE, GET, OPTIONS, PATCH, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
+    "Access-Control-Expose-Headers": "ETag, Link, Location, Retry-After",
+    "Vary": "Origin",
+}
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application over a running service; it owns nothing and can be mounted anywhere."""
+    app = FastAPI(title="Vivify", version=str(PROTOCOL), summary=SUMMARY, docs_url=None, redoc_url=None)
+    app.middleware("http")(_guard(service))
+    app.add_exception_handler(VivifyError, refuse)
+    app.add_exception_handler(HTTPException, refuse_http)
+    app.add_exception_handler(RequestValidationError, refuse_parameters)
+    app.add_exception_handler(WebSocketRequestValidationError, deny_parameters)  # type: ignore[arg-type]
+    app.include_router(api.routes(service))
+    app.include_router(whip.routes(service))
+    app.include_router(voice_socket.routes(service))
+    app.add_api_route("/obs/{session}", _obs, include_in_schema=False)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+async def _obs(session: str) -> Response:
+    """The bare page of a session, for OBS; it finds the session itself, and waits for one that is not there yet."""
+    return FileResponse(PAGE / "obs.html")
+
+
+Next = Callable[[Request], Awaitable[Response]]
+
+
+def _guard(service: Service) -> Callable[[Request, Next], Awaitable[Response]]:
+    """Admission before every request, security headers after it."""
+    config, openings = service.config, service.openings
+
+    async def guard(request: Request, call_next: Next) -> Response:
+        response = refusal(request, config, openings) or await call_next(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.headers.get("origin") in config.origins:
+            response.headers.update({**CORS, "Access-Control-Allow-Origin": request.headers["origin"]})
+        return response
+
+    return guard

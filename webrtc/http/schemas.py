@@ -1,0 +1,147 @@
+"""What goes over HTTP, as the OpenAPI document (``/openapi.json``) tells it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+LookAhead = Literal[0, 40, 80, 120]  # engine.contracts.LOOK_AHEADS_MS
+
+
+class Body(BaseModel):
+    """What the server sends: these fields, all of them, and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Refusal(Body):
+    """Why a request was refused."""
+
+    error: str = Field(description="One sentence: what was expected, what came, what to do.")
+
+
+class OfferBody(BaseModel):
+    """An offer to open a two-way session. Unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["offer"]
+    sdp: str = Field(pattern=r"\S")
+    avatar: str | None = None
+    look_ahead_ms: LookAhead = cast(LookAhead, DEFAULT_LOOK_AHEAD_MS)
+    matte: bool = Field(False, description="Pictures twice as wide: the person, and beside it the matte as grey.")
+
+
+class Answer(Body):
+    """The answer to an offer."""
+
+    type: Literal["answer"] = "answer"
+    sdp: str
+    session: str = Field(description="The session's name: who knows it may watch it and end it.")
+    avatar: str
+    codec: str
+
+
+class Avatars(Body):
+    """What can be chosen."""
+
+    avatars: list[str]
+    default: str
+    look_aheads_ms: list[int]
+    default_look_ahead_ms: int
+    portraits: bool = Field(description="Whether visitors may bring a portrait.")
+
+
+class Enrolment(Body):
+    """How a portrait is becoming an avatar."""
+
+    state: Literal["working", "done", "refused"]
+    progress: str
+    avatar: str | None = Field(description="The avatar's name, once it is there: who knows it may use it.")
+    warnings: list[str]
+    error: str | None
+
+
+class IceServerBody(Body):
+    """As a browser's RTCPeerConnection takes it."""
+
+    urls: str
+    username: str | None = None
+    credential: str | None = None
+
+
+class IceServers(Body):
+    """STUN and TURN servers; logins are good for some hours."""
+
+    ice_servers: list[IceServerBody]
+
+
+class Health(Body):
+    """How the server is."""
+
+    ok: bool
+    sessions: int
+    max_sessions: int
+
+
+class Ready(Body):
+    """Whether a new session would be let in, and why not."""
+
+    ready: bool
+    reason: str | None
+
+
+WHY = {
+    403: "Not taken here.",
+    400: "The request is not what was expected.",
+    404: "There is nothing of that name.",
+    408: "The body did not come in time.",
+    412: "The If-Match header holds another session's ETag.",
+    413: "The body is too long.",
+    415: "The body is of another type.",
+    422: "The request can be read, but asks for what is not offered here, or not now.",
+    428: "The If-Match header is missing.",
+    429: "Too many openings, or sessions, of this token or address.",
+    503: "The server is full, or its engine is down.",
+}
+BODY = (400, 408, 413, 415)  # of every request with a body
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def refusals(*statuses: int) -> Responses:
+    """The documented refusals of a route; any other (401, 421) is told in the same form."""
+    told: Responses = {status: {"model": Refusal, "description": WHY[status]} for status in statuses}
+    for status in {429, 503} & set(told):
+        told[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+    return {**told, "default": {"model": Refusal, "description": "Any other refusal."}}
+
+
+def content(status: int, media_type: str, description: str, *headers: str) -> Responses:
+    """A response whose body is text or bytes, not JSON."""
+    schema = {} if media_type.startswith(("text/", SDP, FRAGMENT)) else {"format": "binary"}
+    return {
+        status: {
+            "description": description,
+            "content": {media_type: {"schema": {"type": "string", **schema}}},
+            "headers": {name: {"schema": {"type": "string"}} for name in headers},
+        }
+    }
+
+
+def takes(media_type: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The documented request body of a route that reads it itself; several types have commas between."""
+    types = {one: {"schema": schema or {"type": "string"}} for one in media_type.split(", ")}
+    body = {"required": True, "content": types}
+    return {"requestBody": body}
+
+
+def conditional() -> dict[str, Any]:
+    """The same for late candidates, with their precondition."""
+    tag = {"name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}}
+    return {**takes(FRAGMENT), "parameters": [tag]}

@@ -1,0 +1,190 @@
+"""Sound without a microphone: a WebSocket pushes PCM16 into a stream, a new one or one that is running.
+
+The messages are protocol.md's. While a socket is there its voice is heard, and no microphone's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+import weakref
+from collections import deque
+from typing import Annotated
+
+from fastapi import APIRouter, Query, WebSocket
+
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS, SAMPLE_RATE
+from engine.errors import VivifyError
+from webrtc.http.admission import asker, refusal
+from webrtc.http.refusals import refused
+from webrtc.live_session import Stream
+from webrtc.logs import SessionLog
+from webrtc.media.playout import PIECE_S
+from webrtc.media.pushed_sound import PushedVoice
+from webrtc.media.voice_line import PIECE
+from webrtc.messages import Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Set, Told, read
+from webrtc.service import Service
+
+LONGEST_PUSH = 1 << 20  # bytes of one message of sound
+ALONE_LIMIT_S = 30.0  # a stream that a socket opened waits so long for one to come back, then it ends
+IDLE_LIMIT_S = 600.0  # a socket over which nothing comes for so long is not in use; a ping is something
+OUTBOX = 64  # messages that wait for a slow client; one more ends its socket
+STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
+
+
+def routes(service: Service) -> APIRouter:
+    """``/api/voice``."""
+    router = APIRouter()
+
+    @router.websocket("/api/voice")
+    async def push(
+        socket: WebSocket,
+        session: str | None = None,
+        avatar: str | None = None,
+        look_ahead_ms: Annotated[int, Query()] = DEFAULT_LOOK_AHEAD_MS,
+        rate: Annotated[int, Query()] = SAMPLE_RATE,
+        matte: bool = False,
+    ) -> None:
+        """Push sound into ``session``, or into a new one."""
+        try:
+            if (response := refusal(socket, service.config, service.openings)) is not None:
+                return await socket.send_denial_response(response)
+            voice = PushedVoice(rate)
+            stream = (
+                service.stream(session)
+                if session
+                else await service.open_for_socket(avatar, look_ahead_ms, matte, asker(socket, service.config))
+            )
+        except VivifyError as error:
+            return await socket.send_denial_response(refused(error))
+        await Pusher(stream, voice, socket, ends_alone=stream.name not in service.links).run()
+
+    return router
+
+
+class Pusher:
+    """One socket and the stream it speaks for. A stream that has no other speaker ends some time after it."""
+
+    def __init__(self, stream: Stream, voice: PushedVoice, socket: WebSocket, ends_alone: bool) -> None:
+        self._stream = stream
+        self._voice = voice
+        self._socket = socket
+        self._ends_alone = ends_alone
+        self._outbox: asyncio.Queue[Told | None] = asyncio.Queue(OUTBOX)
+        self._fenced_by = 0  # epoch of somebody else's barge-in that this client has not heard of yet
+        self._flushes = 0
+        self._flushed: deque[int] = deque()  # which are still to be played
+        self._position = 0
+        self._heard = time.monotonic()  # when the last message came
+
+    async def run(self) -> None:
+        """Until the client leaves or the stream ends."""
+        stream = self._stream
+        if isinstance(stream.company.speaker, Pusher):  # perhaps its client's own, from before a broken line
+            stream.company.speaker.give_way()
+        stream.company.join(self)
+        stream.company.speak_for(self)
+        stream.greet(self)
+        stream.start()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._socket.accept()
+            tasks += [asyncio.create_task(work) for work in (self._send(), self._listen(), self._speak(), self._idle())]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            stream.company.part(self)
+            SessionLog(stream.name).info("the socket is gone")
+            if self._ends_alone and not stream.closing:
+                asyncio.get_running_loop().call_later(ALONE_LIMIT_S, _end_if_alone, weakref.ref(stream))
+
+    def tell(self, message: Told) -> None:
+        if self._outbox.full():
+            self._outbox.get_nowait()  # a client that does not read loses what is oldest
+        self._outbox.put_nowait(message)
+
+    def cleared(self, epoch: int) -> None:
+        self._voice.clear()
+        self._flushed.clear()
+        self._fenced_by = epoch
+
+    def give_way(self) -> None:
+        """Another socket speaks from now on."""
+        self.tell(Bye(reason="Another socket speaks in this session now."))
+        self._end()
+
+    async def leave(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._outbox.full():
+            self._outbox.get_nowait()
+        self._outbox.put_nowait(None)
+
+    async def _send(self) -> None:
+        while (message := await self._outbox.get()) is not None:
+            await self._socket.send_text(message.model_dump_json())
+        await self._socket.close()
+
+    async def _listen(self) -> None:
+        while (message := await self._socket.receive())["type"] == "websocket.receive":
+            self._heard = time.monotonic()
+            try:
+                if message.get("bytes") is not None:
+                    self._push(message["bytes"])
+                else:
+                    self._obey(message["text"])
+            except VivifyError as error:
+                self.tell(Misunderstood(error=str(error)))
+
+    def _push(self, data: bytes) -> None:
+        if not self._fenced_by:
+            self._voice.push(data)
+
+    def _obey(self, text: str) -> None:
+        command = read(text)
+        if isinstance(command, Clear):
+            self._stream.clear()
+            self._fenced_by = 0  # its own: what it pushes next is new
+        elif isinstance(command, Ping):
+            self.tell(Pong(t=command.t))
+        elif isinstance(command, Set):
+            self._stream.set(command.look_ahead_ms, command.controls)
+        elif isinstance(command, Flush):
+            self._flushes += 1
+            self._flushed.append(self._flushes)
+            self._voice.flush()
+        elif command.epoch >= self._fenced_by:
+            self._fenced_by = 0
+
+    async def _idle(self) -> None:
+        """Until nothing has come for too long."""
+        while (left := self._heard + IDLE_LIMIT_S - time.monotonic()) > 0:  # noqa: ASYNC110  # seldom
+            await asyncio.sleep(left)
+        await self._socket.send_text(Bye(reason="Nothing came over this socket any more.").model_dump_json())
+        await self._socket.close()
+
+    async def _speak(self) -> None:
+        """A piece every 20 ms, as a microphone would."""
+        due = time.monotonic()
+        while True:
+            due += PIECE_S
+            now = time.monotonic()
+            if now - due > STALL_S:
+                due = now
+            await asyncio.sleep(max(due - now, 0.0))
+            piece, ended = self._voice.next()
+            self._stream.voice(self, self._position, piece)
+            self._position += PIECE
+            for _ in range(ended):
+                played = Played(flush=self._flushed.popleft())
+                self._stream.when_left(functools.partial(self.tell, played))
+
+
+def _end_if_alone(known: weakref.ref[Stream]) -> None:
+    stream = known()
+    if stream is not None and stream.company.speaker is None and not stream.closing:
+        stream.end("Nobody speaks here any more.")

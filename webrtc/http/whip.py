@@ -1,0 +1,184 @@
+"""Standard ways in and out: WHIP (RFC 9725) publishes a voice, WHEP (draft-ietf-wish-whep) watches its face.
+
+Both end in the same `Link`; the session of the page (`webrtc.http.api`) takes late candidates through `trickle` as
+well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
+from webrtc.http.admission import asker
+from webrtc.http.refusals import BadRequest, read_text
+from webrtc.http.schemas import BODY, FRAGMENT, SDP, conditional, content, refusals, takes
+from webrtc.rtc.peer_connection import Link, read_fragment
+from webrtc.service import Service
+
+ENDPOINTS = ("/whip/{avatar}", "/whep/{session}")
+LookAhead = Annotated[int, Query(json_schema_extra={"enum": list(LOOK_AHEADS_MS)})]
+CREATED = content(201, SDP, "The answer.", "Location", "ETag", "Link")
+RESTARTED = content(200, FRAGMENT, "ICE was restarted: this side's new credentials and candidates.", "ETag")
+SESSIONS = ("/whip/session/{session}", "/whep/{session}/{viewer}")
+
+
+def routes(service: Service) -> APIRouter:
+    """The endpoints, and the session resources they make."""
+    router = APIRouter()
+    for group in (_whip, _whep, _shown):
+        group(router, service)
+    _preflights(router)
+    return router
+
+
+def _whip(router: APIRouter, service: Service) -> None:
+    """In: publish a voice, its late candidates, its end."""
+
+    @router.post(
+        "/whip/{avatar}",
+        status_code=201,
+        response_class=Response,
+        responses={**CREATED, **refusals(*BODY, 404, 422, 429, 503)},
+        openapi_extra=takes(SDP),
+    )
+    async def publish(
+        request: Request, avatar: str, look_ahead_ms: LookAhead = DEFAULT_LOOK_AHEAD_MS, matte: bool = False
+    ) -> Response:
+        """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
+        offer = await read_text(request, SDP, "Accept-Post")
+        peer, answer = await service.open(
+            offer, avatar, look_ahead_ms, matte, asker(request, service.config), two_way=False
+        )
+        return _created(answer, f"/whip/session/{peer.stream.name}", peer.link, service)
+
+    @router.patch(
+        "/whip/session/{session}",
+        status_code=204,
+        response_class=Response,
+        responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
+        openapi_extra=conditional(),
+    )
+    async def trickle_in(request: Request, session: str) -> Response:
+        return await trickle(request, service.link(session))
+
+    @router.delete("/whip/session/{session}", response_class=Response, responses=refusals(404))
+    async def unpublish(session: str) -> Response:
+        """End the session, for its viewers as well."""
+        await service.stream(session).close("The session was ended.")
+        return Response(status_code=200)
+
+
+def _whep(router: APIRouter, service: Service) -> None:
+    """Out: watch a session."""
+
+    @router.post(
+        "/whep/{session}",
+        status_code=201,
+        response_class=Response,
+        responses={**CREATED, **refusals(*BODY, 404, 422, 429, 503)},
+        openapi_extra=takes(SDP),
+    )
+    async def watch(request: Request, session: str) -> Response:
+        """Watch: an offer that receives audio, video, or both."""
+        viewer, answer = await service.watch(session, await read_text(request, SDP, "Accept-Post"))
+        return _created(answer, f"/whep/{session}/{viewer.name}", viewer.link, service)
+
+    @router.patch(
+        "/whep/{session}/{viewer}",
+        status_code=204,
+        response_class=Response,
+        responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
+        openapi_extra=conditional(),
+    )
+    async def trickle_out(request: Request, session: str, viewer: str) -> Response:
+        return await trickle(request, service.viewer(session, viewer).link)
+
+    @router.delete("/whep/{session}/{viewer}", response_class=Response, responses=refusals(404))
+    async def unwatch(session: str, viewer: str) -> Response:
+        """Stop watching; the session goes on."""
+        await service.viewer(session, viewer).close()
+        return Response(status_code=200)
+
+
+def _shown(router: APIRouter, service: Service) -> None:
+    """GET and HEAD: there is nothing to be seen."""
+
+    async def endpoint(avatar: str) -> Response:
+        """RFC 9725, section 4.1: these resources have no representation."""
+        return Response(status_code=204)
+
+    async def session(session: str) -> Response:
+        """The same; 404 where there is none."""
+        service.stream(session)
+        return Response(status_code=204)
+
+    async def viewer(session: str, viewer: str) -> Response:
+        """The same."""
+        service.viewer(session, viewer)
+        return Response(status_code=204)
+
+    shown: dict[str, Callable[..., Awaitable[Response]]] = dict(
+        zip((*ENDPOINTS, *SESSIONS), (endpoint, session, session, viewer), strict=True)
+    )
+    for path, show in shown.items():
+        for method in ("GET", "HEAD"):
+            router.add_api_route(
+                path, show, methods=[method], status_code=204, response_class=Response, responses=refusals(404)
+            )
+
+
+def _preflights(router: APIRouter) -> None:
+    """OPTIONS: what each resource takes."""
+    for paths, methods, accept in (
+        (ENDPOINTS, "GET, HEAD, OPTIONS, POST", {"Accept-Post": SDP}),
+        (SESSIONS, "DELETE, GET, HEAD, OPTIONS, PATCH", {"Accept-Patch": FRAGMENT}),
+    ):
+        for path in paths:
+            named = [_named(name) for name in re.findall(r"\{(\w+)\}", path)]
+            router.add_api_route(
+                path,
+                _options(methods, accept),
+                methods=["OPTIONS"],
+                response_class=Response,
+                openapi_extra={"parameters": named},
+            )
+
+
+async def trickle(request: Request, link: Link) -> Response:
+    """Take late candidates (204), or restart ICE (200, RFC 9725, section 4.3.3).
+
+    Raises BadRequest when the precondition does not hold; NoRestart, BadFragment.
+    """
+    text = await read_text(request, FRAGMENT, "Accept-Patch")
+    wanted = request.headers.get("if-match")
+    if wanted is None:
+        raise BadRequest("An If-Match header was expected, with the ETag that the session was opened with.", 428)
+    if wanted.strip() != "*" and link.etag not in [tag.strip() for tag in wanted.split(",")]:
+        raise BadRequest("The If-Match header was expected to hold this session's ETag, but holds another.", 412)
+    restarted = await link.trickle(read_fragment(text))
+    if restarted is None:
+        return Response(status_code=204)
+    return Response(restarted, 200, {"ETag": link.etag}, FRAGMENT)
+
+
+def _created(answer: str, location: str, link: Link, service: Service) -> Response:
+    response = Response(answer, 201, {"Location": location, "ETag": link.etag}, SDP)
+    for server in service.config.ice_servers_now():
+        response.headers.append("Link", server.link)
+    return response
+
+
+def _named(name: str) -> dict[str, object]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _options(methods: str, accept: dict[str, str]) -> Callable[[], Awaitable[Response]]:
+    async def options() -> Response:
+        """What the resource takes; also the answer to a browser's preflight."""
+        return Response(status_code=200, headers={"Allow": methods, **accept})
+
+    return options

@@ -1,0 +1,273 @@
+"""One voice and its face, whoever brings the voice and whoever watches: an engine session on one playout clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from aiortc.mediastreams import MediaStreamError
+
+from engine.clock import look_ahead_frames, structural_delay_ms
+from engine.contracts import FRAMES_PER_SECOND, Frame
+from engine.latency import LatencyWindow
+from engine.process.keeper import EngineKeeper, KeptSession
+from webrtc.media.playout import OPUS_DELAY, Playout
+from webrtc.media.voice_line import RATIO, VOICE_RATE, PcmArray
+from webrtc.messages import Bye, Hello, Mapping, Settings, Stats
+from webrtc.metrics import FRAMES, STAGES, VOICE
+from webrtc.participants import Company, Participant
+from webrtc.rtc.peer_connection import UnknownSession
+from webrtc.rtc.tracks import PictureTrack, SoundTrack
+from webrtc.rtc.viewer import Viewer
+
+STATS_EVERY_S = 0.5
+
+
+class Stream:
+    """Takes a voice from one who brings it, and gives sound and pictures to tracks and viewers. Ends with `close`."""
+
+    def __init__(
+        self,
+        name: str,
+        owner: str,
+        look_ahead_ms: int,
+        matte: bool,
+        latency: LatencyWindow,
+        on_closed: Callable[[Stream], None],
+    ) -> None:
+        self.name = name
+        self.owner = owner  # whose limits it counts for
+        self.look_ahead_ms = look_ahead_ms
+        self.matte = matte
+        self.latency = latency
+        self.viewers: dict[str, Viewer] = {}
+        self.avatar = ""
+        self.size = 0
+        self.closing = False
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._started = asyncio.Event()
+        self._playout = Playout(look_ahead_ms, time.monotonic())
+        self.company = Company(self._playout.new_sender)
+        self._session: KeptSession | None = None
+        self._opened = time.monotonic()
+        self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
+        self._mapping: Mapping | None = None
+        self._speaking = False
+        self._learned = 0  # pictures that networks finished
+        self._on_sent: Callable[[Frame, float], None] | None = None
+        self._marks: deque[tuple[int, Callable[[], None]]] = deque()  # timeline index, what to do when it has left
+        self.sound = SoundTrack(self._playout, self._started, self._feed, self._on_piece)
+        self.picture = PictureTrack(self._playout, self._started, self.sound, latency, self._on_shown)
+
+    async def open(self, engine: EngineKeeper, avatar: str | None, seed: int) -> None:
+        """Take a place in the engine. Raises EngineFull, UnknownAvatar, or VivifyError of the engine."""
+        self._session = await asyncio.to_thread(
+            engine.open, avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost, self.matte
+        )
+        self.avatar = avatar or engine.default_avatar
+        self.size = engine.config.size
+        self._spawn(self._report())
+
+    def pump(self) -> None:
+        """Make the tracks go on their clock where no connection asks for them."""
+        self._on_sent = self.picture.note_sent
+        for track in (self.sound, self.picture):
+            self._spawn(self._pump(track))
+
+    def start(self) -> None:
+        """Media starts now: both tracks' first pieces belong to this instant. Calling it again does nothing."""
+        if not self._started.is_set() and not self.closing:
+            self._playout.restart(time.monotonic())
+            self._started.set()
+
+    @property
+    def started(self) -> bool:
+        return self._started.is_set()
+
+    def greet(self, one: Participant, codec: str = "") -> None:
+        """Tell somebody what this session is."""
+        one.tell(
+            Hello(
+                session=self.name,
+                avatar=self.avatar,
+                size=self.size,
+                matte=self.matte,
+                fps=FRAMES_PER_SECOND,
+                codec=codec,
+                look_ahead_ms=self.look_ahead_ms,
+                structural_delay_ms=structural_delay_ms(self.look_ahead_ms),
+            )
+        )
+        if self._mapping is not None:
+            one.tell(self._mapping)
+
+    def voice(self, one: Participant, pts: int, pcm: PcmArray) -> None:
+        """Sound of ``one``: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
+        if one is self.company.speaker and self.started and not self.closing:
+            self._playout.voice(pts, pcm, time.monotonic())
+            self._feed()
+
+    def when_left(self, then: Callable[[], None]) -> None:
+        """Call ``then`` once all sound that has come has left; never, if a barge-in comes first."""
+        self._marks.append((self._playout.line.written, then))
+
+    def clear(self) -> int:
+        """Barge-in: sound and pictures that have not left yet never do. Returns the new epoch."""
+        if self._session is not None and not self.closing:
+            self._playout.clear(self._session.clear())
+            self._marks.clear()
+            for viewer in self.viewers.values():
+                viewer.clear()
+            self.company.cleared(self._playout.epoch)
+        return self._playout.epoch
+
+    def set(self, look_ahead_ms: int | None, wishes: dict[str, Any]) -> None:
+        """Wish something of the face, or another look-ahead; everybody is told what holds from now on.
+
+        Raises VivifyError for a look-ahead that is not offered, or a control that is not known or out of its range.
+        """
+        if self._session is None or self.closing:
+            return
+        if look_ahead_ms is not None:
+            look_ahead_frames(look_ahead_ms)
+        controls = self._session.set_controls(wishes)
+        if look_ahead_ms is not None:
+            self._session.set_look_ahead(look_ahead_ms)
+            self.look_ahead_ms = look_ahead_ms
+            self._playout.set_look_ahead(look_ahead_ms)
+        self.company.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
+
+    @property
+    def epoch(self) -> int:
+        return self._playout.epoch
+
+    async def watch(self, viewer: Viewer) -> str:
+        """Let a viewer see and hear what leaves; the SDP of its answer.
+
+        Raises BadOffer, and UnknownSession when the stream is ending.
+        """
+        if self.closing:
+            raise UnknownSession
+        self.viewers[viewer.name] = viewer
+        try:
+            return await viewer.answer(self._on_sent)
+        except BaseException:
+            await viewer.close()
+            raise
+
+    def forget(self, viewer: Viewer) -> None:
+        self.viewers.pop(viewer.name, None)
+
+    async def close(self, reason: str = "") -> None:
+        """End it for everybody and give the engine's place back. Calling it again does nothing."""
+        if self.closing:
+            return
+        self.closing = True
+        self.company.tell(Bye(reason=reason))
+        self.sound.stop()
+        self.picture.stop()
+        self.picture.arrived()
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        if self._session is not None:
+            self._session.close()
+        await asyncio.gather(*(viewer.close() for viewer in list(self.viewers.values())))
+        await self.company.leave()
+        self._on_closed(self)
+
+    def end(self, reason: str) -> None:
+        """`close`, without waiting for it."""
+        self._spawn(self.close(reason))
+
+    def counts(self) -> dict[tuple[str, str], float]:
+        """Pictures, and seconds of sound, since the start: what became of them."""
+        playout, line = self._playout, self._playout.line
+        engine_dropped = self._session.dropped if self._session else 0
+        frames = {"shown": playout.shown, "dropped": playout.dropped + engine_dropped, "held": playout.held}
+        voice = {name: getattr(line, name) / VOICE_RATE for name in VOICE}
+        made = {("frames", "learned"): self._learned}
+        return {("frames", k): v for k, v in frames.items()} | made | {("voice", k): v for k, v in voice.items()}
+
+    def stats(self) -> dict[str, Any]:
+        """The figures of protocol.md's ``stats`` message."""
+        measured = self._playout.measured_delay
+        figures = self.latency.summary()
+        now = time.monotonic()
+        counts = self.counts()
+        return {
+            "type": "stats",
+            "seconds": round(now - self._opened, 1),
+            "fps": sum(t > now - 1 for t in self._shown),
+            "frames": {name: counts["frames", name] for name in FRAMES},
+            "delay_ms": {
+                "structural": structural_delay_ms(self.look_ahead_ms),
+                "margin": round(1000 * self._playout.margin.seconds, 1),
+                "voice": None if measured is None else round(1000 * measured, 1),
+            },
+            "stages_ms": {name: figures.get(name, {}) for name in STAGES},
+            "av_offset_ms": figures.get("av_offset", {}),
+            "voice_ms": {name: round(1000 * counts["voice", name]) for name in VOICE},
+            "speaking": self._speaking,
+        }
+
+    def _feed(self) -> None:
+        if self._session is not None and not self.closing:
+            for chunk in self._playout.line.chunks():
+                self._session.push_audio(chunk)
+
+    def _from_engine(self, frame: Frame) -> None:  # on the engine's reader thread
+        self._loop.call_soon_threadsafe(self._on_frame, frame)
+
+    def _engine_lost(self, reason: str) -> None:  # on the engine's reader thread
+        self._loop.call_soon_threadsafe(self.end, reason)
+
+    def _on_frame(self, frame: Frame) -> None:
+        if self.closing:
+            return
+        ledger = frame.ledger
+        total = 1000 * (ledger.done - ledger.audio_in)
+        stages = {"features": ledger.features_ms, "motion": ledger.motion_ms, "render": ledger.render_ms}
+        compute = sum(stages.values())
+        self.latency.add(**stages, compute=compute, queue=max(0.0, total - compute), total=total)
+        self._learned += frame.learned
+        self._playout.picture(frame, time.monotonic())
+        self.picture.arrived()
+
+    def _on_piece(self, index: int, pcm: PcmArray) -> None:
+        for viewer in self.viewers.values():
+            viewer.sound.offer((index, pcm))
+        while self._marks and self._marks[0][0] <= index + len(pcm):
+            self._marks.popleft()[1]()
+
+    def _on_shown(self, frame: Frame) -> None:
+        for viewer in self.viewers.values():
+            viewer.picture.offer(frame)
+        self._shown.append(time.monotonic())
+        self._speaking = frame.speaking
+        if self._mapping is None and self.sound.first is not None:
+            sound = self.sound.first - OPUS_DELAY
+            self._mapping = Mapping(rate=VOICE_RATE, sound=sound, picture=RATIO * frame.position)
+            self.company.tell(self._mapping)
+
+    async def _pump(self, track: SoundTrack | PictureTrack) -> None:
+        try:
+            while True:
+                await track.next()
+        except MediaStreamError:
+            pass  # the stream ended
+
+    async def _report(self) -> None:
+        """Tell the figures twice a second."""
+        while True:
+            await asyncio.sleep(STATS_EVERY_S)
+            self.company.tell(Stats.model_validate(self.stats()))
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,271 @@
+"""A peer connection that answers one offer: reading the offer, late candidates, its tasks and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from aioice import Connection
+from aiortc import MediaStreamTrack, RTCIceCandidate, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.rtcicetransport import candidate_to_aioice
+from aiortc.sdp import SessionDescription, candidate_from_sdp
+
+from engine.errors import VivifyError
+from webrtc.logs import SessionLog
+from webrtc.rtc.aiortc_patches import configuration
+from webrtc.rtc.ice_restart import RestartableConnection, connection_of
+from webrtc.server_config import ServerConfig
+
+MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
+MOST_RESTARTS = 16  # of one connection's ICE
+CLOSE_LIMIT_S = 5
+_CREDENTIALS = (re.compile(r"[A-Za-z0-9+/]{4,256}"), re.compile(r"[A-Za-z0-9+/]{22,256}"))  # RFC 8839, section 5.4
+
+
+class BadOffer(VivifyError):
+    """The session description is not one a browser would send."""
+
+
+class UnknownSession(VivifyError):
+    """No session, or no viewer, of that name."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no session of that name: it may have ended already.")
+
+
+class UnfitOffer(VivifyError):
+    """A session description that can be read, but asks for what is not offered here."""
+
+
+class BadFragment(VivifyError):
+    """The SDP fragment cannot be read."""
+
+
+class NoRestart(VivifyError):
+    """An ICE restart was asked for that cannot be done now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an SDP offer asks for."""
+
+    sdp: str
+    kinds: tuple[str, ...]  # of its media lines: audio, video
+    directions: tuple[str, ...]  # of the same lines, as the other side sees them
+    has_channel: bool
+    credentials: tuple[str | None, str | None]  # ICE user name fragment and password
+    candidates: int
+
+
+def read_offer(sdp: str) -> Offer:
+    """Raises BadOffer for what is no session description."""
+    try:
+        parsed = SessionDescription.parse(sdp)
+        media = [m for m in parsed.media if m.kind in ("audio", "video")]
+        ice = parsed.media[0].ice
+        assert ice is not None
+        return Offer(
+            sdp,
+            tuple(m.kind for m in media),
+            tuple(m.direction or "sendrecv" for m in media),
+            any(m.kind == "application" for m in parsed.media),
+            (ice.usernameFragment, ice.password),
+            sum(len(m.ice_candidates) for m in parsed.media),
+        )
+    except Exception as error:  # aiortc's parser raises whatever its lines of code happen to
+        raise BadOffer(_unreadable(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What ``application/trickle-ice-sdpfrag`` (RFC 8840, section 9) holds."""
+
+    credentials: tuple[str | None, str | None]
+    candidates: tuple[RTCIceCandidate, ...]
+    complete: bool
+
+
+def read_fragment(text: str) -> Fragment:
+    """Raises BadFragment for what is none."""
+    values: dict[str, str] = {}
+    mid: str | None = None
+    candidates: list[RTCIceCandidate] = []
+    complete = False
+    for line in filter(None, text.splitlines()):
+        if not re.match(r"[a-z]=", line):
+            raise BadFragment("An SDP fragment was expected to consist of lines such as a=candidate:..., others came.")
+        name, _, value = line[2:].partition(":")
+        if line.startswith("m="):
+            mid = None
+        elif name in ("ice-ufrag", "ice-pwd"):
+            values.setdefault(name, value)
+        elif name == "mid":
+            mid = value
+        elif name == "candidate":
+            candidates.append(_candidate(value, mid))
+        elif name == "end-of-candidates":
+            complete = True
+    if not values and not candidates and not complete:
+        raise BadFragment("An SDP fragment was expected to hold candidates, but there is none in it.")
+    return Fragment((values.get("ice-ufrag"), values.get("ice-pwd")), tuple(candidates), complete)
+
+
+def _candidate(value: str, mid: str | None) -> RTCIceCandidate:
+    if mid is None:
+        raise BadFragment("A candidate was expected to follow the a=mid line it belongs to, but there is none.")
+    try:
+        candidate = candidate_from_sdp(value)
+    except (AssertionError, ValueError, IndexError):
+        raise BadFragment("An SDP fragment was expected to hold candidates, but one cannot be read.") from None
+    candidate.sdpMid = mid
+    return candidate
+
+
+class Link:
+    """One connection. Set it up with `tracks` and `take`, end the negotiation with `answer`."""
+
+    def __init__(self, name: str, offer: Offer, config: ServerConfig) -> None:
+        self.name = name
+        self.offer = offer
+        self.codec = ""
+        self.etag = _tag()  # of the ICE session, which a restart ends
+        self.pc = RTCPeerConnection(configuration(config.ice_servers_now()))
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._preferred = config.codec
+        self._candidates = offer.candidates
+        self._credentials = offer.credentials
+        self._restarts = 0
+        if offer.candidates > MOST_CANDIDATES:
+            raise BadOffer(f"The offer was expected to hold at most {MOST_CANDIDATES} candidates, but more came.")
+
+    @property
+    def state(self) -> str:
+        return self.pc.connectionState
+
+    def send(self, *tracks: MediaStreamTrack, direction: str) -> None:
+        """Add what will be sent; before `take`."""
+        for track in tracks:
+            transceiver = self.pc.addTransceiver(track, direction=direction)
+            if track.kind == "video" and self._preferred:
+                _prefer(transceiver, self._preferred)
+
+    async def take(self) -> None:
+        """Take the offer. Raises BadOffer."""
+        try:
+            await self.pc.setRemoteDescription(RTCSessionDescription(self.offer.sdp, "offer"))
+        except Exception as error:
+            raise BadOffer(_unreadable(error)) from error
+
+    async def answer(self) -> str:
+        """The answer's SDP, with all candidates of this side. Raises BadOffer."""
+        try:
+            await self.pc.setLocalDescription(await self.pc.createAnswer())
+        except Exception as error:
+            raise BadOffer(f"The offer could not be answered ({short(error)}): send a browser's own.") from error
+        sdp: str = self.pc.localDescription.sdp
+        self.codec = _first_codec(sdp)
+        return sdp.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n")  # RFC 9725, section 4.4.1
+
+    async def trickle(self, fragment: Fragment) -> str | None:
+        """Add late candidates; those that cannot be used are passed over.
+
+        Other credentials than the known ones restart ICE, from when on the `etag` is another: returns this side's new
+        fragment then, else None. Raises BadFragment for too many candidates or credentials that are none, NoRestart.
+        """
+        ours = zip(fragment.credentials, self._credentials, strict=True)
+        renewed = any(came is not None and came != known for came, known in ours)
+        answer = await self._restart(fragment.credentials) if renewed else None
+        self._candidates += len(fragment.candidates)
+        if self._candidates > MOST_CANDIDATES:
+            raise BadFragment(f"A session was expected to need at most {MOST_CANDIDATES} candidates, but more came.")
+        for candidate in fragment.candidates:
+            self.spawn(self._add(candidate))
+        if fragment.complete:
+            self.spawn(self._add(None))
+        return answer
+
+    async def _restart(self, credentials: tuple[str | None, str | None]) -> str:
+        """Begin an ICE restart; the old connection goes on until the new one is proven. Returns our fragment."""
+        username, password = credentials
+        if not all(form.fullmatch(came or "") for form, came in zip(_CREDENTIALS, credentials, strict=True)):
+            raise BadFragment("To restart ICE, ice-ufrag and ice-pwd were both expected, 4 and 22 characters at least.")
+        connection = connection_of(self.pc)
+        if not connection.connected or self._restarts == MOST_RESTARTS:
+            raise NoRestart(
+                f"ICE can be restarted once it is connected, and {MOST_RESTARTS} times: this session goes on as it was."
+            )
+        self._restarts += 1
+        fresh = await connection.restart(username or "", password or "")
+        self._credentials, self._candidates = credentials, 0
+        self.etag = _tag()
+        self.spawn(self._prove(connection, fresh))
+        lines = [f"a=ice-ufrag:{fresh.local_username}", f"a=ice-pwd:{fresh.local_password}"]
+        first = self.pc.getTransceivers()[0]
+        lines += [f"m={first.kind} 9 UDP/TLS/RTP/SAVPF 0", f"a=mid:{first.mid}"]
+        lines += [f"a=candidate:{candidate.to_sdp()}" for candidate in fresh.local_candidates]
+        return "\r\n".join([*lines, "a=end-of-candidates", ""])
+
+    async def _prove(self, connection: RestartableConnection, fresh: Connection) -> None:
+        proven = await connection.prove(fresh)
+        SessionLog(self.name).info("ICE was restarted" if proven else "an ICE restart failed")
+
+    async def _add(self, candidate: RTCIceCandidate | None) -> None:
+        try:
+            if self._restarts:  # aiortc takes no more candidates once it was told that there are none
+                known = None if candidate is None else candidate_to_aioice(candidate)
+                await connection_of(self.pc).add_remote_candidate(known)
+            else:
+                await self.pc.addIceCandidate(candidate)
+        except Exception as error:  # RFC 9725, section 4.3.2: what cannot be used is discarded silently
+            SessionLog(self.name).info("a candidate was passed over: %s", short(error))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something as long as the connection lives."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End the connection and all its tasks but the one that asks for it."""
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self.pc.close()
+        except Exception as error:
+            SessionLog(self.name).warning("closing its connection failed: %s", short(error))
+
+
+def _tag() -> str:
+    return f'"{secrets.token_urlsafe(6)}"'
+
+
+def _prefer(transceiver: Any, codec: str) -> None:
+    """Put ``codec`` before the others, where the offer holds it."""
+    offered = RTCRtpSender.getCapabilities("video").codecs
+    ordered = sorted(offered, key=lambda c: c.mimeType.lower() != f"video/{codec}".lower())
+    transceiver.setCodecPreferences(ordered)
+
+
+def _first_codec(sdp: str) -> str:
+    """Name of the video codec an answer settled on; empty without video."""
+    _, line, video = sdp.partition("m=video")
+    if not line:
+        return ""
+    first = video.split(None, 3)[2]
+    found = re.search(rf"a=rtpmap:{first} ([\w-]+)/", video)
+    return found.group(1) if found else ""
+
+
+def _unreadable(error: Exception) -> str:
+    return f"The SDP was expected to be a WebRTC offer, but it cannot be read ({short(error)})."
+
+
+def short(error: Exception) -> str:
+    """An exception of somebody else's in a few words."""
+    return f"{type(error).__name__}: {error}"[:120].splitlines()[0]

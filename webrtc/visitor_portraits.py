@@ -1,0 +1,141 @@
+"""Portraits that visitors bring: enrolled in a process apart, kept for a while under names nobody can guess."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import EngineFull, VivifyError
+from engine.process.keeper import EngineKeeper
+from webrtc.rtc.peer_connection import UnknownSession
+
+TIME_LIMIT_S = 120.0  # of one enrolment, on the clock
+KEPT_S = 3600.0  # an avatar that nobody has used for so long is deleted
+JOBS = 64  # finished enrolments that can still be asked about
+NAME = "portrait.upload"  # the file's name never comes from outside
+FAILED = "The portrait could not be read within the limits set for it: give a smaller or simpler picture."
+
+
+@dataclass(slots=True)
+class Job:
+    """One enrolment: ``state`` is working, done or refused."""
+
+    name: str
+    state: str = "working"
+    progress: str = "waiting"
+    avatar: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class Portraits:
+    """At most ``most`` avatars, one enrolment at a time. ``in_use`` tells whether somebody shows an avatar."""
+
+    def __init__(self, engine: EngineKeeper, most: int, in_use: Callable[[str], bool]) -> None:
+        self.folders: dict[str, Path] = {}
+        self._engine = engine
+        self._most = most
+        self._in_use = in_use
+        self._jobs: dict[str, Job] = {}
+        self._busy = False
+        self._home: Path | None = None
+        self._process: subprocess.Popen[str] | None = None
+
+    def job(self, name: str) -> Job:
+        """Raises UnknownSession."""
+        if name not in self._jobs:
+            raise UnknownSession
+        return self._jobs[name]
+
+    def begin(self, photo: bytes) -> Job:
+        """Start to enrol. Raises EngineFull while another one is enrolled, or too many are kept."""
+        if self._busy or len(self.folders) >= self._most:
+            raise EngineFull("Another portrait is being made, or too many are kept: try again in a little while.")
+        job = Job(secrets.token_urlsafe(9))
+        while len(self._jobs) >= JOBS:
+            del self._jobs[next(iter(self._jobs))]
+        self._jobs[job.name] = job
+        self._busy = True
+        if self._home is None:
+            self._home = Path(tempfile.mkdtemp(prefix="vivify-"))
+        folder = self._home / job.name
+        folder.mkdir(mode=0o700)
+        (folder / NAME).write_bytes(photo)
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._enrol, args=(job, folder, loop), name="enrolment", daemon=True).start()
+        return job
+
+    def close(self) -> None:
+        """Delete everything."""
+        if self._process is not None:
+            with contextlib.suppress(OSError):
+                self._process.kill()
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _enrol(self, job: Job, folder: Path, loop: asyncio.AbstractEventLoop) -> None:
+        """On a thread of its own: run the process, pass on what it tells."""
+        root = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+        command = [sys.executable, "-m", "engine.process.enrolment_worker", str(folder / NAME), str(folder / "avatar")]
+        last: dict[str, object] = {}
+        try:
+            self._process = subprocess.Popen(
+                [*command, str(self._engine.config.size)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+            timer = threading.Timer(TIME_LIMIT_S, self._process.kill)
+            timer.start()
+            with self._process as process:
+                assert process.stdout
+                for line in process.stdout:
+                    last = json.loads(line)
+                    job.progress = str(last.get("progress", job.progress))
+            timer.cancel()
+        except (OSError, ValueError):
+            last = {}
+        (folder / NAME).unlink(missing_ok=True)
+        with contextlib.suppress(RuntimeError):  # the server has stopped
+            loop.call_soon_threadsafe(self._finish, job, folder, last)
+
+    def _finish(self, job: Job, folder: Path, last: dict[str, object]) -> None:
+        self._busy = False
+        warnings = last.get("warnings")
+        if not isinstance(warnings, list):
+            shutil.rmtree(folder, ignore_errors=True)
+            job.state, job.error = "refused", str(last.get("error") or FAILED)
+            return
+        name = f"own-{secrets.token_urlsafe(12)}"
+        self.folders[name] = folder / "avatar"
+        self._engine.add_avatar(name, folder / "avatar")
+        job.warnings, job.avatar, job.state = [str(text) for text in warnings], name, "done"
+        asyncio.get_running_loop().call_later(KEPT_S, self._expire, name)
+
+    def _expire(self, name: str) -> None:
+        if self._in_use(name):
+            asyncio.get_running_loop().call_later(KEPT_S, self._expire, name)
+            return
+        self._engine.remove_avatar(name)
+        shutil.rmtree(self.folders.pop(name).parent, ignore_errors=True)
+
+
+class NoPortraits(VivifyError):
+    """This server takes no portraits."""
+
+    def __init__(self) -> None:
+        super().__init__("This server takes no portraits: choose one of its own.")
