@@ -70,7 +70,7 @@ def render(
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
 ) -> None:
     """Speak a sound file into an MP4, without a network."""
-    from clients.commands import render as rendering
+    from clients.commands import render_film as rendering
 
     with _bar() as bar:
         task = bar.add_task("warming up", total=None)

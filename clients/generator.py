@@ -29,7 +29,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from clients.signalling import HTTP_TIMEOUT_S, TalkError, ice_servers
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
-from webrtc.rtc.aiortc_patches import tune_aiortc
+from webrtc.rtc.aiortc_patches import patch_aiortc
 
 LONGEST_PIECE = 1 << 18  # bytes of one message
 MOST_WAITING = 250  # frames nobody has taken yet; then the oldest go
@@ -59,7 +59,7 @@ class VideoGenerator:
         rate: int = 16_000,
         token: str | None = None,
     ) -> None:
-        tune_aiortc()
+        patch_aiortc()
         self.url = url.rstrip("/")
         self.session = session
         self.epoch = 0

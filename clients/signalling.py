@@ -24,7 +24,7 @@ from clients.recording import Recording
 from clients.trials.monitor import Monitor
 from clients.trials.relay import Relay
 from engine.errors import VivifyError
-from webrtc.rtc.aiortc_patches import tune_aiortc
+from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.server_config import CODECS
 
 HTTP_TIMEOUT_S = 30.0
@@ -50,7 +50,7 @@ class Connection:
         relay: Relay | None = None,
         ice: RTCConfiguration | None = None,
     ) -> None:
-        tune_aiortc()
+        patch_aiortc()
         self.hello: dict[str, Any] | None = None
         self.mapping: dict[str, Any] | None = None
         self.stats: dict[str, Any] | None = None

@@ -32,7 +32,7 @@ class Running:
 
     @property
     def sessions(self) -> int:
-        return len(self.service.streams)
+        return len(self.service.sessions)
 
 
 @contextmanager

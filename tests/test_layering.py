@@ -1,10 +1,12 @@
-"""Data flows one way: kernels <- engine <- webrtc <- clients. Held by the imports' syntax trees."""
+"""The house holds together: arrows point down, rooms are small, names are each their own. Read off the syntax trees."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,53 @@ pytestmark = pytest.mark.cpu
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ["kernels", "engine", "webrtc", "clients"]
 FILES = [p for layer in LAYERS for p in sorted((ROOT / layer).rglob("*.py"))]
+# From below upwards: a room's files import from its own line and from those before it. A module may have a line of its
+# own; all others stand in their folder's. docs/architecture.md draws it.
+ROOMS = """
+    kernels.checks kernels.scenes
+    kernels.plain
+    kernels.cpu
+    kernels.gpu
+    kernels
+    engine
+    engine.audio
+    engine.face
+    engine.motion
+    engine.motion.head
+    engine.motion.facial
+    engine.render.parts
+    engine.render
+    engine.render.learned
+    engine.session
+    engine.quality engine.pipeline engine.scheduler
+    engine.cuda.posing
+    engine.cuda
+    engine.enrolment
+    engine.process
+    engine.sadtalker
+    engine.a2v
+    engine.training
+    engine.training.films
+    engine.training.speech
+    engine.training.pose
+    engine.training.lips
+    engine.training.picture
+    engine.evaluation
+    webrtc
+    webrtc.media
+    webrtc.rtc
+    webrtc.live_session
+    webrtc.visitor_portraits
+    webrtc.service
+    webrtc.http
+    webrtc.server
+    clients.trials
+    clients
+    clients.outputs
+    clients.commands
+    clients.cli
+"""
+MOST_FILES, MOST_LINES = 13, 320  # of a folder, besides __init__.py; of a file
 FOREIGN = {  # package -> the only places that may import it
     "mediapipe": {"engine/enrolment/landmarks.py", "engine/training"},
     "skimage": {"engine/enrolment/landmarks.py", "engine/training", "engine/evaluation"},
@@ -26,27 +75,88 @@ FOREIGN = {  # package -> the only places that may import it
 }
 
 
-def imported(path: Path) -> set[str]:
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in FILES}
+
+
+def imports(path: Path, at_run_time: bool = False) -> set[str]:
+    """Dotted names a file imports; ours down to the module. ``at_run_time`` leaves out what only types ask for."""
+    tree = ast.parse(path.read_text())
+    typing = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
+        if at_run_time and id(node) in typing:
+            continue
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively: write the folder's name"
-            names.add((node.module or "").split(".")[0])
+            module = node.module or ""
+            whole = {f"{module}.{alias.name}" for alias in node.names}
+            names |= {full if full in MODULES else module for full in whole}
     return names
+
+
+@cache
+def line_of(module: str) -> int:
+    """Which line of ROOMS a module stands in: its own, or its folder's."""
+    lines = [line.split() for line in ROOMS.strip().splitlines()]
+    path = MODULES[module]
+    folder = ".".join(path.parent.relative_to(ROOT).parts)
+    for wanted in (module if path.name != "__init__.py" else folder, folder):
+        for number, names in enumerate(lines):
+            if wanted in names:
+                return number
+    raise AssertionError(f"{module} lies in a folder that ROOMS does not name: say what it may import")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_imports_only_from_below(path: Path) -> None:
-    name = str(path.relative_to(ROOT))
-    layer = name.split("/")[0]
-    names = imported(path)
-    above = set(LAYERS[LAYERS.index(layer) + 1 :])
-    assert not names & above, f"{name} is of {layer} and must not know {names & above}"
+    name, module = str(path.relative_to(ROOT)), name_of(path)
+    for known in imports(path, at_run_time=True) & set(MODULES):
+        assert line_of(known) <= line_of(module), f"{name} must not know {known}, which stands above it"
+    packages = {known.split(".")[0] for known in imports(path)}
+    above = set(LAYERS[LAYERS.index(module.split(".")[0]) + 1 :])
+    assert not packages & above, f"{name} must not know {packages & above}, not even for types"
     for package, places in FOREIGN.items():
-        if package in names:
+        if package in packages:
             assert any(name.startswith(place) for place in places), f"{name} must not import {package}"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    arrows = {module: imports(path, at_run_time=True) & set(MODULES) - {module} for module, path in MODULES.items()}
+    left = dict(arrows)
+    while leaves := [module for module, known in left.items() if not known & set(left)]:
+        for module in leaves:
+            del left[module]
+    assert not left, f"these modules import one another in a ring, or hang on one that does: {sorted(left)}"
+
+
+def test_every_module_has_a_name_of_its_own() -> None:
+    stems = [p.stem for p in FILES if p.name != "__init__.py"]
+    folders = {p.parent.name for p in FILES if p.name == "__init__.py"}
+    assert not [name for name, count in Counter(stems).items() if count > 1], "several modules share a name"
+    assert not set(stems) & folders, "a module and a folder share a name"
+    theirs = {*stems, *folders} & set(sys.stdlib_module_names)
+    assert theirs <= {"http"}, f"{theirs} are names of the standard library's"
+    assert "http" not in stems, "webrtc/http is a folder; no module may be called so"
+
+
+def test_rooms_and_files_are_small() -> None:
+    for folder in {p.parent for p in FILES}:
+        count = len([p for p in folder.glob("*.py") if p.name != "__init__.py"])
+        assert count <= MOST_FILES, f"{folder.relative_to(ROOT)} holds {count} files: make a room of some of them"
+    for path in FILES:
+        lines = len(path.read_text().splitlines())
+        assert lines <= MOST_LINES, f"{path.relative_to(ROOT)} has {lines} lines: which second idea is in it?"
 
 
 def run(code: str) -> None:
@@ -57,8 +167,7 @@ def run(code: str) -> None:
 
 
 def test_importing_everything_touches_no_cuda_and_no_weights() -> None:
-    modules = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in FILES if "training" not in p.parts]
-    modules = [m.removesuffix(".__init__") for m in modules]
+    modules = [module for module, path in MODULES.items() if "training" not in path.parts]
     run(
         "import torch\n"
         "def refuse(*a, **k): raise AssertionError('CUDA was touched at import')\n"
@@ -73,7 +182,7 @@ def test_importing_everything_touches_no_cuda_and_no_weights() -> None:
 
 
 def test_the_server_side_does_not_load_torch() -> None:
-    run("import engine.process.engine_process, sys; assert 'torch' not in sys.modules and 'numba' not in sys.modules")
+    run("import engine.process.keeper, sys; assert 'torch' not in sys.modules and 'numba' not in sys.modules")
 
 
 def test_transformers_wav2vec_imports_beside_our_kernels() -> None:

@@ -12,21 +12,28 @@ from aiortc.mediastreams import MediaStreamError
 
 from engine.clock import look_ahead_frames, structural_delay_ms
 from engine.contracts import FRAMES_PER_SECOND, Frame
+from engine.errors import VivifyError
 from engine.latency import LatencyWindow
 from engine.process.keeper import EngineKeeper, KeptSession
 from webrtc.media.playout import OPUS_DELAY, Playout
 from webrtc.media.voice_line import RATIO, VOICE_RATE, PcmArray
 from webrtc.messages import Bye, Hello, Mapping, Settings, Stats
 from webrtc.metrics import FRAMES, STAGES, VOICE
-from webrtc.participants import Company, Participant
-from webrtc.rtc.peer_connection import UnknownSession
+from webrtc.participants import Participant, Participants
 from webrtc.rtc.tracks import PictureTrack, SoundTrack
 from webrtc.rtc.viewer import Viewer
 
 STATS_EVERY_S = 0.5
 
 
-class Stream:
+class UnknownSession(VivifyError):
+    """No session, or no viewer, of that name."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no session of that name: it may have ended already.")
+
+
+class LiveSession:
     """Takes a voice from one who brings it, and gives sound and pictures to tracks and viewers. Ends with `close`."""
 
     def __init__(
@@ -36,7 +43,7 @@ class Stream:
         look_ahead_ms: int,
         matte: bool,
         latency: LatencyWindow,
-        on_closed: Callable[[Stream], None],
+        on_closed: Callable[[LiveSession], None],
     ) -> None:
         self.name = name
         self.owner = owner  # whose limits it counts for
@@ -52,8 +59,8 @@ class Stream:
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = asyncio.Event()
         self._playout = Playout(look_ahead_ms, time.monotonic())
-        self.company = Company(self._playout.new_sender)
-        self._session: KeptSession | None = None
+        self.participants = Participants(self._playout.new_sender)
+        self._engine_session: KeptSession | None = None
         self._opened = time.monotonic()
         self._shown: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)  # when the last pictures left
         self._mapping: Mapping | None = None
@@ -66,7 +73,7 @@ class Stream:
 
     async def open(self, engine: EngineKeeper, avatar: str | None, seed: int) -> None:
         """Take a place in the engine. Raises EngineFull, UnknownAvatar, or VivifyError of the engine."""
-        self._session = await asyncio.to_thread(
+        self._engine_session = await asyncio.to_thread(
             engine.open, avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost, self.matte
         )
         self.avatar = avatar or engine.default_avatar
@@ -108,7 +115,7 @@ class Stream:
 
     def voice(self, one: Participant, pts: int, pcm: PcmArray) -> None:
         """Sound of ``one``: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
-        if one is self.company.speaker and self.started and not self.closing:
+        if one is self.participants.speaker and self.started and not self.closing:
             self._playout.voice(pts, pcm, time.monotonic())
             self._feed()
 
@@ -118,12 +125,12 @@ class Stream:
 
     def clear(self) -> int:
         """Barge-in: sound and pictures that have not left yet never do. Returns the new epoch."""
-        if self._session is not None and not self.closing:
-            self._playout.clear(self._session.clear())
+        if self._engine_session is not None and not self.closing:
+            self._playout.clear(self._engine_session.clear())
             self._marks.clear()
             for viewer in self.viewers.values():
                 viewer.clear()
-            self.company.cleared(self._playout.epoch)
+            self.participants.cleared(self._playout.epoch)
         return self._playout.epoch
 
     def set(self, look_ahead_ms: int | None, wishes: dict[str, Any]) -> None:
@@ -131,16 +138,16 @@ class Stream:
 
         Raises VivifyError for a look-ahead that is not offered, or a control that is not known or out of its range.
         """
-        if self._session is None or self.closing:
+        if self._engine_session is None or self.closing:
             return
         if look_ahead_ms is not None:
             look_ahead_frames(look_ahead_ms)
-        controls = self._session.set_controls(wishes)
+        controls = self._engine_session.set_controls(wishes)
         if look_ahead_ms is not None:
-            self._session.set_look_ahead(look_ahead_ms)
+            self._engine_session.set_look_ahead(look_ahead_ms)
             self.look_ahead_ms = look_ahead_ms
             self._playout.set_look_ahead(look_ahead_ms)
-        self.company.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
+        self.participants.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
 
     @property
     def epoch(self) -> int:
@@ -149,7 +156,7 @@ class Stream:
     async def watch(self, viewer: Viewer) -> str:
         """Let a viewer see and hear what leaves; the SDP of its answer.
 
-        Raises BadOffer, and UnknownSession when the stream is ending.
+        Raises BadOffer, and UnknownSession when the session is ending.
         """
         if self.closing:
             raise UnknownSession
@@ -168,16 +175,16 @@ class Stream:
         if self.closing:
             return
         self.closing = True
-        self.company.tell(Bye(reason=reason))
+        self.participants.tell(Bye(reason=reason))
         self.sound.stop()
         self.picture.stop()
         self.picture.arrived()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
-        if self._session is not None:
-            self._session.close()
+        if self._engine_session is not None:
+            self._engine_session.close()
         await asyncio.gather(*(viewer.close() for viewer in list(self.viewers.values())))
-        await self.company.leave()
+        await self.participants.leave()
         self._on_closed(self)
 
     def end(self, reason: str) -> None:
@@ -187,7 +194,7 @@ class Stream:
     def counts(self) -> dict[tuple[str, str], float]:
         """Pictures, and seconds of sound, since the start: what became of them."""
         playout, line = self._playout, self._playout.line
-        engine_dropped = self._session.dropped if self._session else 0
+        engine_dropped = self._engine_session.dropped if self._engine_session else 0
         frames = {"shown": playout.shown, "dropped": playout.dropped + engine_dropped, "held": playout.held}
         voice = {name: getattr(line, name) / VOICE_RATE for name in VOICE}
         made = {("frames", "learned"): self._learned}
@@ -216,9 +223,9 @@ class Stream:
         }
 
     def _feed(self) -> None:
-        if self._session is not None and not self.closing:
+        if self._engine_session is not None and not self.closing:
             for chunk in self._playout.line.chunks():
-                self._session.push_audio(chunk)
+                self._engine_session.push_audio(chunk)
 
     def _from_engine(self, frame: Frame) -> None:  # on the engine's reader thread
         self._loop.call_soon_threadsafe(self._on_frame, frame)
@@ -252,20 +259,20 @@ class Stream:
         if self._mapping is None and self.sound.first is not None:
             sound = self.sound.first - OPUS_DELAY
             self._mapping = Mapping(rate=VOICE_RATE, sound=sound, picture=RATIO * frame.position)
-            self.company.tell(self._mapping)
+            self.participants.tell(self._mapping)
 
     async def _pump(self, track: SoundTrack | PictureTrack) -> None:
         try:
             while True:
                 await track.next()
         except MediaStreamError:
-            pass  # the stream ended
+            pass  # the session ended
 
     async def _report(self) -> None:
         """Tell the figures twice a second."""
         while True:
             await asyncio.sleep(STATS_EVERY_S)
-            self.company.tell(Stats.model_validate(self.stats()))
+            self.participants.tell(Stats.model_validate(self.stats()))
 
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)

@@ -1,4 +1,4 @@
-"""Who takes part in a stream, and whose voice is heard."""
+"""Who takes part in a session, and whose voice is heard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from webrtc.messages import Cleared, Told
 
 
 class Participant(Protocol):
-    """Somebody who takes part in a stream: a speaker's connection, or a socket that pushes sound."""
+    """Somebody who takes part in a session: a speaker's connection, or a socket that pushes sound."""
 
     def tell(self, message: Told) -> None:
         """Pass a message on; it must not wait."""
@@ -18,10 +18,10 @@ class Participant(Protocol):
         """A barge-in: sound of before it, if any is kept, must not be brought any more."""
 
     async def leave(self) -> None:
-        """The stream has ended."""
+        """The session has ended."""
 
 
-class Company:
+class Participants:
     """All who take part. ``on_speaker`` is called when somebody else, or nobody, has the word."""
 
     def __init__(self, on_speaker: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from webrtc.http.app import create_app
 from webrtc.http.voice_socket import LONGEST_PUSH
 from webrtc.logs import write_logs
 from webrtc.memory import Sweeper, settle
-from webrtc.rtc.aiortc_patches import tune_aiortc
+from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.server_config import ServerConfig
 from webrtc.service import Service
 
@@ -103,7 +103,7 @@ class _Server(uvicorn.Server):
 
 async def serve_on(service: Service, sock: socket.socket, after_start: AfterStart | None = None) -> None:
     """Serve over an engine that runs already, on a socket that listens already; ends as `serve` does."""
-    tune_aiortc()
+    patch_aiortc()
     settings = uvicorn.Config(
         create_app(service),
         log_level="warning",

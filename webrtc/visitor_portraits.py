@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine.errors import EngineFull, VivifyError
 from engine.process.keeper import EngineKeeper
-from webrtc.rtc.peer_connection import UnknownSession
+from webrtc.live_session import UnknownSession
 
 TIME_LIMIT_S = 120.0  # of one enrolment, on the clock
 KEPT_S = 3600.0  # an avatar that nobody has used for so long is deleted
@@ -39,7 +39,7 @@ class Job:
     error: str | None = None
 
 
-class Portraits:
+class VisitorPortraits:
     """At most ``most`` avatars, one enrolment at a time. ``in_use`` tells whether somebody shows an avatar."""
 
     def __init__(self, engine: EngineKeeper, most: int, in_use: Callable[[str], bool]) -> None:

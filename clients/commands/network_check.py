@@ -13,7 +13,7 @@ from aioice.ice import TransportPolicy
 from aiortc.rtcicetransport import connection_kwargs
 
 from clients.commands.doctor import Finding
-from webrtc.rtc.aiortc_patches import configuration
+from webrtc.rtc.ice_servers import configuration
 from webrtc.server_config import IceServer
 
 GATHER_LIMIT_S = 8.0

@@ -19,7 +19,7 @@ from engine.cuda.posing.batched_posing import DRIVEN, PLAIN, Motions
 from engine.face.blendshapes import NAMES
 from engine.face.topology import LIP_VERTICES
 from engine.render.driven_face import own_shares
-from engine.render.lip_offsets import MOST
+from engine.render.parts.lip_offsets import MOST
 from engine.render.renderer import BOUNDS, check
 
 SIZES = (1, 1, 1, 1, len(NAMES), 3 * len(LIP_VERTICES), 9, 3)

@@ -15,8 +15,8 @@ from engine.face.lids import both_lids, open_eyes
 from engine.face.morphable_model import face_model
 from engine.face.own_expression import own_expression
 from engine.face.surround import smoothstep
-from engine.render.lip_offsets import LipOffsets
 from engine.render.parts.lip_arch import LipArch
+from engine.render.parts.lip_offsets import LipOffsets
 from engine.render.parts.lip_ring import LipRing
 
 UPPER = np.array(top.LIP_INNER_UPPER[1:-1])

@@ -17,8 +17,8 @@ from engine.face.surround import smoothstep
 from engine.render.compositor import Compositor
 from engine.render.dense_motion import HeadTurn, OuterField
 from engine.render.driven_face import DrivenFace, tucking
-from engine.render.lip_offsets import check_offsets
 from engine.render.parts.eyes import Eye, lash_line
+from engine.render.parts.lip_offsets import check_offsets
 from engine.render.parts.mouth import Mouth
 from engine.render.projection import Scene, Shown, projection_texture
 

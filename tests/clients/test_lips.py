@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.commands.render import render
+from clients.commands.render_film import render
 from engine.paths import assets
 
 pytestmark = pytest.mark.cpu

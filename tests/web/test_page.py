@@ -106,7 +106,7 @@ def test_the_sample_speaks_without_a_microphone(page: Any) -> None:
 
 def test_sliders_mute_and_a_lost_connection(page: Any, server: Running) -> None:
     start(page, "sample")
-    stream = next(iter(server.service.streams.values()))
+    stream = next(iter(server.service.sessions.values()))
     page.evaluate(
         """() => { for (const [id, value] of [["look-ahead", "0"], ["expressiveness", "150"]]) {
           const slider = document.getElementById(id); slider.value = value;
@@ -121,11 +121,11 @@ def test_sliders_mute_and_a_lost_connection(page: Any, server: Running) -> None:
     page.click("#mute")
     assert page.inner_text("#mute-text") == "Speak again"
     # The server loses the session without a word, as a broken line does: the page gets another one.
-    stream.company.tell = lambda message: None  # type: ignore[method-assign]
+    stream.participants.tell = lambda message: None  # type: ignore[method-assign]
     stream._loop.call_soon_threadsafe(stream.end, "")
     page.wait_for_selector("body[data-state=connecting]", timeout=15_000)
     page.wait_for_selector("body[data-state=live]", timeout=20_000)
-    again = next(iter(server.service.streams.values()))
+    again = next(iter(server.service.sessions.values()))
     assert again.name != stream.name
     assert again.look_ahead_ms == 0
     page.click("#start")
@@ -174,7 +174,7 @@ def test_a_full_server_and_a_lost_one_are_said_in_words(browser: Any) -> None:
                 second.wait_for_selector("#message:visible")
                 assert "full" in second.inner_text("#message")
             assert state(first) == "live"
-            name = next(iter(server.service.streams))
+            name = next(iter(server.service.sessions))
             first.evaluate(f"fetch('/api/session/{name}', {{ method: 'DELETE' }})")
             first.wait_for_selector("#message:visible")
             assert "ended" in first.inner_text("#message")

@@ -23,7 +23,7 @@ from clients.signalling import TalkError
 from engine.contracts import Frame
 from engine.paths import assets
 from webrtc.media.voice_line import PIECE, VOICE_RATE
-from webrtc.rtc.aiortc_patches import no_servers
+from webrtc.rtc.ice_servers import no_servers
 
 pytestmark = pytest.mark.net
 
@@ -49,7 +49,7 @@ async def watched(url: str) -> AsyncIterator[Watcher]:
 
 def heads_of(server: Running) -> list[tuple[float, ...]]:
     """Where the head is in every frame that comes from the engine from now on, of the only session."""
-    (stream,) = server.service.streams.values()
+    (stream,) = server.service.sessions.values()
     taken, heads = stream._on_frame, []
 
     def take(frame: Frame) -> None:
@@ -119,7 +119,7 @@ async def test_an_engine_that_stalls_is_waited_for_and_one_that_hangs_is_replace
         finally:
             os.kill(first, signal.SIGCONT)
         await watcher.seen(len(watcher.pictures) + 25, BACK_S)
-        stats = next(iter(server.service.streams.values())).stats()
+        stats = next(iter(server.service.sessions.values())).stats()
         assert (kept.pid, kept.restarts) == (first, before)
         assert stats["voice_ms"]["refused"] == 0
         monkeypatch.setattr(engine.process.keeper, "HANG_LIMIT_S", 1.0)

@@ -17,19 +17,19 @@ import webrtc.memory
 from clients.microphone import Microphone
 from clients.signalling import Connection
 from clients.trials.monitor import Monitor
-from webrtc.live_session import Stream
+from webrtc.live_session import LiveSession
 from webrtc.media.voice_line import VOICE_RATE
 from webrtc.memory import Sweeper
 
 pytestmark = [pytest.mark.net, pytest.mark.usefixtures("server")]  # which ends the engine
 
 
-def parts(stream: Stream, server: Running) -> dict[str, weakref.ref[Any]]:
+def parts(stream: LiveSession, server: Running) -> dict[str, weakref.ref[Any]]:
     """What a session with a speaker, a viewer and a socket is made of."""
     (viewer,) = stream.viewers.values()
     own: dict[str, Any] = {
         "stream": stream,
-        "engine's session": stream._session,
+        "engine's session": stream._engine_session,
         "playout": stream._playout,
         "delay line": stream._playout.line,
         "sound": stream.sound,
@@ -37,8 +37,8 @@ def parts(stream: Stream, server: Running) -> dict[str, weakref.ref[Any]]:
         "viewer": viewer,
     }
     own |= {f"viewer's {kind}": part for kind, part in (("sound", viewer.sound), ("picture", viewer.picture))}
-    own |= {f"company {i}": one for i, one in enumerate(stream.company.members)}
-    for name, link in (("speaker's", server.service.links[stream.name]), ("viewer's", viewer.link)):
+    own |= {f"company {i}": one for i, one in enumerate(stream.participants.members)}
+    for name, link in (("speaker's", server.service.connections[stream.name]), ("viewer's", viewer.connection)):
         own |= {f"{name} link": link, f"{name} connection": link.pc}
         own |= {f"{name} sender {i}": s for i, s in enumerate(link.pc.getSenders())}
         own |= {f"{name} receiver {i}": r for i, r in enumerate(link.pc.getReceivers())}
@@ -50,13 +50,13 @@ async def test_nothing_of_a_closed_session_stays() -> None:
         monitor = Monitor()
         speaker = Connection(Microphone(np.zeros(VOICE_RATE, np.float32), 0.0), monitor)
         await speaker.open(server.url, 40, None, None)
-        (name,) = server.service.streams
+        (name,) = server.service.sessions
         watcher = Watcher()
         await negotiate(watcher.pc, server.url, f"/whep/{name}")
         async with connect(f"ws{server.url[4:]}/api/voice?session={name}"), asyncio.timeout(10):
             while monitor.total_pictures < 2 or not watcher.pictures:  # noqa: ASYNC110  # they come on this very loop
                 await asyncio.sleep(0.02)
-            known = parts(server.service.streams[name], server)
+            known = parts(server.service.sessions[name], server)
         await speaker.close()
         await watcher.pc.close()
         stay = list(known)
@@ -99,11 +99,11 @@ async def test_the_end_of_a_session_and_of_a_viewer_is_told(monkeypatch: pytest.
         ended: list[int] = []
         monkeypatch.setattr(server.service, "_on_ended", lambda: ended.append(server.sessions))
         async with connect(f"ws{server.url[4:]}/api/voice"):
-            (name,) = server.service.streams
+            (name,) = server.service.sessions
             watcher = Watcher(("video",))
             reply = await negotiate(watcher.pc, server.url, f"/whep/{name}")
             viewer = server.service.viewer(name, reply.headers["location"].rsplit("/", 1)[1])
-            asyncio.run_coroutine_threadsafe(viewer.close(), viewer.link._loop)
+            asyncio.run_coroutine_threadsafe(viewer.close(), viewer.connection._loop)
             async with asyncio.timeout(5):
                 while ended != [1]:  # noqa: ASYNC110  # the server runs on another thread's loop
                     await asyncio.sleep(0.02)

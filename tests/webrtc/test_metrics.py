@@ -20,7 +20,7 @@ from engine.errors import VivifyError
 from webrtc.logs import JsonForm, TextForm
 from webrtc.media.voice_line import VOICE_RATE
 from webrtc.metrics import OPENINGS, STAGES, VOICE
-from webrtc.rtc.aiortc_patches import no_servers
+from webrtc.rtc.ice_servers import no_servers
 from webrtc.server_config import ServerConfig
 
 pytestmark = pytest.mark.net
@@ -69,7 +69,7 @@ async def test_a_session_is_counted_and_logged(logged: io.StringIO) -> None:
         during = scrape(server)
         assert (during["vivify_sessions",], during["vivify_viewers",]) == (1, 1)
         assert session not in ask("GET", f"{server.url}/metrics").body.decode(), "no series per session"
-        shown = server.service.streams[session].stats()["frames"]["shown"]
+        shown = server.service.sessions[session].stats()["frames"]["shown"]
         await ask_async("DELETE", server.url + opened.headers["location"])
         await watcher.close()
         await publisher.close()

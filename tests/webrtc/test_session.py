@@ -29,7 +29,7 @@ from engine.errors import VivifyError
 from engine.paths import assets
 from webrtc.media.playout import LATE_LIMIT_S
 from webrtc.messages import SERVER
-from webrtc.rtc.aiortc_patches import no_servers
+from webrtc.rtc.ice_servers import no_servers
 
 pytestmark = pytest.mark.net
 
@@ -102,7 +102,7 @@ async def test_a_session_ended_by_the_server_is_told_to_the_client(
     work = asyncio.create_task(talk(server.url, speech, tmp_path / "x.mp4"))
     await opened(server)
     await asyncio.sleep(1.0)
-    name = next(iter(server.service.streams))
+    name = next(iter(server.service.sessions))
     request = urllib.request.Request(f"{server.url}/api/session/{name}", method="DELETE")
     (await asyncio.to_thread(urllib.request.urlopen, request)).close()
     with pytest.raises(TalkError, match=r"lost .* The session was ended"):
@@ -185,7 +185,7 @@ def test_a_client_that_vanishes_gives_its_place_back(speech: Path, monkeypatch: 
         client = subprocess.Popen([sys.executable, "-c", code, server.url, str(speech), "/dev/null/x.mp4"])
         try:
             until = time.monotonic() + 20
-            while not any(peer.stats()["frames"]["shown"] for peer in list(server.service.streams.values())):
+            while not any(peer.stats()["frames"]["shown"] for peer in list(server.service.sessions.values())):
                 assert time.monotonic() < until, "the client never connected"
                 time.sleep(0.05)
         finally:
@@ -199,9 +199,9 @@ async def test_sessions_come_and_go_without_a_trace(server: Running, speech: Pat
     peers = []
     for _ in range(2):
         work = [asyncio.create_task(talk(server.url, speech, tmp_path / f"{i}.mp4")) for i in range(2)]
-        while len(server.service.streams) < 2:  # noqa: ASYNC110  # the server runs on another thread's loop
+        while len(server.service.sessions) < 2:  # noqa: ASYNC110  # the server runs on another thread's loop
             await asyncio.sleep(0.05)
-        peers += [weakref.ref(peer) for peer in server.service.streams.values()]
+        peers += [weakref.ref(peer) for peer in server.service.sessions.values()]
         assert all(report.voice_match > MATCH for report in await asyncio.gather(*work))
         assert emptied(server)
     await asyncio.sleep(0.5)

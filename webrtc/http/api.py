@@ -18,7 +18,7 @@ from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from engine.errors import UnknownAvatar
 from engine.paths import assets
 from webrtc.http.admission import asker
-from webrtc.http.refusals import BadRequest, read_body
+from webrtc.http.bodies import BadRequest, read_body
 from webrtc.http.schemas import (
     BODY,
     Answer,
@@ -67,16 +67,18 @@ def _sessions(router: APIRouter, service: Service) -> None:
     async def open_session(request: Request, response: Response) -> Answer:
         """Open a two-way session."""
         offer = _read_offer(await read_body(request, JSON, "Accept-Post"))
-        peer, answer = await service.open(
+        speaker, answer = await service.open(
             offer.sdp, offer.avatar or None, offer.look_ahead_ms, offer.matte, asker(request, service.config)
         )
-        response.headers.update({"Location": f"/api/session/{peer.stream.name}", "ETag": peer.link.etag})
-        return Answer(sdp=answer, session=peer.stream.name, avatar=peer.stream.avatar, codec=peer.link.codec)
+        response.headers.update({"Location": f"/api/session/{speaker.session.name}", "ETag": speaker.connection.etag})
+        return Answer(
+            sdp=answer, session=speaker.session.name, avatar=speaker.session.avatar, codec=speaker.connection.codec
+        )
 
     @router.delete("/api/session/{session}", status_code=204, response_class=Response, responses=refusals(404))
     async def close_session(session: str) -> Response:
         """End a session."""
-        await service.stream(session).close("The session was ended.")
+        await service.session(session).close("The session was ended.")
         return Response(status_code=204)
 
     @router.patch(
@@ -88,7 +90,7 @@ def _sessions(router: APIRouter, service: Service) -> None:
     )
     async def trickle_session(request: Request, session: str) -> Response:
         """Late candidates, and ICE restarts, as WHIP takes them."""
-        return await trickle(request, service.link(session))
+        return await trickle(request, service.connection(session))
 
     @router.get("/api/ice-servers", responses=refusals())
     async def list_ice_servers() -> IceServers:
@@ -159,7 +161,7 @@ def _figures(router: APIRouter, service: Service) -> None:
     async def health() -> JSONResponse:
         """How the server is."""
         alive = service.engine.alive
-        body = Health(ok=alive, sessions=len(service.streams), max_sessions=service.config.engine.max_sessions)
+        body = Health(ok=alive, sessions=len(service.sessions), max_sessions=service.config.engine.max_sessions)
         return JSONResponse(body.model_dump(), 200 if alive else 503)
 
     @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Down, or full."}})

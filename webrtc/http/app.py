@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from engine.errors import VivifyError
 from webrtc.http import api, voice_socket, whip
 from webrtc.http.admission import refusal
+from webrtc.http.rate_limit import Rate
 from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters
 from webrtc.messages import PROTOCOL
 from webrtc.service import Service
@@ -48,14 +49,15 @@ CORS = {
 def create_app(service: Service) -> FastAPI:
     """The application over a running service; it owns nothing and can be mounted anywhere."""
     app = FastAPI(title="Vivify", version=str(PROTOCOL), summary=SUMMARY, docs_url=None, redoc_url=None)
-    app.middleware("http")(_guard(service))
+    openings = Rate(service.config.openings_per_minute)
+    app.middleware("http")(_guard(service, openings))
     app.add_exception_handler(VivifyError, refuse)
     app.add_exception_handler(HTTPException, refuse_http)
     app.add_exception_handler(RequestValidationError, refuse_parameters)
     app.add_exception_handler(WebSocketRequestValidationError, deny_parameters)  # type: ignore[arg-type]
     app.include_router(api.routes(service))
     app.include_router(whip.routes(service))
-    app.include_router(voice_socket.routes(service))
+    app.include_router(voice_socket.routes(service, openings))
     app.add_api_route("/obs/{session}", _obs, include_in_schema=False)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
@@ -69,9 +71,9 @@ async def _obs(session: str) -> Response:
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def _guard(service: Service) -> Callable[[Request, Next], Awaitable[Response]]:
+def _guard(service: Service, openings: Rate) -> Callable[[Request, Next], Awaitable[Response]]:
     """Admission before every request, security headers after it."""
-    config, openings = service.config, service.openings
+    config = service.config
 
     async def guard(request: Request, call_next: Next) -> Response:
         response = refusal(request, config, openings) or await call_next(request)

@@ -1,4 +1,4 @@
-"""Sound without a microphone: a WebSocket pushes PCM16 into a stream, a new one or one that is running.
+"""Sound without a microphone: a WebSocket pushes PCM16 into a session, a new one or one that is running.
 
 The messages are protocol.md's. While a socket is there its voice is heard, and no microphone's.
 """
@@ -17,8 +17,9 @@ from fastapi import APIRouter, Query, WebSocket
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, SAMPLE_RATE
 from engine.errors import VivifyError
 from webrtc.http.admission import asker, refusal
+from webrtc.http.rate_limit import Rate
 from webrtc.http.refusals import refused
-from webrtc.live_session import Stream
+from webrtc.live_session import LiveSession
 from webrtc.logs import SessionLog
 from webrtc.media.playout import PIECE_S
 from webrtc.media.pushed_sound import PushedVoice
@@ -27,13 +28,13 @@ from webrtc.messages import Bye, Clear, Flush, Misunderstood, Ping, Played, Pong
 from webrtc.service import Service
 
 LONGEST_PUSH = 1 << 20  # bytes of one message of sound
-ALONE_LIMIT_S = 30.0  # a stream that a socket opened waits so long for one to come back, then it ends
+ALONE_LIMIT_S = 30.0  # a session that a socket opened waits so long for one to come back, then it ends
 IDLE_LIMIT_S = 600.0  # a socket over which nothing comes for so long is not in use; a ping is something
 OUTBOX = 64  # messages that wait for a slow client; one more ends its socket
 STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
 
 
-def routes(service: Service) -> APIRouter:
+def routes(service: Service, openings: Rate) -> APIRouter:
     """``/api/voice``."""
     router = APIRouter()
 
@@ -48,26 +49,26 @@ def routes(service: Service) -> APIRouter:
     ) -> None:
         """Push sound into ``session``, or into a new one."""
         try:
-            if (response := refusal(socket, service.config, service.openings)) is not None:
+            if (response := refusal(socket, service.config, openings)) is not None:
                 return await socket.send_denial_response(response)
             voice = PushedVoice(rate)
-            stream = (
-                service.stream(session)
+            live = (
+                service.session(session)
                 if session
                 else await service.open_for_socket(avatar, look_ahead_ms, matte, asker(socket, service.config))
             )
         except VivifyError as error:
             return await socket.send_denial_response(refused(error))
-        await Pusher(stream, voice, socket, ends_alone=stream.name not in service.links).run()
+        await Pusher(live, voice, socket, ends_alone=live.name not in service.connections).run()
 
     return router
 
 
 class Pusher:
-    """One socket and the stream it speaks for. A stream that has no other speaker ends some time after it."""
+    """One socket and the session it speaks for. A session that has no other speaker ends some time after it."""
 
-    def __init__(self, stream: Stream, voice: PushedVoice, socket: WebSocket, ends_alone: bool) -> None:
-        self._stream = stream
+    def __init__(self, session: LiveSession, voice: PushedVoice, socket: WebSocket, ends_alone: bool) -> None:
+        self._session = session
         self._voice = voice
         self._socket = socket
         self._ends_alone = ends_alone
@@ -79,14 +80,14 @@ class Pusher:
         self._heard = time.monotonic()  # when the last message came
 
     async def run(self) -> None:
-        """Until the client leaves or the stream ends."""
-        stream = self._stream
-        if isinstance(stream.company.speaker, Pusher):  # perhaps its client's own, from before a broken line
-            stream.company.speaker.give_way()
-        stream.company.join(self)
-        stream.company.speak_for(self)
-        stream.greet(self)
-        stream.start()
+        """Until the client leaves or the session ends."""
+        session = self._session
+        if isinstance(session.participants.speaker, Pusher):  # perhaps its client's own, from before a broken line
+            session.participants.speaker.give_way()
+        session.participants.join(self)
+        session.participants.speak_for(self)
+        session.greet(self)
+        session.start()
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._socket.accept()
@@ -96,10 +97,10 @@ class Pusher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            stream.company.part(self)
-            SessionLog(stream.name).info("the socket is gone")
-            if self._ends_alone and not stream.closing:
-                asyncio.get_running_loop().call_later(ALONE_LIMIT_S, _end_if_alone, weakref.ref(stream))
+            session.participants.part(self)
+            SessionLog(session.name).info("the socket is gone")
+            if self._ends_alone and not session.closing:
+                asyncio.get_running_loop().call_later(ALONE_LIMIT_S, _end_if_alone, weakref.ref(session))
 
     def tell(self, message: Told) -> None:
         if self._outbox.full():
@@ -147,12 +148,12 @@ class Pusher:
     def _obey(self, text: str) -> None:
         command = read(text)
         if isinstance(command, Clear):
-            self._stream.clear()
+            self._session.clear()
             self._fenced_by = 0  # its own: what it pushes next is new
         elif isinstance(command, Ping):
             self.tell(Pong(t=command.t))
         elif isinstance(command, Set):
-            self._stream.set(command.look_ahead_ms, command.controls)
+            self._session.set(command.look_ahead_ms, command.controls)
         elif isinstance(command, Flush):
             self._flushes += 1
             self._flushed.append(self._flushes)
@@ -177,14 +178,14 @@ class Pusher:
                 due = now
             await asyncio.sleep(max(due - now, 0.0))
             piece, ended = self._voice.next()
-            self._stream.voice(self, self._position, piece)
+            self._session.voice(self, self._position, piece)
             self._position += PIECE
             for _ in range(ended):
                 played = Played(flush=self._flushed.popleft())
-                self._stream.when_left(functools.partial(self.tell, played))
+                self._session.when_left(functools.partial(self.tell, played))
 
 
-def _end_if_alone(known: weakref.ref[Stream]) -> None:
-    stream = known()
-    if stream is not None and stream.company.speaker is None and not stream.closing:
-        stream.end("Nobody speaks here any more.")
+def _end_if_alone(known: weakref.ref[LiveSession]) -> None:
+    session = known()
+    if session is not None and session.participants.speaker is None and not session.closing:
+        session.end("Nobody speaks here any more.")

@@ -1,6 +1,6 @@
 """Standard ways in and out: WHIP (RFC 9725) publishes a voice, WHEP (draft-ietf-wish-whep) watches its face.
 
-Both end in the same `Link`; the session of the page (`webrtc.http.api`) takes late candidates through `trickle` as
+Both end in the same `PeerConnection`; the page's session (`webrtc.http.api`) takes late candidates through `trickle` as
 well.
 """
 
@@ -14,9 +14,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from webrtc.http.admission import asker
-from webrtc.http.refusals import BadRequest, read_text
+from webrtc.http.bodies import BadRequest, read_text
 from webrtc.http.schemas import BODY, FRAGMENT, SDP, conditional, content, refusals, takes
-from webrtc.rtc.peer_connection import Link, read_fragment
+from webrtc.rtc.peer_connection import PeerConnection
+from webrtc.rtc.session_description import read_fragment
 from webrtc.service import Service
 
 ENDPOINTS = ("/whip/{avatar}", "/whep/{session}")
@@ -50,10 +51,10 @@ def _whip(router: APIRouter, service: Service) -> None:
     ) -> Response:
         """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
         offer = await read_text(request, SDP, "Accept-Post")
-        peer, answer = await service.open(
+        speaker, answer = await service.open(
             offer, avatar, look_ahead_ms, matte, asker(request, service.config), two_way=False
         )
-        return _created(answer, f"/whip/session/{peer.stream.name}", peer.link, service)
+        return _created(answer, f"/whip/session/{speaker.session.name}", speaker.connection, service)
 
     @router.patch(
         "/whip/session/{session}",
@@ -63,12 +64,12 @@ def _whip(router: APIRouter, service: Service) -> None:
         openapi_extra=conditional(),
     )
     async def trickle_in(request: Request, session: str) -> Response:
-        return await trickle(request, service.link(session))
+        return await trickle(request, service.connection(session))
 
     @router.delete("/whip/session/{session}", response_class=Response, responses=refusals(404))
     async def unpublish(session: str) -> Response:
         """End the session, for its viewers as well."""
-        await service.stream(session).close("The session was ended.")
+        await service.session(session).close("The session was ended.")
         return Response(status_code=200)
 
 
@@ -85,7 +86,7 @@ def _whep(router: APIRouter, service: Service) -> None:
     async def watch(request: Request, session: str) -> Response:
         """Watch: an offer that receives audio, video, or both."""
         viewer, answer = await service.watch(session, await read_text(request, SDP, "Accept-Post"))
-        return _created(answer, f"/whep/{session}/{viewer.name}", viewer.link, service)
+        return _created(answer, f"/whep/{session}/{viewer.name}", viewer.connection, service)
 
     @router.patch(
         "/whep/{session}/{viewer}",
@@ -95,7 +96,7 @@ def _whep(router: APIRouter, service: Service) -> None:
         openapi_extra=conditional(),
     )
     async def trickle_out(request: Request, session: str, viewer: str) -> Response:
-        return await trickle(request, service.viewer(session, viewer).link)
+        return await trickle(request, service.viewer(session, viewer).connection)
 
     @router.delete("/whep/{session}/{viewer}", response_class=Response, responses=refusals(404))
     async def unwatch(session: str, viewer: str) -> Response:
@@ -113,7 +114,7 @@ def _shown(router: APIRouter, service: Service) -> None:
 
     async def session(session: str) -> Response:
         """The same; 404 where there is none."""
-        service.stream(session)
+        service.session(session)
         return Response(status_code=204)
 
     async def viewer(session: str, viewer: str) -> Response:
@@ -148,7 +149,7 @@ def _preflights(router: APIRouter) -> None:
             )
 
 
-async def trickle(request: Request, link: Link) -> Response:
+async def trickle(request: Request, connection: PeerConnection) -> Response:
     """Take late candidates (204), or restart ICE (200, RFC 9725, section 4.3.3).
 
     Raises BadRequest when the precondition does not hold; NoRestart, BadFragment.
@@ -157,16 +158,16 @@ async def trickle(request: Request, link: Link) -> Response:
     wanted = request.headers.get("if-match")
     if wanted is None:
         raise BadRequest("An If-Match header was expected, with the ETag that the session was opened with.", 428)
-    if wanted.strip() != "*" and link.etag not in [tag.strip() for tag in wanted.split(",")]:
+    if wanted.strip() != "*" and connection.etag not in [tag.strip() for tag in wanted.split(",")]:
         raise BadRequest("The If-Match header was expected to hold this session's ETag, but holds another.", 412)
-    restarted = await link.trickle(read_fragment(text))
+    restarted = await connection.trickle(read_fragment(text))
     if restarted is None:
         return Response(status_code=204)
-    return Response(restarted, 200, {"ETag": link.etag}, FRAGMENT)
+    return Response(restarted, 200, {"ETag": connection.etag}, FRAGMENT)
 
 
-def _created(answer: str, location: str, link: Link, service: Service) -> Response:
-    response = Response(answer, 201, {"Location": location, "ETag": link.etag}, SDP)
+def _created(answer: str, location: str, connection: PeerConnection, service: Service) -> Response:
+    response = Response(answer, 201, {"Location": location, "ETag": connection.etag}, SDP)
     for server in service.config.ice_servers_now():
         response.headers.append("Link", server.link)
     return response

@@ -1,4 +1,4 @@
-"""A peer connection that answers one offer: reading the offer, late candidates, its tasks and its end."""
+"""A peer connection that answers one offer: its answer, late candidates, ICE restarts, its tasks and its end."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import asyncio
 import re
 import secrets
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from aioice import Connection
 from aiortc import MediaStreamTrack, RTCIceCandidate, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.rtcicetransport import candidate_to_aioice
-from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from engine.errors import VivifyError
 from webrtc.logs import SessionLog
-from webrtc.rtc.aiortc_patches import configuration
 from webrtc.rtc.ice_restart import RestartableConnection, connection_of
+from webrtc.rtc.ice_servers import configuration
+from webrtc.rtc.session_description import BadFragment, BadOffer, Fragment, Offer, short, unreadable
 from webrtc.server_config import ServerConfig
 
 MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
@@ -26,106 +25,11 @@ CLOSE_LIMIT_S = 5
 _CREDENTIALS = (re.compile(r"[A-Za-z0-9+/]{4,256}"), re.compile(r"[A-Za-z0-9+/]{22,256}"))  # RFC 8839, section 5.4
 
 
-class BadOffer(VivifyError):
-    """The session description is not one a browser would send."""
-
-
-class UnknownSession(VivifyError):
-    """No session, or no viewer, of that name."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no session of that name: it may have ended already.")
-
-
-class UnfitOffer(VivifyError):
-    """A session description that can be read, but asks for what is not offered here."""
-
-
-class BadFragment(VivifyError):
-    """The SDP fragment cannot be read."""
-
-
 class NoRestart(VivifyError):
     """An ICE restart was asked for that cannot be done now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What an SDP offer asks for."""
-
-    sdp: str
-    kinds: tuple[str, ...]  # of its media lines: audio, video
-    directions: tuple[str, ...]  # of the same lines, as the other side sees them
-    has_channel: bool
-    credentials: tuple[str | None, str | None]  # ICE user name fragment and password
-    candidates: int
-
-
-def read_offer(sdp: str) -> Offer:
-    """Raises BadOffer for what is no session description."""
-    try:
-        parsed = SessionDescription.parse(sdp)
-        media = [m for m in parsed.media if m.kind in ("audio", "video")]
-        ice = parsed.media[0].ice
-        assert ice is not None
-        return Offer(
-            sdp,
-            tuple(m.kind for m in media),
-            tuple(m.direction or "sendrecv" for m in media),
-            any(m.kind == "application" for m in parsed.media),
-            (ice.usernameFragment, ice.password),
-            sum(len(m.ice_candidates) for m in parsed.media),
-        )
-    except Exception as error:  # aiortc's parser raises whatever its lines of code happen to
-        raise BadOffer(_unreadable(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """What ``application/trickle-ice-sdpfrag`` (RFC 8840, section 9) holds."""
-
-    credentials: tuple[str | None, str | None]
-    candidates: tuple[RTCIceCandidate, ...]
-    complete: bool
-
-
-def read_fragment(text: str) -> Fragment:
-    """Raises BadFragment for what is none."""
-    values: dict[str, str] = {}
-    mid: str | None = None
-    candidates: list[RTCIceCandidate] = []
-    complete = False
-    for line in filter(None, text.splitlines()):
-        if not re.match(r"[a-z]=", line):
-            raise BadFragment("An SDP fragment was expected to consist of lines such as a=candidate:..., others came.")
-        name, _, value = line[2:].partition(":")
-        if line.startswith("m="):
-            mid = None
-        elif name in ("ice-ufrag", "ice-pwd"):
-            values.setdefault(name, value)
-        elif name == "mid":
-            mid = value
-        elif name == "candidate":
-            candidates.append(_candidate(value, mid))
-        elif name == "end-of-candidates":
-            complete = True
-    if not values and not candidates and not complete:
-        raise BadFragment("An SDP fragment was expected to hold candidates, but there is none in it.")
-    return Fragment((values.get("ice-ufrag"), values.get("ice-pwd")), tuple(candidates), complete)
-
-
-def _candidate(value: str, mid: str | None) -> RTCIceCandidate:
-    if mid is None:
-        raise BadFragment("A candidate was expected to follow the a=mid line it belongs to, but there is none.")
-    try:
-        candidate = candidate_from_sdp(value)
-    except (AssertionError, ValueError, IndexError):
-        raise BadFragment("An SDP fragment was expected to hold candidates, but one cannot be read.") from None
-    candidate.sdpMid = mid
-    return candidate
-
-
-class Link:
+class PeerConnection:
     """One connection. Set it up with `tracks` and `take`, end the negotiation with `answer`."""
 
     def __init__(self, name: str, offer: Offer, config: ServerConfig) -> None:
@@ -159,7 +63,7 @@ class Link:
         try:
             await self.pc.setRemoteDescription(RTCSessionDescription(self.offer.sdp, "offer"))
         except Exception as error:
-            raise BadOffer(_unreadable(error)) from error
+            raise BadOffer(unreadable(error)) from error
 
     async def answer(self) -> str:
         """The answer's SDP, with all candidates of this side. Raises BadOffer."""
@@ -260,12 +164,3 @@ def _first_codec(sdp: str) -> str:
     first = video.split(None, 3)[2]
     found = re.search(rf"a=rtpmap:{first} ([\w-]+)/", video)
     return found.group(1) if found else ""
-
-
-def _unreadable(error: Exception) -> str:
-    return f"The SDP was expected to be a WebRTC offer, but it cannot be read ({short(error)})."
-
-
-def short(error: Exception) -> str:
-    """An exception of somebody else's in a few words."""
-    return f"{type(error).__name__}: {error}"[:120].splitlines()[0]

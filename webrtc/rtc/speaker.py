@@ -1,9 +1,10 @@
-"""The connection of one who speaks: brings the voice to a stream, and takes its sound and pictures back."""
+"""The connection of one who speaks: brings the voice to a session, and takes its sound and pictures back."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 from aiortc import RTCDataChannel
@@ -11,12 +12,15 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 
 from engine.errors import VivifyError
-from webrtc.live_session import Stream
 from webrtc.logs import SessionLog
 from webrtc.media.voice_line import VOICE_RATE
 from webrtc.messages import Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
-from webrtc.rtc.peer_connection import BadOffer, Link, Offer, UnfitOffer
+from webrtc.rtc.peer_connection import PeerConnection
+from webrtc.rtc.session_description import BadOffer, Offer, UnfitOffer
 from webrtc.server_config import ServerConfig
+
+if TYPE_CHECKING:  # the session stands above: it is handed in
+    from webrtc.live_session import LiveSession
 
 LOOK_EVERY_S = 0.5
 CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place back
@@ -24,43 +28,43 @@ SILENT_LIMIT_S = 10.0  # a client that sends neither sound nor a message for so 
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 
 
-class Peer:
-    """Answers one offer and feeds its stream until either side ends it; its end is the stream's.
+class Speaker:
+    """Answers one offer and feeds its session until either side ends it; its end is the session's.
 
     ``two_way``: sound and pictures go back to the speaker. Otherwise (WHIP) they only go to the viewers.
     """
 
-    def __init__(self, stream: Stream, offer: Offer, two_way: bool, config: ServerConfig) -> None:
+    def __init__(self, session: LiveSession, offer: Offer, two_way: bool, config: ServerConfig) -> None:
         _check(offer, two_way)
-        self.stream = stream
-        self.link = Link(stream.name, offer, config)
+        self.session = session
+        self.connection = PeerConnection(session.name, offer, config)
         self._two_way = two_way
         self._loop = asyncio.get_running_loop()
         self._channel: RTCDataChannel | None = None
         self._heard = self._opened = time.monotonic()  # the last sign of life; the start
         self._talks = False  # the client has sent sound, or opened the control channel
-        stream.company.join(self)
-        stream.company.speak_for(self)
-        self.link.pc.on("track", self._on_track)
-        self.link.pc.on("datachannel", self._on_channel)
-        self.link.pc.on("connectionstatechange", self._on_state)
+        session.participants.join(self)
+        session.participants.speak_for(self)
+        self.connection.pc.on("track", self._on_track)
+        self.connection.pc.on("datachannel", self._on_channel)
+        self.connection.pc.on("connectionstatechange", self._on_state)
 
     async def take(self) -> None:
         """Take the offer. Raises BadOffer."""
         if self._two_way:
-            self.link.send(self.stream.sound, self.stream.picture, direction="sendrecv")
-        await self.link.take()
+            self.connection.send(self.session.sound, self.session.picture, direction="sendrecv")
+        await self.connection.take()
 
     async def answer(self) -> str:
         """The answer's SDP. Raises BadOffer."""
-        sdp = await self.link.answer()
+        sdp = await self.connection.answer()
         if not self._two_way:
-            self.stream.pump()
-        self.link.spawn(self._watch())
+            self.session.pump()
+        self.connection.spawn(self._watch())
         return sdp
 
     async def leave(self) -> None:
-        await self.link.close()
+        await self.connection.close()
 
     def tell(self, message: Told) -> None:
         channel = self._channel
@@ -72,7 +76,7 @@ class Peer:
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
-            self.link.spawn(self._listen(track))
+            self.connection.spawn(self._listen(track))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != "control" or self._channel is not None:
@@ -81,7 +85,7 @@ class Peer:
         self._channel = channel
         self._talks = True
         channel.on("message", self._on_message)
-        self.stream.greet(self, self.link.codec)
+        self.session.greet(self, self.connection.codec)
         self._start()
 
     def _on_message(self, message: str | bytes) -> None:
@@ -93,25 +97,25 @@ class Peer:
 
     def _obey(self, command: Said) -> None:
         if isinstance(command, Clear):
-            self.stream.clear()
+            self.session.clear()
         elif isinstance(command, Ping):
             self.tell(Pong(t=command.t))
         elif isinstance(command, Set):
-            self.stream.set(command.look_ahead_ms, command.controls)
+            self.session.set(command.look_ahead_ms, command.controls)
         else:
             raise VivifyError("Only who pushes sound over a socket was expected to flush or resume.")
 
     def _on_state(self) -> None:
-        state = self.link.state
+        state = self.connection.state
         if state in ("failed", "closed"):
-            self.link.spawn(self.stream.close("The connection was lost."))
+            self.connection.spawn(self.session.close("The connection was lost."))
         elif state == "connected":
-            self._loop.call_later(CHANNEL_WAIT_S if self.link.offer.has_channel else 0, self._start)
+            self._loop.call_later(CHANNEL_WAIT_S if self.connection.offer.has_channel else 0, self._start)
 
     def _start(self) -> None:
-        if not self.stream.started:
+        if not self.session.started:
             self._heard = time.monotonic()
-            self.stream.start()
+            self.session.start()
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         """Take the voice in until it ends."""
@@ -124,20 +128,20 @@ class Peer:
                 pcm = [f.to_ndarray().reshape(-1) for f in mono.resample(frame)]
                 self._heard, self._talks = time.monotonic(), True
                 if pcm:
-                    self.stream.voice(self, pts, np.concatenate(pcm))
+                    self.session.voice(self, pts, np.concatenate(pcm))
         except MediaStreamError:
-            SessionLog(self.stream.name).info("the voice ended")
+            SessionLog(self.session.name).info("the voice ended")
 
     async def _watch(self) -> None:
         """End what has no other side any more."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now = time.monotonic()
-            if self.link.state != "connected" and now - self._opened > CONNECT_LIMIT_S:
+            if self.connection.state != "connected" and now - self._opened > CONNECT_LIMIT_S:
                 break
-            if self.stream.started and self._talks and now - self._heard > SILENT_LIMIT_S:
+            if self.session.started and self._talks and now - self._heard > SILENT_LIMIT_S:
                 break  # a mere watcher, who never says anything, is ICE's to miss
-        await self.stream.close("Nothing was heard from the client any more.")
+        await self.session.close("Nothing was heard from the client any more.")
 
 
 def _check(offer: Offer, two_way: bool) -> None:

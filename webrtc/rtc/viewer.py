@@ -14,7 +14,8 @@ from av import AudioFrame, VideoFrame
 from engine.contracts import Frame
 from webrtc.logs import SessionLog
 from webrtc.media.voice_line import PcmArray
-from webrtc.rtc.peer_connection import Link, Offer, UnfitOffer
+from webrtc.rtc.peer_connection import PeerConnection
+from webrtc.rtc.session_description import Offer, UnfitOffer
 from webrtc.rtc.tracks import picture_frame, sound_frame
 from webrtc.server_config import ServerConfig
 
@@ -93,19 +94,19 @@ class Viewer:
         self.session = session
         self.sound = SoundTap(SOUND_QUEUE)
         self.picture = PictureTap(1)
-        self.link = Link(session, offer, config)
+        self.connection = PeerConnection(session, offer, config)
         self._on_closed = on_closed
         self._closing = False
-        self.link.pc.on("connectionstatechange", self._on_state)
+        self.connection.pc.on("connectionstatechange", self._on_state)
 
     async def answer(self, on_sent: OnSent | None) -> str:
         """The answer's SDP. ``on_sent`` gets the times of this viewer's encoder. Raises BadOffer."""
         self.picture.on_sent = on_sent
-        wanted = [track for track in (self.sound, self.picture) if track.kind in self.link.offer.kinds]
-        self.link.send(*wanted, direction="sendonly")
-        await self.link.take()
-        sdp = await self.link.answer()
-        self.link.spawn(self._give_up())
+        wanted = [track for track in (self.sound, self.picture) if track.kind in self.connection.offer.kinds]
+        self.connection.send(*wanted, direction="sendonly")
+        await self.connection.take()
+        sdp = await self.connection.answer()
+        self.connection.spawn(self._give_up())
         return sdp
 
     def clear(self) -> None:
@@ -120,17 +121,17 @@ class Viewer:
         self._closing = True
         self.sound.stop()
         self.picture.stop()
-        await self.link.close()
+        await self.connection.close()
         self._on_closed(self)
         SessionLog(self.session).info("no longer watched by %s", self.name)
 
     def _on_state(self) -> None:
-        if self.link.state in ("failed", "closed"):
-            self.link.spawn(self.close())
+        if self.connection.state in ("failed", "closed"):
+            self.connection.spawn(self.close())
 
     async def _give_up(self) -> None:
         await asyncio.sleep(CONNECT_LIMIT_S)
-        if self.link.state != "connected":
+        if self.connection.state != "connected":
             await self.close()
 
 

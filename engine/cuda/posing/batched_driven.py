@@ -11,7 +11,7 @@ from engine.cuda.posing.coefficients import Read
 from engine.cuda.posing.portrait_table import FACES, LID, Known
 from engine.face.lids import LID_REST, both_lids
 from engine.face.topology import LIP_VERTICES
-from engine.render.lip_offsets import LipOffsets
+from engine.render.parts.lip_offsets import LipOffsets
 
 
 class DrivenFaces:

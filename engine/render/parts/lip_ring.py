@@ -12,7 +12,7 @@ from engine.contracts import FloatArray
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX
 from engine.face.surround import smoothstep
-from engine.render.lip_offsets import spread_lips
+from engine.render.parts.lip_offsets import spread_lips
 
 UPPER, LOWER = np.array(top.LIP_INNER_UPPER), np.array(top.LIP_INNER_LOWER)
 LOOP = np.array(top.LIP_INNER)

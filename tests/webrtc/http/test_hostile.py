@@ -15,8 +15,8 @@ from whip_peers import fragment
 
 from engine.errors import VivifyError
 from webrtc.messages import Ping, Pong, read
-from webrtc.rtc.aiortc_patches import no_servers
-from webrtc.rtc.peer_connection import read_fragment, read_offer
+from webrtc.rtc.ice_servers import no_servers
+from webrtc.rtc.session_description import read_fragment, read_offer
 
 pytestmark = pytest.mark.cpu
 

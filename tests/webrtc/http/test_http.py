@@ -17,8 +17,8 @@ from serving import Running, running
 from engine.contracts import LOOK_AHEADS_MS
 from engine.errors import VivifyError
 from webrtc.http.app import PAGE
-from webrtc.http.refusals import MAX_BODY
-from webrtc.rtc.aiortc_patches import no_servers
+from webrtc.http.bodies import MAX_BODY
+from webrtc.rtc.ice_servers import no_servers
 from webrtc.server import listen
 from webrtc.server_config import ServerConfig
 

@@ -13,7 +13,7 @@ from whip_peers import FRAGMENT, SDP, Reply, ask, fragment
 
 import webrtc.http.schemas
 from engine.contracts import LOOK_AHEADS_MS
-from webrtc.rtc.aiortc_patches import no_servers
+from webrtc.rtc.ice_servers import no_servers
 
 pytestmark = pytest.mark.net
 

