@@ -43,7 +43,7 @@ class DeviceMotion:
     ) -> None:
         self.device, self.rows = torch.device(device), rows
         self._facial, self._head = facial.to(self.device).eval(), head.to(self.device).eval()
-        self._head.every_frame = True
+        self._head.thinks = True
         self._open = ExitStack()
         for module in (self._facial, self._head):
             self._open.enter_context(module.streaming(rows))

@@ -79,6 +79,7 @@ class UpperFace(StreamingModule[UpperFaceState]):
     def __init__(self, branch: MotionBranch) -> None:
         super().__init__()
         self.branch = branch
+        self.given_chance: Tensor | None = None  # [B, 5], drawn by somebody else instead of `normal`
         size = len(UNIT)
         self.register_buffer("follow", torch.zeros(ORDER, size, size))  # unrest follows from its own past ...
         self.register_buffer("kick", torch.eye(size))  # ... and from chance
@@ -117,8 +118,8 @@ class UpperFace(StreamingModule[UpperFaceState]):
     def _stray(self, exec_mask: Tensor | None) -> Tensor:
         """The next unrest [B, 1, 5], of unit variance in the long run."""
         state = self._require()
-        chance = normal(state.seed, state.count, len(UNIT)).to(self.kick.dtype) @ self.kick
-        unrest = chance + torch.einsum("bpi,pij->bj", state.unrest, self.follow)
+        chance = normal(state.seed, state.count, len(UNIT)) if self.given_chance is None else self.given_chance
+        unrest = chance.to(self.kick.dtype) @ self.kick + torch.einsum("bpi,pij->bj", state.unrest, self.follow)
         state.unrest = keep(torch.cat([unrest[:, None], state.unrest[:, :-1]], 1), state.unrest, exec_mask)
         state.count = keep(state.count + 1, state.count, exec_mask)
         return unrest[:, None]

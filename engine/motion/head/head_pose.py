@@ -91,7 +91,10 @@ class HeadPose(StreamingModule[HeadPoseState]):
     def __init__(self, config: PoseConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or PoseConfig()
-        self.every_frame = False  # think of a next code even where none is due: nothing depends on values read back
+        # Whether a step thinks of a next code: None where one is due, which reads a value back. CUDA graphs and exported
+        # programs cannot.
+        self.thinks: bool | None = None
+        self.given_chance: Tensor | None = None  # [B], drawn by somebody else instead of `uniform`
         self.mel = LogMel()
         self.codebook = Codebook(c.codes, c.code_dim)
         self.decoder = PoseDecoder(c.dim, c.code_dim)
@@ -151,11 +154,11 @@ class HeadPose(StreamingModule[HeadPoseState]):
         heard = self.mapping.hear(features, speaking, exec_mask)
         phase = state.count % FRAMES_PER_CODE
         due = phase == 0 if exec_mask is None else (phase == 0) & exec_mask
-        if self.every_frame or bool(due.any()):
+        if self.thinks if self.thinks is not None else bool(due.any()):
             style = state.style + constant(self.config.style, state.style.dtype, state.style.device)
             logits = self.mapping(state.code, style, state.start, heard, due)
-            chance = uniform(state.seed, state.count)[:, None]
-            index = draw(logits, chance, self.config.temperature)
+            chance = uniform(state.seed, state.count) if self.given_chance is None else self.given_chance
+            index = draw(logits, chance[:, None], self.config.temperature)
             state.code = keep(self.codebook.codes[index], state.code, due)
         pose = self.decoder(state.code, phase[:, None], exec_mask)
         rise = ((state.count + 1).to(pose.dtype) / _RISE).clamp(max=1)[:, None, None]
