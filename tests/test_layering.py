@@ -30,6 +30,7 @@ ROOMS = """
     engine.motion
     engine.motion.head
     engine.motion.facial
+    engine.programs
     engine.render.parts
     engine.render
     engine.render.learned
@@ -37,6 +38,7 @@ ROOMS = """
     engine.quality engine.pipeline engine.scheduler
     engine.cuda.posing
     engine.cuda
+    engine.export
     engine.enrolment
     engine.process
     engine.sadtalker
@@ -66,7 +68,9 @@ MOST_FILES, MOST_LINES = 13, 320  # of a folder, besides __init__.py; of a file
 FOREIGN = {  # package -> the only places that may import it
     "mediapipe": {"engine/enrolment/landmarks.py", "engine/training"},
     "skimage": {"engine/enrolment/landmarks.py", "engine/training", "engine/evaluation"},
-    "onnxruntime": {"engine/evaluation"},
+    "onnxruntime": {"engine/programs", "engine/evaluation"},
+    "onnx": {"engine/export"},
+    "onnxscript": {"engine/export"},
     "asyncio": {"webrtc", "clients"},
     "socket": {"webrtc", "clients"},
     "aiortc": {"webrtc", "clients"},

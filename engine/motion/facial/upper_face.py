@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.face.blendshapes import INDEX, NAMES
+from engine.motion.chance import APART
 from engine.motion.facial.branch import MotionBranch
 from engine.motion.head.head_pose import uniform
 from engine.streaming import State, StreamingModule, keep
@@ -30,13 +31,12 @@ _SHAPES = {
     NOSE: ("noseSneerLeft", "noseSneerRight"),
 }
 _LOWERED = ("browDownLeft", "browDownRight")
-_APART = 0x5EED  # the head's pose draws with the same seed
 
 
 def normal(seed: Tensor, count: Tensor, values: int) -> Tensor:
     """Numbers [B, values] that look normally distributed, by seed [B] and step [B] int64 (Box and Muller)."""
     drawn = count[:, None] * (2 * values) + torch.arange(2 * values, device=seed.device)
-    u = uniform(seed[:, None] + _APART, drawn)
+    u = uniform(seed[:, None] + APART, drawn)
     radius = (-2 * torch.log1p(-u[:, :values])).sqrt()
     return (radius * torch.cos(2 * torch.pi * u[:, values:])).float()
 

@@ -91,8 +91,8 @@ class HeadPose(StreamingModule[HeadPoseState]):
     def __init__(self, config: PoseConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or PoseConfig()
-        # Whether a step thinks of a next code: None where one is due, which reads a value back. CUDA graphs and exported
-        # programs cannot.
+        # Whether a step thinks of a next code; None: where one is due, which reads a value back, as CUDA graphs and
+        # exported programs cannot.
         self.thinks: bool | None = None
         self.given_chance: Tensor | None = None  # [B], drawn by somebody else instead of `uniform`
         self.mel = LogMel()

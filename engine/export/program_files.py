@@ -1,0 +1,50 @@
+"""Which programs there are, and their files: programs and the index that tells what they were made for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from engine.export.motion_steps import FaceStep, FeaturesStep, HeadStep, forgotten
+from engine.export.onnx_program import exported, tensors
+from engine.motion.facial.facial_motion import FacialMotion
+from engine.motion.head.head_pose import HeadPose
+from engine.motion.head.pose_codebook import FRAMES_PER_CODE
+from engine.programs.program import INDEX, Weights
+
+ROWS = 3  # of the examples that are traced; any number but 1 and 0, which a tracer would take for constants
+
+Written = tuple[str, onnx.ModelProto, Weights, dict[str, Any]]  # name, program, what it fits, notes
+
+
+def motion_programs(weights: Path) -> Iterator[Written]:
+    """The programs of one step of sound and motion, for the weights in a folder."""
+    fits = Weights(weights / "facial.safetensors")
+    facial = FacialMotion.load(fits.path)
+    dropped = forgotten(facial)
+    with torch.no_grad(), facial.streaming(ROWS):
+        for name, step in (("features", FeaturesStep(facial, dropped)), ("face", FaceStep(facial, dropped))):
+            yield name, exported(step, step.example(ROWS), step.names(), fits), fits, {"forgets": step.forgets}
+    fits = Weights(weights / "pose.safetensors")
+    for name, thinks in (("head", False), ("head_thinking", True)):
+        head = HeadPose.load(fits.path)
+        with torch.no_grad(), head.streaming(ROWS):
+            turn = HeadStep(head, thinks)
+            yield name, exported(turn, turn.example(ROWS), turn.names(), fits), fits, {"every": FRAMES_PER_CODE}
+
+
+def files(weights: Path) -> dict[str, bytes]:
+    """Every program for the weights in a folder, and their index, by file name."""
+    found, index = {}, {}
+    for name, program, fits, notes in motion_programs(weights):
+        data = program.SerializeToString(deterministic=True)
+        found[f"{name}.onnx"] = data
+        known = {"sha256": hashlib.sha256(data).hexdigest(), "weights": fits.path.name, "fits": fits.fingerprint}
+        index[name] = known | notes | {"tensors": tensors(program)}
+    return found | {INDEX: (json.dumps(index, indent=1) + "\n").encode()}
