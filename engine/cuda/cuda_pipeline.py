@@ -23,8 +23,9 @@ from engine.motion.head.head_pose import HeadPose
 from engine.motion.motion_networks import Moved
 from engine.paths import assets
 from engine.pipeline import Drawn, Pipeline, Request
-from engine.render.learned.learned_renderer import FADE, load_learned
+from engine.render.learned.learned_renderer import FADE
 from engine.render.learned.picture_generator import LearnedHalf
+from engine.render.learned.picture_weights import load_learned
 from engine.render.renderer import still
 
 

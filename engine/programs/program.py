@@ -45,12 +45,14 @@ class Weights:
             reason = str(error).splitlines()[0].rstrip(".: ")
             raise VivifyError(f"{path} should hold weights, but cannot be read ({reason}): restore it.") from error
         sizes = {name: [str(value.dtype), *value.shape] for name, value in self.tensors.items()}
-        told = json.dumps([config, sizes], sort_keys=True)
-        self.fingerprint = hashlib.sha256(told.encode()).hexdigest()[:16]  # of the networks' sizes, not of their values
+        whole = json.dumps([config, sizes], sort_keys=True)
+        self.fingerprint = hashlib.sha256(whole.encode()).hexdigest()[
+            :16
+        ]  # of the networks' sizes, not of their values
 
 
 @cache
-def index(folder: Path) -> dict[str, dict[str, Any]]:
+def _index(folder: Path) -> dict[str, dict[str, Any]]:
     """What the index of ``folder`` tells of each program: its digest, its weights' fingerprint and tensors, and notes.
 
     Raises VivifyError for a missing or damaged one.
@@ -62,8 +64,20 @@ def index(folder: Path) -> dict[str, dict[str, Any]]:
         raise VivifyError(f"The index of exported networks at {path} cannot be read: {_REMEDY}.") from error
 
 
-def _session(path: Path, weights: Weights, known: dict[str, Any]) -> onnxruntime.InferenceSession:
-    """The program at ``path`` with its weights, on one core."""
+def told(path: Path) -> dict[str, Any]:
+    """What the index beside it tells of the program at ``path``. Raises VivifyError where that is nothing."""
+    known = _index(path.parent).get(path.stem)
+    if known is None:
+        raise VivifyError(f"The index beside {path} does not tell of it: {_REMEDY}.")
+    return known
+
+
+def session(path: Path, weights: Weights) -> onnxruntime.InferenceSession:
+    """The program at ``path`` with its weights, on one core.
+
+    Raises VivifyError where program or weights are missing or damaged, or do not belong together.
+    """
+    known = told(path)
     if not path.is_file():
         raise VivifyError(f"An exported network was expected at {path}, but there is no such file: {_REMEDY}.")
     model = path.read_bytes()
@@ -83,20 +97,16 @@ def _session(path: Path, weights: Weights, known: dict[str, Any]) -> onnxruntime
 
 
 class Program:
-    """An exported network and the arrays it reads and writes, for up to ``rows`` rows.
+    """An exported network and the arrays it reads and writes, for up to ``rows`` rows. Raises as `session`.
 
-    ``inputs`` are to be filled and ``outputs`` read in their first rows. A ring is written where it lies: the program
-    reads nothing of it but what it has just written to (`engine.export.onnx_program` sees to that). Raises VivifyError
-    where program and weights are missing, damaged or do not belong together.
+    ``inputs`` are to be filled and ``outputs`` read in their first rows. A ring is written where it lies: nothing reads
+    it but what makes the next one of it (`engine.export.onnx_program` sees to that).
     """
 
     def __init__(self, path: Path, weights: Weights, rows: int = 1, lent: dict[str, Array] | None = None) -> None:
         """``lent`` are arrays of other programs, to be read and written as inputs of this one."""
-        known = index(path.parent).get(path.stem)
-        if known is None:
-            raise VivifyError(f"The index beside {path} does not tell of it: {_REMEDY}.")
-        self.notes = known
-        self._session = _session(path, weights, known)
+        self.notes = told(path)
+        self._session = session(path, weights)
         self._bindings: dict[int, onnxruntime.IOBinding] = {}
         self.inputs = {i.name: _array(i, rows) for i in self._session.get_inputs()}
         self.inputs |= {name: array for name, array in (lent or {}).items() if name in self.inputs}
@@ -118,6 +128,6 @@ class Program:
         return binding
 
 
-def _array(told: onnxruntime.NodeArg, rows: int) -> Array:
+def _array(node: onnxruntime.NodeArg, rows: int) -> Array:
     """Zeros for an input or output, ``rows`` of them where the program leaves that open."""
-    return np.zeros([rows if isinstance(size, str) else size for size in told.shape], _KINDS[told.type])
+    return np.zeros([rows if isinstance(size, str) else size for size in node.shape], _KINDS[node.type])

@@ -141,11 +141,11 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, nucleus: float = 0
     """Code indices [...] for logits [..., K], chosen by numbers [...] in [0, 1).
 
     Only the likeliest codes that together have ``nucleus`` of the probability are considered. Temperature 0 takes the
-    likeliest.
+    likeliest. Shares are added up in double precision: whoever else computes these logits shall seldom draw another code.
     """
     if temperature <= 0:
         return logits.argmax(-1)
-    share, order = torch.softmax(logits / temperature, -1).sort(-1, descending=True)
+    share, order = torch.softmax(logits.double() / temperature, -1).sort(-1, descending=True)
     share = share * (share.cumsum(-1) - share < nucleus)
     ladder = share.cumsum(-1) / share.sum(-1, keepdim=True)
     place = (ladder < uniform[..., None]).sum(-1).clamp(max=logits.shape[-1] - 1)
