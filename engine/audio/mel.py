@@ -72,5 +72,7 @@ class LogMel(StreamingModule[MelState]):
         if state:
             state.tail = keep(padded[:, -(WINDOW - HOP) :], tail, exec_mask)
         frames = padded.unfold(1, WINDOW, HOP) * self.window  # [B, n, WINDOW]
-        power = torch.fft.rfft(frames, FFT).abs().square()  # [B, n, FFT // 2 + 1]
+        # Beside loud bands soft ones would be rounding, and each library's its own: a program could not say the same.
+        spectrum = torch.fft.rfft(frames.double(), FFT)
+        power = spectrum.abs().square().to(frames.dtype)  # [B, n, FFT // 2 + 1]
         return (torch.log(power @ self.filters + FLOOR) + 4.0) / 4.0
