@@ -64,6 +64,11 @@ class StreamingModule(nn.Module, Generic[StateT]):
     def is_streaming(self) -> bool:
         return self._state is not None
 
+    @property
+    def state(self) -> StateT | None:
+        """What it remembers inside `streaming`, None outside."""
+        return self._state
+
     def _streaming_modules(self) -> list[StreamingModule[State]]:
         return [module for module in self.modules() if isinstance(module, StreamingModule)]
 

@@ -31,6 +31,7 @@ ROOMS = """
     engine.motion.head
     engine.motion.facial
     engine.render.parts
+    engine.render.preparation
     engine.render
     engine.render.learned
     engine.session

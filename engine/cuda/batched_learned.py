@@ -14,7 +14,7 @@ from engine.cuda.rows import Rows
 from engine.cuda.stage import Stage
 from engine.face import topology as top
 from engine.face.morphable_model import face_model
-from engine.render.learned.learned_renderer import STILL, Eyesight, _small
+from engine.render.learned.learned_renderer import STILL, Eyesight, shrunk
 from engine.render.learned.motion_vae import LANDMARKS, PICTURE
 from engine.render.learned.mouth_patch import FIELD, corner_of, paste, warp
 from engine.render.learned.picture_generator import FEATURES, LearnedHalf
@@ -81,7 +81,7 @@ class Finisher:
         return Sight(
             features=self._features[number],
             light=self._light[number],
-            painted=_small(_planes(rgb)),
+            painted=shrunk(_planes(rgb)),
             texture_reference=self._texture[number],
             texture=self._projected(mesh, number),
             lips_reference=self._lips[number],

@@ -58,7 +58,7 @@ class DeviceRenderer:
                 "enrol it anew at that size."
             )
         renderer = Renderer(avatar, self.size)
-        number = self.stage.add(renderer)
+        number = self.stage.add(renderer.prepared)
         if self._finisher:
             self._finisher.add(number, renderer)
         return number

@@ -39,7 +39,7 @@ class Anchor:
     def __init__(self, module: StreamingModule) -> None:
         self._places: list[tuple[object, str, Tensor]] = []
         for part in module.modules():
-            state = part._state if isinstance(part, StreamingModule) else None
+            state = part.state if isinstance(part, StreamingModule) else None
             if state is None:
                 continue
             for item in fields(state):

@@ -185,7 +185,7 @@ class Drawn:
 
 def draw(renderer: Renderer, moment: Motion) -> Drawn:
     """Render ``moment`` and take down the projected mesh as it goes to the rasterizer."""
-    compositor, kept = renderer._compositor, []
+    compositor, kept = renderer.compositor, []
     paint = compositor.paint
 
     def witness(vertices: FloatArray, *rest: object) -> None:
@@ -197,7 +197,7 @@ def draw(renderer: Renderer, moment: Motion) -> Drawn:
         renderer.render(moment)
     finally:
         compositor.paint = paint  # type: ignore[method-assign]
-    return Drawn(kept[0], compositor.which, compositor.triangles, renderer._scene.layers == 0)
+    return Drawn(kept[0], compositor.which, compositor.triangles, renderer.scene.layers == 0)
 
 
 def signed_area(vertices: FloatArray, triangles: np.ndarray) -> FloatArray:
@@ -226,7 +226,7 @@ def judge_cleanness(judge: Judge, poses: int) -> dict[str, float]:
     at_rest = draw(renderer, motion({}))
     # The sheet's triangles face us in the portrait; the face's are wound alike, also those it hides.
     facing = np.sign(signed_area(at_rest.vertices, at_rest.triangles))
-    facing[: len(renderer._scene.dense.skin)] = np.sign(np.median(signed_area(model.neutral, model.triangles)))
+    facing[: len(renderer.scene.dense.skin)] = np.sign(np.median(signed_area(model.neutral, model.triangles)))
     uncovered = flipped = folded = not_finite = worst = widest = 0
     for _ in range(poses):
         drawn = draw(renderer, talking(rng, (10, 8, 8), True))
@@ -236,7 +236,7 @@ def judge_cleanness(judge: Judge, poses: int) -> dict[str, float]:
         wrong = int(np.isin(drawn.which, away).sum())
         flipped += wrong > 0
         worst = max(worst, wrong)
-        hidden = int(np.isin(nearest(drawn, renderer._scene.closed.before), away).sum())
+        hidden = int(np.isin(nearest(drawn, renderer.scene.closed.before), away).sum())
         folded += hidden > 0
         widest = max(widest, hidden)
     return {

@@ -130,7 +130,7 @@ class Eyesight:
         avatar = renderer.avatar
         self._scale = PICTURE / avatar.size
         self._ncc = ncc()
-        self.portrait = _small(_tensor(avatar.portrait))  # [1, 3, 256, 256]
+        self.portrait = shrunk(_tensor(avatar.portrait))  # [1, 3, 256, 256]
         self._outside = np.ascontiguousarray(self.portrait[0].permute(1, 2, 0).numpy())
         own = still()
         own = Motion(0, renderer.own_expression, own.rotation, own.translation)
@@ -195,7 +195,7 @@ def _reduced(picture: ByteArray) -> Tensor:
     """RGB [S, S, 3] -> [1, 3, 256, 256] in [0, 1]; where 256 divides S, without a large picture of floats."""
     factor, rest = divmod(len(picture), PICTURE)
     if factor == 1 or rest:
-        return _small(_tensor(picture))
+        return shrunk(_tensor(picture))
     total = np.zeros((PICTURE, PICTURE, 3), np.uint16)
     for row in range(factor):
         for column in range(factor):
@@ -203,8 +203,8 @@ def _reduced(picture: ByteArray) -> Tensor:
     return torch.from_numpy(total.astype(np.float32)).permute(2, 0, 1)[None].div_(255 * factor**2).contiguous()
 
 
-def _small(picture: Tensor) -> Tensor:
-    """[1, 3, H, W] -> [1, 3, 256, 256]."""
+def shrunk(picture: Tensor) -> Tensor:
+    """[B, 3, H, W] -> [B, 3, 256, 256], as the networks see pictures."""
     if picture.shape[-1] == PICTURE:
         return picture
     if picture.shape[-1] % PICTURE == 0:
