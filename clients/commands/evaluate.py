@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.audio.sound_files import read_speech
-from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
+from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
 from engine.evaluation.film_figures import Networks, judge, watch
 from engine.motion.head.head_pose import HeadPose
 from engine.motion.idle import IdleMotion
@@ -106,7 +106,7 @@ def head_figures(seeds: int = 4, times: int = 3) -> dict[str, object]:
     return {**pose_evaluate.diversity(poses), **told, "blinks_a_minute": blink_rate(voice, seeds)}
 
 
-def blink_rate(voice: np.ndarray, seeds: int) -> float:
+def blink_rate(voice: FloatArray, seeds: int) -> float:
     """Blinks a minute while ``voice`` [n] is said."""
     speaking = hear(voice)[2]
     blinks = 0

@@ -86,7 +86,7 @@ class Monitor:
     def _index(self, pts: int) -> int:
         """The timeline index of a picture, on its grid."""
         assert self.mapping is not None
-        return round((self.mapping["picture"] + pts * VOICE_RATE // VIDEO_RATE) / FRAME) * FRAME
+        return round(int(self.mapping["picture"] + pts * VOICE_RATE // VIDEO_RATE) / FRAME) * FRAME
 
 
 class _Counter:

@@ -54,7 +54,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(VivifyError, refuse)
     app.add_exception_handler(HTTPException, refuse_http)
     app.add_exception_handler(RequestValidationError, refuse_parameters)
-    app.add_exception_handler(WebSocketRequestValidationError, deny_parameters)  # type: ignore[arg-type]
+    app.add_exception_handler(WebSocketRequestValidationError, deny_parameters)
     app.include_router(api.routes(service))
     app.include_router(whip.routes(service))
     app.include_router(voice_socket.routes(service, openings))

@@ -115,7 +115,7 @@ class VoiceLine:
         """The next ``samples`` of the timeline [samples] int16; what is not there yet becomes silence."""
         if self.written - self.read < samples:
             self.pad(samples - (self.written - self.read))
-        out = self._ring[np.arange(self.read, self.read + samples) % CAPACITY]
+        out: PcmArray = self._ring[np.arange(self.read, self.read + samples) % CAPACITY]
         self.read += samples
         return out
 
