@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from kernels.checks import Raster
+from kernels.checks import Raster, check_names
 from kernels.cpu import edges, numba_kernels, pixel_kernels
 from kernels.scenes import Look, Painted, Scenes
 
 
-def _array(tensor: torch.Tensor, kind: type | None = np.float32) -> np.ndarray:
+def _array(tensor: Tensor, kind: type | None = np.float32) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), kind)
 
 
-def rasterize(
-    vertices: torch.Tensor, triangles: torch.Tensor, attributes: torch.Tensor, height: int, width: int
-) -> Raster:
-    """See `kernels.rasterize`."""
+def rasterize(vertices: Tensor, triangles: Tensor, attributes: Tensor, height: int, width: int) -> Raster:
+    """See `kernels.rasterize`; shapes, types and devices were checked there."""
+    check_names(triangles, vertices.shape[1])
     batch, channels = len(vertices), attributes.shape[-1]
     depth = np.empty((batch, height, width), np.float32)
     which = np.empty((batch, height, width), np.int32)
@@ -30,14 +30,14 @@ def rasterize(
 
 
 def warp_grid(
-    image: torch.Tensor,
-    grid: torch.Tensor,
+    image: Tensor,
+    grid: Tensor,
     height: int,
     width: int,
-    occlusion: torch.Tensor | None,
-    background: torch.Tensor | None,
+    occlusion: Tensor | None,
+    background: Tensor | None,
     channels_last: bool,
-) -> torch.Tensor:
+) -> Tensor:
     """See `kernels.warp_grid`."""
     last = image if channels_last else image.permute(0, 2, 3, 1)
     source, places = _array(last), _array(grid)
@@ -54,7 +54,7 @@ def warp_grid(
     return result if channels_last else result.permute(0, 3, 1, 2)
 
 
-def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
+def rgb_to_i420(rgb: Tensor) -> Tensor:
     """See `kernels.rgb_to_i420`."""
     pixels = _array(rgb, np.uint8 if rgb.dtype == torch.uint8 else np.float32)
     height, width = pixels.shape[-3:-1]
@@ -65,7 +65,7 @@ def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(out)
 
 
-def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+def to_rgb24(picture: Tensor) -> Tensor:
     """See `kernels.to_rgb24`."""
     values = _array(picture)
     height, width = values.shape[-2:]
@@ -77,13 +77,7 @@ def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
 
 
 def paint_scenes(
-    vertices: torch.Tensor,
-    maps: torch.Tensor,
-    scene: torch.Tensor,
-    shown: torch.Tensor,
-    tables: Scenes,
-    size: int,
-    look: Look,
+    vertices: Tensor, maps: Tensor, scene: Tensor, shown: Tensor, tables: Scenes, size: int, look: Look
 ) -> Painted:
     """See `kernels.paint_scenes`."""
     rows, channels = len(vertices), maps.shape[2]
