@@ -31,7 +31,7 @@ def point(s):
 
 @triton.jit
 def corner(mesh, v):
-    """x, y and z of vertex v."""
+    """x, y and z of vertex v of a mesh [V, 3]."""
     return tl.load(mesh + v * 3), tl.load(mesh + v * 3 + 1), tl.load(mesh + v * 3 + 2)
 
 
@@ -94,7 +94,11 @@ def keep_nearest(keys, slots, f, drawn, x0, y0, z0, x1, y1, z1, x2, y2, z2, heig
 
 @triton.jit
 def weights(vertices, triangles, f, row, x, y, covered):
-    """The corners' rows, counted from ``row``, and the weights of (x, y) in the triangles f, where they are covered."""
+    """The corners of the triangles f at the points (x, y), and the points' weights in them, where they are covered.
+
+    triangles [F, 3] name rows of vertices [rows, 3], counted from ``row``; f, x, y, covered and what returns are one
+    number for each of a program's points.
+    """
     v0 = row + tl.load(triangles + f * 3, mask=covered, other=0).to(tl.int64)
     v1 = row + tl.load(triangles + f * 3 + 1, mask=covered, other=0).to(tl.int64)
     v2 = row + tl.load(triangles + f * 3 + 2, mask=covered, other=0).to(tl.int64)

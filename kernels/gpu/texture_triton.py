@@ -28,7 +28,10 @@ def colour(
     atlas, offsets, gain, u, v, shade, mu, mv, share, layer, width, last_x, last_y, warmth, mask,
     MIRRORS: tl.constexpr,
 ):  # fmt: skip
-    """Red, green and blue at texture place (u, v) of a layer, mirrored colours mixed in, shaded."""
+    """Red, green and blue at texture place (u, v) of a layer, mirrored colours mixed in, shaded; black beside the mask.
+
+    atlas [h, width, 3] uint8, offsets [L, 2], gain [3]; places beyond (last_x, last_y) take the edge's colour.
+    """
     ox, oy = tl.load(offsets + layer * 2, mask=mask, other=0.0), tl.load(offsets + layer * 2 + 1, mask=mask, other=0.0)
     x, y = tl.minimum(tl.maximum(u + ox, 0.0), last_x), tl.minimum(tl.maximum(v + oy, 0.0), last_y)
     i, j = x.to(tl.int64), y.to(tl.int64)
