@@ -8,12 +8,15 @@ through cupy needs no C compiler on the machine, as one through Triton does.
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 THREADS = 256
 SOURCE = r"""
@@ -53,14 +56,21 @@ def _kernel() -> tuple[Any, Any]:
         raise RuntimeError(
             "Colour conversion through cupy needs cupy, which is not installed: pip install 'vivify[cuda]'."
         ) from missing
-    return cupy, cupy.RawKernel(SOURCE, "rgb_to_i420")
+    kernel = cupy.RawKernel(SOURCE, "rgb_to_i420")
+    try:
+        kernel.compile()  # now: else a compiler that fails would fail with every frame
+    except Exception as refused:  # cupy's own, NVRTC's and the driver's have no common class
+        raise RuntimeError(f"cupy is there, but its compiler refuses: {str(refused).splitlines()[0]}") from refused
+    return cupy, kernel
 
 
+@cache
 def available() -> bool:
-    """Whether cupy is there."""
+    """Whether cupy is there and compiles; why not is logged."""
     try:
         _kernel()
-    except RuntimeError:
+    except RuntimeError as reason:
+        log.info("I420 goes through Triton: %s", reason)
         return False
     return True
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 import torch
-
-os.environ.setdefault("TRITON_INTERPRET", "1")
-
 from capture import strictly
 
 import kernels
