@@ -1,8 +1,8 @@
 """`kernels.rgb_to_i420` as CUDA C through cupy, on torch's memory and torch's stream: nothing is copied, nothing waits.
 
 One thread for each block of 2 x 2 pixels: 12 bytes read, 4 + 1 + 1 written. `kernels.plain.reference.rgb_to_i420` says
-what is computed, `kernels.gpu.color` is the same in Triton. On an H200 one picture of 512 pixels takes .07 to .09 ms either
-way, 64 of them .14 ms here and .09 in Triton: of a step of 25 ms nothing. What speaks for this one: it writes into
+what is computed, `kernels.gpu.color` is the same in Triton. On an H200 one picture of 512 pixels takes .07 to .09 ms by
+either, 64 of them .14 ms here and .09 in Triton: of a step of 25 ms nothing. What speaks for this one: it writes into
 planes that are there already, and a launch through cupy needs no C compiler on the machine, as one through Triton does.
 """
 
