@@ -19,7 +19,7 @@ from kernels.plain.nearest import POINTS
 from kernels.scenes import Look, Painted, Scenes, check_scenes
 from kernels.torch_operators import run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "BACKENDS",
     "Look",
