@@ -128,6 +128,13 @@ def serve(
     raise typer.Exit(0 if proven else 1)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def demo(context: typer.Context) -> None:
+    """Prove itself over WebRTC into out/demo.mp4, then serve; takes every option of serve, such as --once."""
+    args = ["serve", "--prove", "out/demo.mp4", *context.args]
+    typer.main.get_command(app).main(args, prog_name="vivify", standalone_mode=False)
+
+
 @app.command()
 def talk(
     url: Annotated[str, typer.Argument(help="A running server, such as http://127.0.0.1:8080.")],

@@ -64,6 +64,11 @@ class StreamingModule(nn.Module, Generic[StateT]):
     def is_streaming(self) -> bool:
         return self._state is not None
 
+    @property
+    def state(self) -> StateT | None:
+        """What it remembers inside `streaming`, None outside."""
+        return self._state
+
     def _streaming_modules(self) -> list[StreamingModule[State]]:
         return [module for module in self.modules() if isinstance(module, StreamingModule)]
 
@@ -155,7 +160,7 @@ def places(module: nn.Module) -> list[Place]:
     """Every tensor of the state of ``module`` and all below it, in order of the modules; none while not streaming."""
     found = []
     for path, part in module.named_modules():
-        state = part._state if isinstance(part, StreamingModule) else None
+        state = part.state if isinstance(part, StreamingModule) else None
         for item in fields(state) if state else ():
             value, name = getattr(state, item.name), f"{path}.{item.name}".lstrip(".")
             if isinstance(value, Tensor):

@@ -32,6 +32,7 @@ ROOMS = """
     engine.motion.facial
     engine.programs
     engine.render.parts
+    engine.render.preparation
     engine.render
     engine.render.learned
     engine.session
@@ -199,3 +200,54 @@ def test_transformers_wav2vec_imports_beside_our_kernels() -> None:
         " num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2)\n"
         "assert Wav2Vec2Model(tiny).eval()\n"
     )
+
+
+NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}  # documented, whatever their names look like
+NO_PUBLIC_NAME = {  # file -> what aiortc offers in no other way
+    "webrtc/rtc/aiortc_patches.py": {"_create_ssl_context"},
+    "webrtc/rtc/ice_restart.py": {"_connection"},
+    "webrtc/rtc/jitter_buffers.py": {"_data"},
+}
+
+
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name not in NAMED_TUPLES
+
+
+def looked_into(tree: ast.Module) -> list[tuple[int, str]]:
+    """Lines, and the private names of others that they read or write.
+
+    A name is one's own through ``self`` or ``cls``, or inside a class whose ``self`` has it: such a class may look into
+    others of its kind.
+    """
+    found = []
+    for top in tree.body:
+        accesses = [node for node in ast.walk(top) if isinstance(node, ast.Attribute) and private(node.attr)]
+        own = {id(node) for node in accesses if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")}
+        names = {node.attr for node in accesses if id(node) in own} if isinstance(top, ast.ClassDef) else set()
+        found += [(n.lineno, ast.unparse(n)) for n in accesses if id(n) not in own and n.attr not in names]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found += [(node.lineno, alias.name) for alias in node.names if private(alias.name)]
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_file_reads_what_another_keeps_to_itself(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    allowed = NO_PUBLIC_NAME.get(name, set())
+    found = [
+        (line, what) for line, what in looked_into(ast.parse(path.read_text())) if what.split(".")[-1] not in allowed
+    ]
+    assert not found, f"{name} reads {found}: give them a public name where they are defined"
+
+
+def test_private_access_is_seen() -> None:
+    def names(code: str) -> list[str]:
+        return [what for _, what in looked_into(ast.parse(code))]
+
+    assert names("from a import _b, c") == ["_b"]
+    assert names("import a\na._b()\na.c._d = 1") == ["a._b", "a.c._d"]
+    assert names("class A:\n def f(self): self._x = 1\n\ndef g(a: A): return a._x") == ["a._x"]
+    assert names("class A:\n def f(self, other): return self._x == other._x, other._y") == ["other._y"]
+    assert names("def f(point): return point._replace(x=1), point.__class__") == []

@@ -4,6 +4,7 @@ import { Devices } from "./devices.js";
 import { Panel, Receiver } from "./figures.js";
 import { Session, read, request } from "./session.js";
 import { Told, openMicrophone, openSample } from "./voice.js";
+import { wishesOf } from "./wishes.js";
 
 const at = (id) => document.getElementById(id);
 const video = at("face");
@@ -13,6 +14,7 @@ const STATES = { idle: "Ready", connecting: "Connecting", live: "Live", lost: "D
 let server = { avatars: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
 let session = null;
 let voice = null;
+const ONLY_BEFORE = "input:not([type=range]), .devices select"; // what a running session does not take
 const AGAIN_MS = [500, 2000, 4000, 8000]; // pauses before each attempt to get a lost connection back
 const devices = new Devices(at("microphone"), at("speaker"), video);
 
@@ -24,7 +26,7 @@ function setState(state) {
   at("start").classList.toggle("stop", busy);
   at("veil").hidden = state !== "connecting";
   at("hear").hidden = at("mute").hidden = state !== "live";
-  for (const field of at("controls").querySelectorAll("input:not([type=range]), select")) field.disabled = busy;
+  for (const field of at("controls").querySelectorAll(ONLY_BEFORE)) field.disabled = busy;
   if (state !== "live") {
     at("figures").hidden = true;
     at("unblock").hidden = true;
@@ -142,10 +144,9 @@ function mute(on) {
   at("mute").title = at("mute-text").textContent;
 }
 
-/** Tell a running session what the sliders say. */
+/** Tell a running session what the sliders and selects say. */
 function wish() {
-  const controls = { expressiveness: Number(at("expressiveness").value) / 100 };
-  session?.send({ type: "set", look_ahead_ms: chosenLookAhead(), controls });
+  session?.send({ type: "set", look_ahead_ms: chosenLookAhead(), controls: wishesOf(at("controls").elements) });
 }
 
 async function showFigures() {
@@ -157,18 +158,26 @@ async function showFigures() {
   panel.show(current.stats, receiver);
 }
 
+const pictureOf = (name) => `/api/avatars/${encodeURIComponent(name)}/portrait${location.search}`;
+
+/** What people read of an avatar's name: "lady_by_lake" is "Lady by lake". */
+function wordsOf(name) {
+  const words = name.startsWith("own-") ? "yours" : name.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 function showFace() {
-  at("portrait").src = `/api/avatars/${encodeURIComponent(chosenFace())}/portrait${location.search}`;
+  at("portrait").src = pictureOf(chosenFace());
   at("portrait").hidden = false;
+  at("face-name").textContent = wordsOf(chosenFace());
 }
 
 function listFaces() {
   at("face-list").replaceChildren(...server.avatars.map((name) => {
-    const label = document.createElement("label");
+    const label = Object.assign(document.createElement("label"), { title: wordsOf(name) });
     const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: name });
     radio.checked = name === server.default;
-    const picture = Object.assign(new Image(56, 56), { alt: "", src: `/api/avatars/${encodeURIComponent(name)}/portrait${location.search}` });
-    label.append(radio, picture, Object.assign(document.createElement("span"), { textContent: name.startsWith("own-") ? "yours" : name }));
+    label.append(radio, Object.assign(new Image(56, 56), { alt: wordsOf(name), src: pictureOf(name) }));
     return label;
   }));
   at("faces").hidden = server.avatars.length < 2 && !server.portraits;
@@ -202,8 +211,8 @@ async function bring(photo) {
   }
 }
 
-function showExpressiveness() {
-  at("expressiveness-value").textContent = `${at("expressiveness").value} %`;
+function showPercent(slider) {
+  at(`${slider}-value`).textContent = `${at(slider).value.replace("-", "\u2212")} %`;
 }
 
 function showLookAhead() {
@@ -239,8 +248,8 @@ at("controls").addEventListener("submit", (event) => {
   }
 });
 at("look-ahead").addEventListener("input", showLookAhead);
-at("expressiveness").addEventListener("input", showExpressiveness);
-for (const slider of ["look-ahead", "expressiveness"]) at(slider).addEventListener("change", wish);
+for (const slider of ["expressiveness", "brows"]) at(slider).addEventListener("input", () => showPercent(slider));
+for (const wished of ["look-ahead", "expressiveness", "brows", "mood", "gaze"]) at(wished).addEventListener("change", wish);
 at("photo").addEventListener("change", () => at("photo").files[0] && bring(at("photo").files[0]));
 at("mute").addEventListener("click", () => mute(voice?.track.enabled));
 at("faces").addEventListener("change", showFace);

@@ -81,7 +81,7 @@ class Finisher:
         return Sight(
             features=self._features[number],
             light=self._light[number],
-            painted=_small(_planes(rgb)),
+            painted=_shrunk(_planes(rgb)),
             texture_reference=self._texture[number],
             texture=self._projected(mesh, number),
             lips_reference=self._lips[number],
@@ -123,8 +123,8 @@ def _planes(rgb: Tensor) -> Tensor:
     return rgb.permute(0, 3, 1, 2).float() / 255
 
 
-def _small(picture: Tensor) -> Tensor:
-    """[1, 3, H, W] -> [1, 3, 256, 256]."""
+def _shrunk(picture: Tensor) -> Tensor:
+    """[R, 3, H, W] -> [R, 3, 256, 256], as the networks see pictures."""
     if picture.shape[-1] == PICTURE:
         return picture
     if picture.shape[-1] % PICTURE == 0:

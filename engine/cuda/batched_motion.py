@@ -52,6 +52,11 @@ class DeviceMotion:
         self._anchors = [Anchor(self._facial), Anchor(self._head)]
         self._captured = Captured(self._work, graphs, self._anchors)
 
+    @property
+    def graphs(self) -> tuple[int, int]:
+        """How many steps are held as graphs, and how many captures were refused."""
+        return self._captured.shapes
+
     def close(self) -> None:
         """Let the networks forget everything."""
         self._open.close()

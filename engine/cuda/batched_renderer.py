@@ -50,6 +50,12 @@ class DeviceRenderer:
         self._finisher = Finisher(learned, self.stage, size, self.device, tensorrt) if learned else None
         self._bare, self._finished = Captured(self._by_geometry, graphs), Captured(self._with_networks, graphs)
 
+    @property
+    def graphs(self) -> tuple[int, int]:
+        """How many batches are held as graphs, and how many captures were refused."""
+        (bare, refused), (finished, more) = self._bare.shapes, self._finished.shapes
+        return bare + finished, refused + more
+
     def add(self, avatar: Avatar) -> int:
         """The number by which `render` knows the portrait. VivifyError when it does not fit or no place is free."""
         if avatar.size != PORTRAIT:
@@ -58,7 +64,7 @@ class DeviceRenderer:
                 "enrol it anew at that size."
             )
         renderer = Renderer(avatar, self.size)
-        number = self.stage.add(renderer)
+        number = self.stage.add(renderer.prepared)
         if self._finisher:
             self._finisher.add(number, renderer)
         return number

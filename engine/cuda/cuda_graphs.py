@@ -5,6 +5,7 @@ On a CPU, or where a capture is refused, the function is simply called.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,6 +82,12 @@ class Captured:
         self._graphs: dict[tuple[object, ...], _Graph | None] = {}
         self._pool: Any = None  # the graphs never run at once: they share what lies between
 
+    @property
+    def shapes(self) -> tuple[int, int]:
+        """For how many shapes there is a graph, and for how many a capture was refused."""
+        refused = sum(graph is None for graph in self._graphs.values())
+        return len(self._graphs) - refused, refused
+
     def __call__(self, *given: Tensor, **fixed: int) -> tuple[Tensor, ...]:
         """The function of ``given``; a graph is kept for each of their shapes and each of the numbers ``fixed``."""
         if not self._enabled or not given[0].is_cuda:
@@ -107,6 +114,9 @@ class Captured:
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
+        gc.collect()  # what the collector frees during a capture (rings of modules and methods) would spoil it
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             with torch.cuda.graph(graph, pool=self._pool):
                 outputs = self._function(*inputs, **fixed)
@@ -114,6 +124,8 @@ class Captured:
             log.warning("Without a CUDA graph for %s: %s", given[0].shape, str(refused).splitlines()[0])
             return None
         finally:
+            if collecting:
+                gc.enable()
             for anchor, saved in zip(self._anchors, memory, strict=True):
                 anchor.recall(saved)
         return _Graph(inputs, outputs, graph)

@@ -18,7 +18,7 @@ from engine.cuda.cuda_graphs import filled_up
 from engine.cuda.posing.batched_posing import DRIVEN, PLAIN, Motions
 from engine.face.blendshapes import NAMES
 from engine.face.topology import LIP_VERTICES
-from engine.render.driven_face import own_shares
+from engine.render.parts.driven_face import own_shares
 from engine.render.parts.lip_offsets import MOST
 from engine.render.renderer import BOUNDS, check
 

@@ -14,8 +14,8 @@ from engine.cuda.posing.layout import VERTICES, places
 from engine.cuda.posing.portrait_table import described, table
 from engine.errors import VivifyError
 from engine.face.blendshapes import NAMES
+from engine.render.prepared import Prepared
 from engine.render.projection import Scene, Shown
-from engine.render.renderer import Renderer
 from kernels import Scenes
 
 TRIANGLES = 16384  # of one scene at most
@@ -47,9 +47,9 @@ class Stage:
         self.own_lips = np.zeros((portraits, len(NAMES)), np.float32)  # these two stay on the host: rows depend on them
         self.mirrored = np.zeros(portraits, bool)
 
-    def add(self, renderer: Renderer) -> int:
+    def add(self, known: Prepared) -> int:
         """Lay a portrait out. Returns its number; raises VivifyError when it, or one more, does not fit."""
-        scene = renderer.scene
+        scene = known.scene
         if not self._free:
             raise VivifyError(f"The GPU holds {self.most} portraits and all places are taken: use one of them.")
         sizes = (len(scene.triangles), len(scene.maps), *scene.atlas.shape[:2])
@@ -62,10 +62,10 @@ class Stage:
         number = self._free.pop(0)
         for row, atlas in ((2 * number, scene.atlas), (2 * number + 1, scene.as_portrait().atlas)):
             self._lay_out(row, scene, atlas)
-        self.known[number] = torch.from_numpy(described(renderer))
+        self.known[number] = torch.from_numpy(described(known))
         shown = (scene.closed, scene.open, scene.tongue_out, scene.whole)
         self.shown[number] = torch.tensor([numbers(each) for each in shown], dtype=torch.int32)
-        self.own_lips[number], self.mirrored[number] = renderer.own_lips, scene.maps.shape[1] == 6
+        self.own_lips[number], self.mirrored[number] = known.face.own_lips, scene.maps.shape[1] == 6
         return number
 
     def remove(self, number: int) -> None:

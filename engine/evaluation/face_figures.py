@@ -1,6 +1,7 @@
 """Does a portrait come back, does its picture do what it is told, is every frame clean? A face tracker looks at it.
 
-The tracker reads openings and turns too small, so correlations count.
+The tracker reads openings and turns too small, so correlations count. What the figures must be,
+`engine.evaluation.face_limits` says.
 """
 
 from __future__ import annotations
@@ -21,32 +22,10 @@ from engine.face.morphable_model import face_model, similarity
 from engine.render.renderer import Renderer
 
 NOSE_BASE = 2  # a vertex
-FRONTAL = 20.0  # degrees of yaw up to which a closed eye can be judged
 SEED = 3
 # Copies of a picture that the tracker reads: to the right and down in picture sizes, and scale.
 COPIES = ((0.0, 0.0, 1.0), (0.01, 0.006, 0.96), (-0.008, 0.012, 1.04), (0.006, -0.012, 0.92), (-0.012, -0.006, 1.08))
 SPOKEN = (VISEMES["A"], VISEMES["O"], VISEMES["E"], {"mouthSmile": 0.6, "mouthUpperUp": 0.5, "mouthLowerDown": 0.3})
-# What must hold: (limit for every portrait, limit for the median); None where only the other is asked. ">" is at least.
-LIMITS: dict[str, tuple[str, float | None, float | None]] = {
-    "psnr_face": (">", 60, 60),
-    "psnr_whole": (">", 55, 55),
-    "jaw_r": (">", 0.98, 0.99),
-    "talk_r": (">", 0.90, 0.96),
-    "closed": ("<", 0.025, 0.025),
-    "blink_r": ("<", -0.93, -0.93),
-    "blink_ratio": ("<", 0.45, 0.45),
-    "yaw_r": (">", 0.985, 0.985),
-    "pitch_r": (">", 0.985, 0.985),
-    "steps_back": ("<", 0, 0),
-    "roll_gain_off": ("<", 0.05, 0.05),
-    "points": ("<", 2.0, 2.0),
-    "lips": ("<", 2.5, 2.5),
-    "lost": ("<", 0, 0),
-    "uncovered": ("<", 0, 0),
-    "flipped": ("<", 0, 0),
-    "not_finite": ("<", 0, 0),
-    "pop": ("<", 1.6, 1.6),
-}
 
 
 class Judge:
@@ -185,7 +164,7 @@ class Drawn:
 
 def draw(renderer: Renderer, moment: Motion) -> Drawn:
     """Render ``moment`` and take down the projected mesh as it goes to the rasterizer."""
-    compositor, kept = renderer._compositor, []
+    compositor, kept = renderer.compositor, []
     paint = compositor.paint
 
     def witness(vertices: FloatArray, *rest: object) -> None:
@@ -197,7 +176,7 @@ def draw(renderer: Renderer, moment: Motion) -> Drawn:
         renderer.render(moment)
     finally:
         compositor.paint = paint  # type: ignore[method-assign]
-    return Drawn(kept[0], compositor.which, compositor.triangles, renderer._scene.layers == 0)
+    return Drawn(kept[0], compositor.which, compositor.triangles, renderer.scene.layers == 0)
 
 
 def signed_area(vertices: FloatArray, triangles: np.ndarray) -> FloatArray:
@@ -226,7 +205,7 @@ def judge_cleanness(judge: Judge, poses: int) -> dict[str, float]:
     at_rest = draw(renderer, motion({}))
     # The sheet's triangles face us in the portrait; the face's are wound alike, also those it hides.
     facing = np.sign(signed_area(at_rest.vertices, at_rest.triangles))
-    facing[: len(renderer._scene.dense.skin)] = np.sign(np.median(signed_area(model.neutral, model.triangles)))
+    facing[: len(renderer.scene.dense.skin)] = np.sign(np.median(signed_area(model.neutral, model.triangles)))
     uncovered = flipped = folded = not_finite = worst = widest = 0
     for _ in range(poses):
         drawn = draw(renderer, talking(rng, (10, 8, 8), True))
@@ -236,7 +215,7 @@ def judge_cleanness(judge: Judge, poses: int) -> dict[str, float]:
         wrong = int(np.isin(drawn.which, away).sum())
         flipped += wrong > 0
         worst = max(worst, wrong)
-        hidden = int(np.isin(nearest(drawn, renderer._scene.closed.before), away).sum())
+        hidden = int(np.isin(nearest(drawn, renderer.scene.closed.before), away).sum())
         folded += hidden > 0
         widest = max(widest, hidden)
     return {
@@ -293,29 +272,3 @@ def judge_avatar(avatar: Avatar, tracker: FaceMesh, poses: int, looks: int = 1) 
         out |= part(judge)
     out |= judge_cleanness(judge, poses)
     return out | {"lost": judge.lost}
-
-
-def judged(figures: dict[str, float], name: str) -> bool:
-    """Whether a limit applies: eyes are judged on frontal faces."""
-    return not (name.startswith("blink") and abs(figures["yaw"]) > FRONTAL)
-
-
-def holds(name: str, value: float, median: bool) -> bool:
-    side, each, middle = LIMITS[name]
-    limit = middle if median else each
-    return limit is None or (value >= limit if side == ">" else value <= limit)
-
-
-def summarise(found: dict[str, dict[str, float]]) -> dict[str, object]:
-    """Medians, worst cases, and what breaks a limit."""
-    median, worst, failing = {}, {}, []
-    for name, (side, _, _) in LIMITS.items():
-        values = {who: figures[name] for who, figures in found.items() if judged(figures, name)}
-        if not values:
-            continue
-        median[name] = round(float(np.median(list(values.values()))), 4)
-        worst[name] = round((min if side == ">" else max)(values.values()), 4)
-        failing += [f"{who}: {name} {value:.3f}" for who, value in values.items() if not holds(name, value, False)]
-        if not holds(name, median[name], True):
-            failing.append(f"median: {name} {median[name]:.3f}")
-    return {"median": median, "worst": worst, "failing": failing}

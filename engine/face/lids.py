@@ -13,10 +13,7 @@ from engine.face.surround import smoothstep
 LID_REST = 0.88  # closed lids meet this far down from the upper row: the upper lid does the closing
 LID_FADE = 0.4  # centimetres of skin that follow a lower lid
 CREASE_FADE = 0.22  # and an upper one: it comes out from under its crease, and stretches little of what is above
-USUAL = (
-    0.24,
-    0.31,
-)  # height over width of an open eye, lids pushed off the eyeball (`widen_eyes`)
+USUAL = (0.24, 0.31)  # height over width of an open eye, lids pushed off the eyeball (`widen_eyes`)
 DROOPS = (0.20, 0.25)  # height over width at which an eye is certainly, and begins to be, too little open
 SLIGHT, MOST = 0.05, 0.55  # of a blink: less is not worth it, of more too little of the eye is seen
 
@@ -39,15 +36,16 @@ class Lids:
         rows = np.r_[self.upper, self.lower]
         above[rows] = below[rows] = 0
         self.skin_above, self.skin_below = np.flatnonzero(above > 0.01), np.flatnonzero(below > 0.01)
-        self._pull_above = _between(x[self.skin_above], x[self.upper]) * above[self.skin_above, None]
-        self._pull_below = _between(x[self.skin_below], x[self.lower]) * below[self.skin_below, None]
+        # How much those follow each vertex of their lid's row [n, 9].
+        self.pull_above = _between(x[self.skin_above], x[self.upper]) * above[self.skin_above, None]
+        self.pull_below = _between(x[self.skin_below], x[self.lower]) * below[self.skin_below, None]
 
     def open(self, face: FloatArray, amount: float) -> None:
         """Undo `close` by ``amount`` in [0, 1) in place: the face that, closed by as much, is this one."""
         gap = (face[self.lower] - face[self.upper]) / (1 - amount)
         down, up = amount * LID_REST * gap, amount * (LID_REST - 1) * gap
-        face[self.skin_above] -= self._pull_above @ down
-        face[self.skin_below] -= self._pull_below @ up
+        face[self.skin_above] -= self.pull_above @ down
+        face[self.skin_below] -= self.pull_below @ up
         face[self.upper] -= down
         face[self.lower[1:-1]] -= up[1:-1]
 
@@ -58,8 +56,8 @@ class Lids:
         amount = min(amount, 1.0)
         goal = (1 - LID_REST) * face[self.upper] + LID_REST * face[self.lower]
         down, up = amount * (goal - face[self.upper]), amount * (goal - face[self.lower])
-        face[self.skin_above] += self._pull_above @ down
-        face[self.skin_below] += self._pull_below @ up
+        face[self.skin_above] += self.pull_above @ down
+        face[self.skin_below] += self.pull_below @ up
         face[self.upper] += down
         face[self.lower[1:-1]] += up[1:-1]
 

@@ -30,7 +30,7 @@ from engine.process.wire import Wire
 from engine.render.renderer import Renderer
 from engine.scheduler import Scheduler
 from engine.session import Session
-from kernels.cpu import numba_kernels
+from kernels.cpu import pixel_kernels
 
 
 def i420(picture: ByteArray) -> ByteArray:
@@ -44,7 +44,7 @@ def i420(picture: ByteArray) -> ByteArray:
         picture = np.concatenate([picture[..., :3], np.repeat(picture[..., 3:], 3, axis=2)], axis=1)
     height, width = picture.shape[:2]
     planes = np.empty((height * 3 // 2, width), np.uint8)
-    numba_kernels.rgb_to_i420(np.ascontiguousarray(picture), planes)
+    pixel_kernels.rgb_to_i420(np.ascontiguousarray(picture), planes)
     return planes
 
 

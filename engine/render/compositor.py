@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
 from engine.render.projection import Scene, Shown
-from kernels.cpu import edges, numba_kernels, window
+from kernels.cpu import edges, numba_kernels
 
 JUMP = 3.0  # texture pixels between neighbours that make an edge
 SPREAD = 2.0  # texture pixels within which an edge pixel's points still agree
@@ -52,19 +52,19 @@ class Compositor:
         numba_kernels.rasterize(vertices, faces, maps, self.depth, self.which, self.maps)
         span = (0, -1, 0, -1)
         if shown.opening:
-            span = window.open_window(self.which, self.depth, *shown.opening, self._window)
+            span = numba_kernels.open_window(self.which, self.depth, *shown.opening, self._window)
             given = vertices, scene.triangles[first:], maps, self._window, span, first
-            window.rasterize_within(*given, self.depth, self.which, self.maps)
+            numba_kernels.rasterize_within(*given, self.depth, self.which, self.maps)
         most = len(self._fine_depth)
         count = edges.find_edges(self.which, self.maps, scene.layers, self._jump, self._slots, self._tiles, most)
         fine = self._fine_depth[:count], self._fine_which[:count], self._fine_maps[:count]
         fine[0][:], fine[1][:], seen = numba_kernels.FAR, -1, self._fine_window[:count]
         seen[:] = 1
         where = self._slots, self._tiles, seen
-        edges.supersample(vertices, faces, maps, *where, 0, *fine)
+        numba_kernels.supersample(vertices, faces, maps, *where, 0, *fine)
         if shown.opening:
-            window.open_window(fine[1], fine[0], *shown.opening, seen)
-            edges.supersample(vertices, scene.triangles[first:], maps, *where, first, *fine)
+            numba_kernels.open_window(fine[1], fine[0], *shown.opening, seen)
+            numba_kernels.supersample(vertices, scene.triangles[first:], maps, *where, first, *fine)
         self._painted = self.which, self.maps, self._slots, fine[1], fine[2]
         atlas = scene.clean_atlas if clean else scene.atlas
         edges.paint(atlas, scene.offsets, scene.layers, *self._painted, self._gain, self._spread, WARMTH, out)

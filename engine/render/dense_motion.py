@@ -9,17 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from engine.contracts import FloatArray
-from engine.face.avatar import Avatar
 from engine.face.topology import OVAL
+from engine.render.parts.prepared_parts import PreparedSheet
 
 
 class HeadTurn:
     """A rigid turn of the head about the neck, in portrait pixels."""
 
-    def __init__(self, avatar: Avatar, rotation: FloatArray, translation: FloatArray) -> None:
+    def __init__(self, pivot: FloatArray, unit: float, rotation: FloatArray, translation: FloatArray) -> None:
+        """Around ``pivot`` [3] in pixels, and moved by ``translation`` [3], which counts in ``unit`` pixels."""
         self.rotation = np.asarray(rotation, np.float32)
-        self._pivot = avatar.pivot
-        self._shift = avatar.pivot + np.asarray(translation, np.float32) * np.float32(avatar.unit)
+        self._pivot = pivot
+        self._shift = pivot + np.asarray(translation, np.float32) * np.float32(unit)
         self.still = bool(np.array_equal(self.rotation, np.eye(3)) and not np.any(translation))
 
     def __call__(self, points: FloatArray) -> FloatArray:
@@ -32,24 +33,16 @@ class HeadTurn:
 class OuterField:
     """Driven places of the sheet's vertices."""
 
-    def __init__(self, avatar: Avatar) -> None:
-        self._points = avatar.around
-        self._head = avatar.around_head[:, None]
-        column = {vertex: i for i, vertex in enumerate(OVAL)}
-        hang = np.zeros((len(avatar.around), len(OVAL)), np.float32)
-        rows = np.arange(len(avatar.around))
-        for k in range(avatar.around_near.shape[1]):
-            columns = np.array([column.get(int(v), 0) for v in avatar.around_near[:, k]])
-            np.add.at(hang, (rows, columns), avatar.around_share[:, k] * avatar.around_skin)
-        self._moved = np.flatnonzero(hang.max(1) > 1e-4)
-        self._hang = np.ascontiguousarray(hang[self._moved])
+    def __init__(self, sheet: PreparedSheet, reference: FloatArray) -> None:
+        """``reference`` [468, 3] is the face on which the ``sheet`` hangs."""
+        self._sheet = sheet
         self._oval = np.array(OVAL)
-        self._reference = avatar.reference[self._oval]
+        self._reference = reference[self._oval]
 
     def __call__(self, face: FloatArray, turn: HeadTurn) -> FloatArray:
         """Places [G, 3] for the driven, not yet turned ``face`` [468, 3] and the head's turn."""
-        points = self._points.copy()
-        points[self._moved] += self._hang @ (face[self._oval] - self._reference)
+        sheet, points = self._sheet, self._sheet.points.copy()
+        points[sheet.moved] += sheet.hang @ (face[self._oval] - self._reference)
         if not turn.still:
-            points += (turn(points) - points) * self._head
+            points += (turn(points) - points) * sheet.head
         return points

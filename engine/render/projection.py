@@ -21,11 +21,11 @@ from engine.face.morphable_model import face_model
 from engine.face.panels import MARGIN, place, window
 from engine.render.dense_mesh import DenseMesh
 from engine.render.matte import clean_colours
-from engine.render.parts.mouth import TONGUE, Mouth
 from engine.render.parts.scene_part import Part
 
 TUCK = 0.07  # share of the way to the nose
 PORTRAIT = 0  # the layer of skin and surroundings
+TONGUE = 2  # its place among the parts of the mouth
 
 
 def ncc() -> FloatArray:
@@ -54,9 +54,10 @@ class Shown:
 class Scene:
     """What never changes between frames: triangles, layers, texture and where vertices sample it."""
 
-    def __init__(self, avatar: Avatar, eyes: list[Part], mouth: Mouth) -> None:
+    def __init__(self, avatar: Avatar, eyes: list[Part], mouth: list[Part], panels: dict[str, np.ndarray]) -> None:
+        """``eyes`` and ``mouth`` lie behind the skin; painted ``panels`` [h, w, 3] by name replace the avatar's."""
         self._avatar = avatar
-        self._painted = mouth.panels  # these replace the avatar's
+        self._painted = panels
         size = avatar.size
         margin = size // MARGIN
         oval = list(top.OVAL)
@@ -76,7 +77,7 @@ class Scene:
         backs = [np.where(np.isin(np.arange(len(front)), self.rim), 0.5, 0)]
         pieces = [(self.dense.skin, PORTRAIT), (self.dense.sheet, PORTRAIT)]
         inside: list[tuple[np.ndarray, int]] = []
-        for number, part in enumerate((*eyes, *mouth.parts), start=1):
+        for number, part in enumerate((*eyes, *mouth), start=1):
             (pieces if number <= len(eyes) else inside).append((part.triangles + count, number))
             texture.append(part.texture)
             offsets.append((part.offset_x, part.offset_y + size + 2 * margin))

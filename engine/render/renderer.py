@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -11,20 +12,21 @@ from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
-from engine.face.hidden_side import facing
 from engine.face.morphable_model import face_model
 from engine.face.surround import smoothstep
 from engine.render.compositor import Compositor
 from engine.render.dense_motion import HeadTurn, OuterField
-from engine.render.driven_face import DrivenFace, tucking
-from engine.render.parts.eyes import Eye, lash_line
+from engine.render.parts.driven_face import DrivenFace, tucking
+from engine.render.parts.eyes import Eye
 from engine.render.parts.lip_offsets import check_offsets
 from engine.render.parts.mouth import Mouth
-from engine.render.projection import Scene, Shown, projection_texture
+from engine.render.prepared import prepare
+from engine.render.projection import Shown, projection_texture
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
 CREASE = 0.25  # how much darker lips meet that the portrait shows apart
 CONTACT = 0.35  # how much darker a lip is where teeth stand on it
+ALONG_RIM = np.sin(np.linspace(0.12, np.pi - 0.12, 11)) ** 0.5  # [11] of either, column by column: less at corners
 CORNER, GATHERS = 0.45, 0.65  # centimetres around a corner of the lips; of its way inwards that its texture does not go
 BOUNDS = (-1.0, 1.5)  # that blendshapes are held within
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
@@ -52,30 +54,22 @@ class Renderer:
             raise VivifyError(f"A picture of 64 to 2048 pixels was expected, not {size}: choose a size such as 512.")
         self.avatar = avatar
         self.size = size
-        self._drive = DrivenFace(avatar)
-        self._field = OuterField(avatar)
-        self._eyes = [Eye(avatar, "right"), Eye(avatar, "left")]
-        self._mouth = Mouth(avatar)
-        eyes = [part for eye in self._eyes for part in eye.parts]
+        known = prepare(avatar)
+        self.prepared = known  # what posing knows of the portrait
+        self.scene = known.scene  # what `pose` puts in place
+        self._drive = DrivenFace(known.head, known.face, known.lips)
+        self._field = OuterField(known.sheet, known.face.reference)
+        self._eyes = [Eye(known.eyes[0], right=True), Eye(known.eyes[1], right=False)]
+        self._mouth = Mouth(known.mouth)
         self._oval = list(top.OVAL)
-        self._soft = np.flatnonzero(np.abs(avatar.tucked - avatar.reference[:, :2]).max(1) > 0.05)
-        self._normals = facing(avatar.reference, face_model().triangles)
-        scene = Scene(avatar, eyes, self._mouth)
-        self._scene = scene
-        counts = np.cumsum([scene.base + scene.dense.count, *[len(p.points) for p in eyes]])
+        sizes = [len(part.points) for eye in known.eyes for part in eye.parts]
+        counts = np.cumsum([self.scene.base + self.scene.dense.count, *sizes])
         self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
         self._lash_at = [int(counts[2]), int(counts[6])]  # and the lashes'
-        self._lash_lines = [lash_line(avatar, top.EYE_RIGHT_UPPER), lash_line(avatar, top.EYE_LEFT_UPPER)]
         self._step = avatar.size / size
-        self._compositor = Compositor(scene, size, self._step)
-        self.painter = self._compositor  # who painted the last picture, and knows where each pixel came from
+        self.compositor = Compositor(self.scene, size, self._step)  # paints the driven face
+        self.painter = self.compositor  # who painted the last picture, and knows where each pixel came from
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
-        self._seam = np.sin(np.linspace(0.12, np.pi - 0.12, len(top.LIP_INNER_UPPER))) ** 0.5  # fainter at the corners
-        self._beside = {corner: _beside(corner) for corner in (top.LIP_OUTER_UPPER[0], top.LIP_OUTER_UPPER[-1])}
-        self._rings = [
-            (list(top.EYE_RIGHT_UPPER[1:-1]), list(top.EYE_RIGHT_RING)),
-            (list(top.EYE_LEFT_UPPER[1:-1]), list(top.EYE_LEFT_RING)),
-        ]
 
     def warm_up(self) -> None:
         """Compile (or load from the cache) what a frame needs; the first call on a machine takes some seconds."""
@@ -105,16 +99,16 @@ class Renderer:
         """Where everything is for ``motion``, and what it samples. Touches nothing of the renderer's own."""
         beta, offsets = check(motion)
         face = self._drive(beta, offsets)
-        turn = HeadTurn(self.avatar, motion.rotation, motion.translation)
+        turn = self._turn(motion)
         inside, shade, out_of_mouth = self._mouth.pose(beta, face)
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         around = self._field(face, turn)
         head = turn(np.concatenate([face, *eyes, inside]))
         front = np.concatenate([head[: top.VERTICES], around, head[self._oval]])
-        extra = np.zeros((self._scene.dense.count, 3), np.float32)
+        extra = np.zeros((self.scene.dense.count, 3), np.float32)
         vertices = np.concatenate([front, extra, head[top.VERTICES :]], dtype=np.float32)
-        vertices[:, 2] += self._scene.back
-        maps = self._scene.maps.copy()
+        vertices[:, 2] += self.scene.back
+        maps = self.scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
         self._tuck_outline(maps, face, turn)
@@ -129,7 +123,7 @@ class Renderer:
         self._darken_seam(maps, face, beta)
         self._let_corners_go(maps, face)
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
-        scene = self._scene
+        scene = self.scene
         shown = scene.closed if gap <= NOTHING else scene.tongue_out if out_of_mouth else scene.open
         return Posed(vertices, maps, plain, shown, own)
 
@@ -138,82 +132,82 @@ class Renderer:
         posed = self.pose(motion)
         vertices, own = posed.vertices, posed.own
         if own > 0:
-            self._scene.thicken(vertices, posed.plain)
+            self.scene.thicken(vertices, posed.plain)
         if own == 1:
             return self._paint_portrait(vertices, posed.plain, out, clean)
-        self._scene.thicken(vertices, posed.maps)
-        self._compositor.paint(vertices, posed.maps, posed.shown, out, clean)
+        self.scene.thicken(vertices, posed.maps)
+        self.compositor.paint(vertices, posed.maps, posed.shown, out, clean)
         if own > 0:
             driven = out.astype(np.float32)
             self._paint_portrait(vertices, posed.plain, out, clean)
             out[:] = (driven + np.float32(own) * (out - driven) + 0.5).astype(np.uint8)
-        return self._compositor
-
-    @property
-    def scene(self) -> Scene:
-        """What `pose` puts in place."""
-        return self._scene
+        return self.compositor
 
     @property
     def own_expression(self) -> FloatArray:
         """Blendshapes [52] that give the portrait back as it is; zero where its face is neutral."""
-        return self._drive.own.copy()
+        return self.prepared.face.own.copy()
 
     @property
     def own_lips(self) -> FloatArray:
         """The lips' part of it [52]: what decides how much of the portrait's own expression is shown."""
-        return self._drive.own_lips.copy()
+        return self.prepared.face.own_lips.copy()
 
     def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray, clean: bool) -> Compositor:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
-            self._portrait = Compositor(self._scene.as_portrait(), self.size, self._step)
-        self._portrait.paint(vertices, maps, self._scene.whole, out, clean)
+            self._portrait = Compositor(self.scene.as_portrait(), self.size, self._step)
+        self._portrait.paint(vertices, maps, self.scene.whole, out, clean)
         return self._portrait
 
     def driven_mesh(self, motion: Motion) -> FloatArray:
         """The posed face [468, 3] in pixels of the portrait (eq. 4 and 8)."""
-        return HeadTurn(self.avatar, motion.rotation, motion.translation)(self._drive(*check(motion)))
+        return self._turn(motion)(self._drive(*check(motion)))
 
     def projection_texture(self, motion: Motion) -> FloatArray:
         """PT of eq. 10 for ``motion``: NCC on the driven face, the portrait around it; [S, S, 3] in [0, 1]."""
         return projection_texture(self.driven_mesh(motion), self.avatar.portrait, self.avatar.size)
 
     def _slide_lids(self, maps: FloatArray, beta: FloatArray) -> None:
-        reference = self.avatar.reference
-        eyes = zip(self._eyes, self._rings, self._lash_at, self._lash_lines, strict=True)
-        for eye, (row, ring), at, line in eyes:
+        for eye, known, at in zip(self._eyes, self.prepared.eyes, self._lash_at, strict=True):
             amount = eye.closing(beta)
             if amount > 0:
-                maps[row, :2] += amount * LID_SLIDE * (reference[ring] - reference[row])[:, :2]
-                maps[at : at + 2 * len(line), 2] = np.tile(1 - amount**2 * line, 2)
+                maps[eye.rim[1:-1], :2] += amount * LID_SLIDE * known.fold
+                maps[at : at + 2 * len(known.line), 2] = np.tile(1 - amount**2 * known.line, 2)
+
+    def _turn(self, motion: Motion) -> HeadTurn:
+        head = self.prepared.head
+        return HeadTurn(head.pivot, head.unit, motion.rotation, motion.translation)
 
     def _towards_viewer(self, turn: HeadTurn) -> FloatArray:
         """How far each vertex has turned towards the viewer since the portrait, 0 to 1 [468]."""
-        toward = -(self._normals @ turn.rotation[2])
-        return np.asarray(smoothstep((toward + self._normals[:, 2] - 0.02) / 0.10), np.float32)
+        normals = self.prepared.face.normals
+        toward = -(normals @ turn.rotation[2])
+        return np.asarray(smoothstep((toward + normals[:, 2] - 0.02) / 0.10), np.float32)
 
     def _tuck_outline(self, maps: FloatArray, face: FloatArray, turn: HeadTurn) -> None:
         """Vertices on the outline's soft pixels sample the skin beside them once they turn or move."""
-        rows = self._soft
+        known = self.prepared.face
+        rows = known.soft
         if not len(rows):
             return
-        moved = np.abs(face[rows] - self.avatar.reference[rows]).max(1) / self.avatar.scale
+        moved = np.abs(face[rows] - known.reference[rows]).max(1) / self.prepared.head.scale
         gate = np.maximum(self._towards_viewer(turn)[rows], smoothstep((moved - 0.02) / 0.12))
-        maps[rows, :2] += gate[:, None] * (self.avatar.tucked[rows] - self.avatar.reference[rows, :2])
+        maps[rows, :2] += gate[:, None] * known.tuck
 
     def _let_corners_go(self, maps: FloatArray, face: FloatArray) -> None:
         """Lips drawn in leave the dark beside their corners behind: it is gathered there instead of dragged along.
 
         Beside a mouth that smiles openly lies no such dark, but the cheeks' folds.
         """
-        if self.avatar.smile > 0:
+        if self.prepared.lips.apart:
             return
-        across, scale = self.avatar.rotation[:, 0], self.avatar.scale
+        head, neutral = self.prepared.head, self.prepared.face.neutral
+        across, scale = head.rotation[:, 0], head.scale
         for corner, outward in ((top.LIP_OUTER_UPPER[0], -1.0), (top.LIP_OUTER_UPPER[-1], 1.0)):
-            drawn_in = -outward * float((face[corner] - self.avatar.neutral[corner]) @ across) / scale
+            drawn_in = -outward * float((face[corner] - neutral[corner]) @ across) / scale
             if drawn_in > 0:
-                rows, share = self._beside[corner]
+                rows, share = beside(corner)
                 maps[rows, :2] += share * outward * GATHERS * min(drawn_in, 1.0) * scale * across[:2]
 
     def _turn_into_view(self, maps: FloatArray, turn: HeadTurn) -> None:
@@ -225,23 +219,24 @@ class Renderer:
             return
         gate = self._towards_viewer(turn)
         if maps.shape[1] == 6:
-            maps[: top.VERTICES, 5] = self.avatar.mirror_share * gate
-        share, rim = gate[self._oval, None], self._scene.rim
-        maps[rim, :2] += share * (self.avatar.rim_beyond - maps[rim, :2])
+            maps[: top.VERTICES, 5] = self.prepared.face.mirror_share * gate
+        share, rim = gate[self._oval, None], self.scene.rim
+        maps[rim, :2] += share * (self.prepared.face.rim_beyond - maps[rim, :2])
 
     def _darken_seam(self, maps: FloatArray, face: FloatArray, beta: FloatArray) -> None:
         """Rims darken where nothing painted does: lips closed over an open smile, a lower lip under the teeth."""
         upper, lower = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)
-        tuck = tucking(beta)
-        if self.avatar.smile <= 0 and tuck <= 0:
+        tuck, apart = tucking(beta), self.prepared.lips.apart
+        if not apart and tuck <= 0:
             return
-        gap = np.linalg.norm(face[lower] - face[upper], axis=1) / self.avatar.scale
-        closed = CREASE * self._seam * np.clip(1 - gap / 0.3, 0, 1) * (self.avatar.smile > 0)
+        gap = np.linalg.norm(face[lower] - face[upper], axis=1) / self.prepared.head.scale
+        closed = CREASE * ALONG_RIM * np.clip(1 - gap / 0.3, 0, 1) * apart
         maps[upper, 2] = 1 - closed
-        maps[lower, 2] = 1 - np.maximum(closed, CONTACT * tuck * self._seam)
+        maps[lower, 2] = 1 - np.maximum(closed, CONTACT * tuck * ALONG_RIM)
 
 
-def _beside(corner: int) -> tuple[np.ndarray, FloatArray]:
+@cache
+def beside(corner: int) -> tuple[np.ndarray, FloatArray]:
     """Vertices around a corner of the lips, the inner rims left out, and how near they are [n, 1], 1 at the corner."""
     model = face_model().neutral
     near = np.exp(-((np.linalg.norm(model - model[corner], axis=1) / CORNER) ** 2))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from kernels.checks import Raster
-from kernels.cpu import edges, numba_kernels, window
+from kernels.checks import Raster, check_names
+from kernels.cpu import edges, numba_kernels, pixel_kernels
 from kernels.scenes import Look, Painted, Scenes
 
 
-def _array(tensor: torch.Tensor, kind: type | None = np.float32) -> np.ndarray:
+def _array(tensor: Tensor, kind: type | None = np.float32) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), kind)
 
 
-def rasterize(
-    vertices: torch.Tensor, triangles: torch.Tensor, attributes: torch.Tensor, height: int, width: int
-) -> Raster:
-    """See `kernels.rasterize`."""
+def rasterize(vertices: Tensor, triangles: Tensor, attributes: Tensor, height: int, width: int) -> Raster:
+    """See `kernels.rasterize`; shapes, types and devices were checked there."""
+    check_names(triangles, vertices.shape[1])
     batch, channels = len(vertices), attributes.shape[-1]
     depth = np.empty((batch, height, width), np.float32)
     which = np.empty((batch, height, width), np.int32)
@@ -30,14 +30,14 @@ def rasterize(
 
 
 def warp_grid(
-    image: torch.Tensor,
-    grid: torch.Tensor,
+    image: Tensor,
+    grid: Tensor,
     height: int,
     width: int,
-    occlusion: torch.Tensor | None,
-    background: torch.Tensor | None,
+    occlusion: Tensor | None,
+    background: Tensor | None,
     channels_last: bool,
-) -> torch.Tensor:
+) -> Tensor:
     """See `kernels.warp_grid`."""
     last = image if channels_last else image.permute(0, 2, 3, 1)
     source, places = _array(last), _array(grid)
@@ -49,41 +49,35 @@ def warp_grid(
         behind = _array(background if channels_last else background.permute(0, 2, 3, 1))
     out = np.empty((batch, height, width, channels), np.float32)
     for b in range(batch):
-        numba_kernels.warp_grid(source[b], places[b], share[b], behind[b], out[b])
+        pixel_kernels.warp_grid(source[b], places[b], share[b], behind[b], out[b])
     result = torch.from_numpy(out)
     return result if channels_last else result.permute(0, 3, 1, 2)
 
 
-def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
+def rgb_to_i420(rgb: Tensor) -> Tensor:
     """See `kernels.rgb_to_i420`."""
     pixels = _array(rgb, np.uint8 if rgb.dtype == torch.uint8 else np.float32)
     height, width = pixels.shape[-3:-1]
     out = np.empty((*pixels.shape[:-3], height * 3 // 2, width), np.uint8)
     flat, planes = pixels.reshape(-1, height, width, 3), out.reshape(-1, height * 3 // 2, width)
     for b in range(len(flat)):
-        numba_kernels.rgb_to_i420(flat[b], planes[b])
+        pixel_kernels.rgb_to_i420(flat[b], planes[b])
     return torch.from_numpy(out)
 
 
-def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+def to_rgb24(picture: Tensor) -> Tensor:
     """See `kernels.to_rgb24`."""
     values = _array(picture)
     height, width = values.shape[-2:]
     out = np.empty((*values.shape[:-3], height, width, 3), np.uint8)
     flat, bytes_ = values.reshape(-1, 3, height, width), out.reshape(-1, height, width, 3)
     for b in range(len(flat)):
-        numba_kernels.to_rgb24(flat[b], bytes_[b])
+        pixel_kernels.to_rgb24(flat[b], bytes_[b])
     return torch.from_numpy(out)
 
 
 def paint_scenes(
-    vertices: torch.Tensor,
-    maps: torch.Tensor,
-    scene: torch.Tensor,
-    shown: torch.Tensor,
-    tables: Scenes,
-    size: int,
-    look: Look,
+    vertices: Tensor, maps: Tensor, scene: Tensor, shown: Tensor, tables: Scenes, size: int, look: Look
 ) -> Painted:
     """See `kernels.paint_scenes`."""
     rows, channels = len(vertices), maps.shape[2]
@@ -117,18 +111,18 @@ def _paint_scene(
     depth, seen = np.empty((size, size), np.float32), np.empty((size, size), np.uint8)
     numba_kernels.rasterize(vertices, front, maps, depth, which, places)
     if last > first:
-        span = window.open_window(which, depth, first, last, seen)
-        window.rasterize_within(vertices, triangles[behind:], maps, seen, span, behind, depth, which, places)
+        span = numba_kernels.open_window(which, depth, first, last, seen)
+        numba_kernels.rasterize_within(vertices, triangles[behind:], maps, seen, span, behind, depth, which, places)
     slots, tiles = np.empty((size, size), np.int32), np.empty((-(-size // edges.TILE),) * 2, np.uint8)
     count = edges.find_edges(which, places, layers, look.jump, slots, tiles, look.most)
     shape = (count, edges.SAMPLES)
     carried = np.empty((*shape, maps.shape[1]), np.float32)
     fine = np.full(shape, numba_kernels.FAR, np.float32), np.full(shape, -1, np.int32), carried
     near = np.ones(shape, np.uint8)
-    edges.supersample(vertices, front, maps, slots, tiles, near, 0, *fine)
+    numba_kernels.supersample(vertices, front, maps, slots, tiles, near, 0, *fine)
     if last > first:
-        window.open_window(fine[1], fine[0], first, last, near)
-        edges.supersample(vertices, triangles[behind:], maps, slots, tiles, near, behind, *fine)
+        numba_kernels.open_window(fine[1], fine[0], first, last, near)
+        numba_kernels.supersample(vertices, triangles[behind:], maps, slots, tiles, near, behind, *fine)
     atlas = np.ascontiguousarray(atlas[: extent[0], : extent[1]])
     given = which, places, slots, fine[1], fine[2], gain, look.spread, np.float32(look.warmth)
     edges.paint(atlas, offsets, layers, *given, rgb)

@@ -11,13 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.cpu.compiled import compiled
-from kernels.cpu.numba_kernels import INSIDE
-
-SAMPLES = 8
-TILE = 16
-# Eight points of a pixel, no two in one row or column (offsets from its centre).
-SAMPLE_X = (np.array([-7, -5, -3, -1, 1, 3, 5, 7]) / 16).astype(np.float64)
-SAMPLE_Y = (np.array([1, -5, 5, -1, -7, 7, -3, 3]) / 16).astype(np.float64)
+from kernels.cpu.numba_kernels import SAMPLES, TILE
 
 
 @compiled
@@ -56,58 +50,6 @@ def find_edges(which, maps, layer, jump, slots, tiles, limit):
                     tiles[ny // TILE, nx // TILE] = 1
                     count += 1
     return count
-
-
-@compiled
-def supersample(vertices, triangles, attributes, slots, tiles, window, first, depth, which, out):
-    """Rasterize the numbered pixels at `SAMPLES` points each, wherever ``window`` [n, 8] uint8 is 1.
-
-    Triangles are numbered from ``first``. depth [n, 8] float32 (`FAR`), which [n, 8] int32 (-1) and out [n, 8, C]
-    float32 of the n numbered pixels go on from where they are, so a mesh may be drawn in several calls.
-    """
-    height, width = slots.shape
-    channels = attributes.shape[1]
-    for f in range(triangles.shape[0]):
-        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        x0, y0 = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
-        x1, y1 = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
-        x2, y2 = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if not abs(area) > 1e-9:
-            continue
-        left = int(max(np.floor(min(x0, x1, x2)), 0.0))
-        right = int(min(np.ceil(max(x0, x1, x2)), width - 1.0))
-        top = int(max(np.floor(min(y0, y1, y2)), 0.0))
-        bottom = int(min(np.ceil(max(y0, y1, y2)), height - 1.0))
-        if right < left or bottom < top:
-            continue
-        touched = False
-        for ty in range(top // TILE, bottom // TILE + 1):
-            for tx in range(left // TILE, right // TILE + 1):
-                touched = touched or tiles[ty, tx] != 0
-        if not touched:
-            continue
-        inverse = 1.0 / area
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                slot = slots[y, x]
-                if slot < 0:
-                    continue
-                for s in range(SAMPLES):
-                    if window[slot, s] == 0:
-                        continue
-                    px, py = x + SAMPLE_X[s] - x0, y + SAMPLE_Y[s] - y0
-                    w1 = (px * (y2 - y0) - (x2 - x0) * py) * inverse
-                    w2 = ((x1 - x0) * py - px * (y1 - y0)) * inverse
-                    w0 = 1.0 - w1 - w2
-                    if w0 < -INSIDE or w1 < -INSIDE or w2 < -INSIDE:
-                        continue
-                    z = np.float32(w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
-                    if z < depth[slot, s]:
-                        depth[slot, s] = z
-                        which[slot, s] = first + f
-                        for k in range(channels):
-                            out[slot, s, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
 
 
 @compiled(inline="always")

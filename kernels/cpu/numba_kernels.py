@@ -1,8 +1,16 @@
 # Kernels are typed by the arguments of their first call, which mypy cannot see.
 # mypy: ignore-errors
-"""The kernels for a plain CPU: numba, compiled on first use and cached, releasing the GIL, safe from many threads.
+"""Z-buffers on a plain CPU: meshes, what lies behind their openings, and eight points of a pixel (numba).
 
-Arrays go in and out; `kernels.__init__` wraps them for tensors, the renderer calls them on its own buffers.
+Arrays go in and out; `kernels.cpu.bridge` wraps them for tensors, the renderer calls them on its own buffers. Compiled
+on first use and cached, safe from many threads, without the GIL. What draws triangles stands together in this file:
+numba compiles a function anew when its own file changes, not when another does that it takes a part from. The last
+lines of the three loops stand in each of them: arrays handed on for every pixel have their references counted, which
+made `rasterize` twenty times as slow.
+
+The inside of a mouth reaches far behind the cheeks that hide it, and cheeks of a turned head reach before it. A depth
+buffer alone cannot tell; a surface stretched over the opening can: what lies behind the opening is drawn where the
+opening is seen, and nowhere else.
 """
 
 from __future__ import annotations
@@ -12,7 +20,36 @@ import numpy as np
 from kernels.cpu.compiled import compiled
 
 INSIDE = 1e-5  # how far below zero a barycentric may fall and still count: shared edges leave no gap
+SMALLEST = 1e-9  # twice the area in pixels below which a triangle is degenerate
 FAR = np.float32(3.0e38)
+SAMPLES = 8
+TILE = 16
+# Eight points of a pixel, no two in one row or column (offsets from its centre).
+SAMPLE_X = (np.array([-7, -5, -3, -1, 1, 3, 5, 7]) / 16).astype(np.float64)
+SAMPLE_Y = (np.array([1, -5, 5, -1, -7, 7, -3, 3]) / 16).astype(np.float64)
+
+
+@compiled(inline="always")
+def _places(vertices, a, b, c):
+    """Where three corners lie in the picture, and twice their triangle's area, signed by its winding."""
+    x0, y0 = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
+    x1, y1 = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
+    x2, y2 = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
+    return x0, y0, x1, y1, x2, y2, (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+
+
+@compiled(inline="always")
+def _span(p0, p1, p2, low, high):
+    """The first and the last pixel centre between three coordinates, within ``low`` to ``high``; as floats."""
+    return np.ceil(max(min(p0, p1, p2), low) - 1e-6), np.floor(min(max(p0, p1, p2), high) + 1e-6)
+
+
+@compiled(inline="always")
+def _weights(x, y, x0, y0, x1, y1, x2, y2, inverse):
+    """The barycentrics of (x, y) in a triangle; ``inverse`` is 1 over twice its area."""
+    w1 = ((x - x0) * (y2 - y0) - (x2 - x0) * (y - y0)) * inverse
+    w2 = ((x1 - x0) * (y - y0) - (x - x0) * (y1 - y0)) * inverse
+    return 1.0 - w1 - w2, w1, w2
 
 
 @compiled
@@ -23,22 +60,17 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
     where nothing is), which [H, W] int32 (-1), out [H, W, C] float32 (0). Ties go to the earlier triangle.
     """
     height, width = depth.shape
-    channels = attributes.shape[1]
     depth[:] = FAR
     which[:] = -1
     out[:] = 0.0
+    channels = attributes.shape[1]
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        x0, y0 = np.float64(vertices[a, 0]), np.float64(vertices[a, 1])
-        x1, y1 = np.float64(vertices[b, 0]), np.float64(vertices[b, 1])
-        x2, y2 = np.float64(vertices[c, 0]), np.float64(vertices[c, 1])
-        area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if not abs(area) > 1e-9:  # also refuses NaN
+        x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
+        if not abs(area) > SMALLEST:  # also refuses NaN
             continue
-        left = np.ceil(max(min(x0, x1, x2), 0.0) - 1e-6)
-        right = np.floor(min(max(x0, x1, x2), width - 1.0) + 1e-6)
-        top = np.ceil(max(min(y0, y1, y2), 0.0) - 1e-6)
-        bottom = np.floor(min(max(y0, y1, y2), height - 1.0) + 1e-6)
+        left, right = _span(x0, x1, x2, 0.0, width - 1.0)
+        top, bottom = _span(y0, y1, y2, 0.0, height - 1.0)
         if right < left or bottom < top:
             continue
         inverse = 1.0 / area
@@ -63,83 +95,100 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
 
 
 @compiled
-def warp_grid(image, grid, occlusion, background, out):
-    """Backward warp: out = image at the (upsampled) grid, times occlusion, over the background.
+def open_window(which, depth, first, last, window):
+    """Take away triangles ``first`` to ``last`` (exclusive) of a drawn mesh, and everything behind them.
 
-    image [H, W, C], grid [h, w, 2] in pixels of the image, occlusion [h, w], background and out [oh, ow, C], all
-    float32. The grid is upsampled bilinearly with corners aligned to corners; the image's edge is repeated.
+    which [H, W] int32 and depth [H, W] float32 as `rasterize` left them are emptied where such a triangle is nearest;
+    written: window [H, W] uint8, 1 there. Returns the rows and columns that it spans: top, bottom, left, right,
+    inclusive, with bottom < top where nothing was seen.
     """
-    height, width, channels = out.shape
-    gh, gw = grid.shape[0], grid.shape[1]
-    last_x, last_y = np.float32(image.shape[1] - 1), np.float32(image.shape[0] - 1)
-    one, zero = np.float32(1.0), np.float32(0.0)
-    sy = np.float32((gh - 1.0) / (height - 1.0) if height > 1 else 0.0)
-    sx = np.float32((gw - 1.0) / (width - 1.0) if width > 1 else 0.0)
-    for y in range(height):
-        gy = np.float32(y) * sy
-        j = min(int(gy), gh - 1)
-        j1, b = min(j + 1, gh - 1), gy - np.float32(j)
-        for x in range(width):
-            gx = np.float32(x) * sx
-            i = min(int(gx), gw - 1)
-            i1, a = min(i + 1, gw - 1), gx - np.float32(i)
-            p00, p01, p10, p11 = (one - a) * (one - b), a * (one - b), (one - a) * b, a * b
-            u = grid[j, i, 0] * p00 + grid[j, i1, 0] * p01 + grid[j1, i, 0] * p10 + grid[j1, i1, 0] * p11
-            v = grid[j, i, 1] * p00 + grid[j, i1, 1] * p01 + grid[j1, i, 1] * p10 + grid[j1, i1, 1] * p11
-            o = occlusion[j, i] * p00 + occlusion[j, i1] * p01 + occlusion[j1, i] * p10 + occlusion[j1, i1] * p11
-            u = min(max(u, zero), last_x)
-            v = min(max(v, zero), last_y)
-            m, n = int(u), int(v)
-            m1, n1 = min(m + 1, image.shape[1] - 1), min(n + 1, image.shape[0] - 1)
-            c, d = u - np.float32(m), v - np.float32(n)
-            q00, q01, q10, q11 = (one - c) * (one - d) * o, c * (one - d) * o, (one - c) * d * o, c * d * o
-            for k in range(channels):
-                value = image[n, m, k] * q00 + image[n, m1, k] * q01 + image[n1, m, k] * q10 + image[n1, m1, k] * q11
-                out[y, x, k] = value + background[y, x, k] * (one - o)
+    top, bottom, left, right = which.shape[0], -1, which.shape[1], -1
+    for y in range(which.shape[0]):
+        for x in range(which.shape[1]):
+            seen = first <= which[y, x] < last
+            window[y, x] = seen
+            if seen:
+                which[y, x] = -1
+                depth[y, x] = FAR
+                top, bottom = min(top, y), max(bottom, y)
+                left, right = min(left, x), max(right, x)
+    return top, bottom, left, right
 
 
 @compiled
-def rgb_to_i420(rgb, out):
-    """BT.601 limited range: rgb [H, W, 3] uint8 or float in [0, 255] -> out [H * 3 // 2, W] uint8 (Y, then U, then V).
+def rasterize_within(vertices, triangles, attributes, window, span, first, depth, which, out):
+    """`rasterize` of further triangles, numbered from ``first``, where ``window`` [H, W] is 1.
 
-    Chroma is the mean of each 2x2 block, laid out row after row as libav reads yuv420p.
+    ``span`` bounds it as `open_window` told. Nothing is cleared: depth, which and out go on from where they are.
     """
-    height, width = rgb.shape[0], rgb.shape[1]
-    flat = out.reshape(-1)
-    half = width // 2
-    u_at = height * width
-    v_at = u_at + (height // 2) * half
-    for y in range(0, height, 2):
-        for x in range(0, width, 2):
-            r_sum = g_sum = b_sum = 0.0
-            for dy in range(2):
-                for dx in range(2):
-                    r = np.float32(rgb[y + dy, x + dx, 0])
-                    g = np.float32(rgb[y + dy, x + dx, 1])
-                    b = np.float32(rgb[y + dy, x + dx, 2])
-                    r_sum += r
-                    g_sum += g
-                    b_sum += b
-                    luma = 16.5 + (65.481 * r + 128.553 * g + 24.966 * b) / 255.0
-                    flat[(y + dy) * width + x + dx] = np.uint8(min(max(luma, 16.0), 235.0))
-            r_sum *= 0.25
-            g_sum *= 0.25
-            b_sum *= 0.25
-            u = 128.5 + (-37.797 * r_sum - 74.203 * g_sum + 112.0 * b_sum) / 255.0
-            v = 128.5 + (112.0 * r_sum - 93.786 * g_sum - 18.214 * b_sum) / 255.0
-            at = (y // 2) * half + x // 2
-            flat[u_at + at] = np.uint8(min(max(u, 16.0), 240.0))
-            flat[v_at + at] = np.uint8(min(max(v, 16.0), 240.0))
+    channels = attributes.shape[1]
+    for f in range(triangles.shape[0]):
+        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+        x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
+        if not abs(area) > SMALLEST:  # also refuses NaN
+            continue
+        top, bottom = _span(y0, y1, y2, np.float64(span[0]), np.float64(span[1]))
+        left, right = _span(x0, x1, x2, np.float64(span[2]), np.float64(span[3]))
+        if right < left or bottom < top:
+            continue
+        inverse = 1.0 / area
+        for y in range(int(top), int(bottom) + 1):
+            for x in range(int(left), int(right) + 1):
+                if window[y, x] == 0:
+                    continue
+                w0, w1, w2 = _weights(x, y, x0, y0, x1, y1, x2, y2, inverse)
+                if w0 < -INSIDE or w1 < -INSIDE or w2 < -INSIDE:
+                    continue
+                z = np.float32(w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
+                if z < depth[y, x]:
+                    depth[y, x] = z
+                    which[y, x] = first + f
+                    for k in range(channels):
+                        out[y, x, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
 
 
 @compiled
-def to_rgb24(picture, out):
-    """picture [3, H, W] float32 in [0, 1] -> out [H, W, 3] uint8, rounded; NaN becomes 0."""
-    height, width = out.shape[0], out.shape[1]
-    for y in range(height):
-        for x in range(width):
-            for k in range(3):
-                value = picture[k, y, x] * np.float32(255.0) + np.float32(0.5)
-                if not value > 0.0:  # also NaN
-                    value = np.float32(0.0)
-                out[y, x, k] = np.uint8(min(value, np.float32(255.0)))
+def supersample(vertices, triangles, attributes, slots, tiles, window, first, depth, which, out):
+    """Rasterize the pixels that `kernels.cpu.edges.find_edges` numbered at `SAMPLES` points each.
+
+    slots [H, W] int32 and tiles [H / 16, W / 16] uint8 as it wrote them; only where ``window`` [n, 8] uint8 is 1.
+    Triangles are numbered from ``first``. depth [n, 8] float32 (`FAR`), which [n, 8] int32 (-1) and out [n, 8, C]
+    float32 of the n numbered pixels go on from where they are, so a mesh may be drawn in several calls.
+    """
+    height, width = slots.shape
+    channels = attributes.shape[1]
+    for f in range(triangles.shape[0]):
+        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+        x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
+        if not abs(area) > SMALLEST:  # also refuses NaN
+            continue
+        left = int(max(np.floor(min(x0, x1, x2)), 0.0))
+        right = int(min(np.ceil(max(x0, x1, x2)), width - 1.0))
+        top = int(max(np.floor(min(y0, y1, y2)), 0.0))
+        bottom = int(min(np.ceil(max(y0, y1, y2)), height - 1.0))
+        if right < left or bottom < top:
+            continue
+        touched = False
+        for ty in range(top // TILE, bottom // TILE + 1):
+            for tx in range(left // TILE, right // TILE + 1):
+                touched = touched or tiles[ty, tx] != 0
+        if not touched:
+            continue
+        inverse = 1.0 / area
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                slot = slots[y, x]
+                if slot < 0:
+                    continue
+                for s in range(SAMPLES):
+                    if window[slot, s] == 0:
+                        continue
+                    w0, w1, w2 = _weights(x + SAMPLE_X[s], y + SAMPLE_Y[s], x0, y0, x1, y1, x2, y2, inverse)
+                    if w0 < -INSIDE or w1 < -INSIDE or w2 < -INSIDE:
+                        continue
+                    z = np.float32(w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
+                    if z < depth[slot, s]:
+                        depth[slot, s] = z
+                        which[slot, s] = first + f
+                        for k in range(channels):
+                            out[slot, s, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 BLOCKS: tl.constexpr = tl.constexpr(256)
 PIXELS: tl.constexpr = tl.constexpr(256)
@@ -48,7 +49,7 @@ def _convert(rgb, out, height, width):
     tl.store(chroma + count + at, _to_byte(v, 16.0, 240.0), mask=real)
 
 
-def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
+def rgb_to_i420(rgb: Tensor) -> Tensor:
     """See `kernels.rgb_to_i420`; the argument was checked there."""
     height, width = rgb.shape[-3:-1]
     pixels = rgb.detach().reshape(-1, height, width, 3).contiguous()
@@ -69,7 +70,7 @@ def _pack(picture, out, count):
         tl.store(out + (b * count + at) * 3 + k, tl.minimum(value, 255.0).to(tl.uint8), mask=real)
 
 
-def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+def to_rgb24(picture: Tensor) -> Tensor:
     """See `kernels.to_rgb24`; the argument was checked there."""
     height, width = picture.shape[-2:]
     planes = picture.detach().reshape(-1, 3, height, width).contiguous()

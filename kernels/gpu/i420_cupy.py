@@ -1,16 +1,22 @@
 """`kernels.rgb_to_i420` as CUDA C through cupy, on torch's memory and torch's stream: nothing is copied, nothing waits.
 
 One thread for each block of 2 x 2 pixels: 12 bytes read, 4 + 1 + 1 written. `kernels.plain.reference.rgb_to_i420` says
-what is computed, `kernels.gpu.color` is the same in Triton.
+what is computed, `kernels.gpu.color` is the same in Triton. On an H200 one picture of 512 pixels takes .07 to .09 ms by
+either, 64 of them .14 ms here and .09 in Triton: of a step of 25 ms nothing. What speaks for this one: it writes into
+planes that are there already, and a launch through cupy needs no C compiler on the machine, as one through Triton does.
 """
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 THREADS = 256
 SOURCE = r"""
@@ -50,19 +56,26 @@ def _kernel() -> tuple[Any, Any]:
         raise RuntimeError(
             "Colour conversion through cupy needs cupy, which is not installed: pip install 'vivify[cuda]'."
         ) from missing
-    return cupy, cupy.RawKernel(SOURCE, "rgb_to_i420")
+    kernel = cupy.RawKernel(SOURCE, "rgb_to_i420")
+    try:
+        kernel.compile()  # now: else a compiler that fails would fail with every frame
+    except Exception as refused:  # cupy's own, NVRTC's and the driver's have no common class
+        raise RuntimeError(f"cupy is there, but its compiler refuses: {str(refused).splitlines()[0]}") from refused
+    return cupy, kernel
 
 
+@cache
 def available() -> bool:
-    """Whether cupy is there."""
+    """Whether cupy is there and compiles; why not is logged."""
     try:
         _kernel()
-    except RuntimeError:
+    except RuntimeError as reason:
+        log.info("I420 goes through Triton: %s", reason)
         return False
     return True
 
 
-def rgb_to_i420(rgb: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+def rgb_to_i420(rgb: Tensor, out: Tensor | None = None) -> Tensor:
     """Planar I420 uint8 [B, H * 3 // 2, W] of contiguous RGB uint8 [B, H, W, 3] on a GPU, written to ``out`` if given.
 
     Raises ValueError with a sentence for other tensors, RuntimeError where cupy is missing.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 PIXELS: tl.constexpr = tl.constexpr(256)
 
@@ -68,17 +69,17 @@ def _warp(
 
 
 def warp_grid(
-    image: torch.Tensor,
-    grid: torch.Tensor,
+    image: Tensor,
+    grid: Tensor,
     height: int,
     width: int,
-    occlusion: torch.Tensor | None,
-    background: torch.Tensor | None,
+    occlusion: Tensor | None,
+    background: Tensor | None,
     channels_last: bool,
-) -> torch.Tensor:
+) -> Tensor:
     """See `kernels.warp_grid`; the arguments were checked there."""
 
-    def strides(t: torch.Tensor) -> tuple[int, int, int, int]:
+    def strides(t: Tensor) -> tuple[int, int, int, int]:
         b, *rest = t.stride()
         return (b, rest[2], rest[0], rest[1]) if channels_last else (b, *rest)  # batch, channel, row, column
 

@@ -2,13 +2,13 @@
 
 Every triangle is unrolled into the pixels of its bounding box, and all of them meet in one scattered minimum over
 64-bit keys: depth (as an integer that sorts like the float) above, triangle number below. So equal depths go to the
-earlier triangle, and the order of execution changes nothing. `kernels.gpu.raster` and `kernels.gpu.paint_triton` do the
-same in Triton.
+earlier triangle, and the order of execution changes nothing. `kernels.gpu.nearest_triton` does the same in Triton.
 """
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 INSIDE = 1e-5  # how far below zero a barycentric may fall and still count: shared edges leave no gap
 SMALLEST = 1e-9  # twice the area in pixels below which a triangle is degenerate
@@ -20,8 +20,8 @@ POINTS = tuple(
 )
 
 
-def barycentrics(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights [..., 3] of the points (x, y) in triangles ``corners`` [..., 3, 2 or 3], and twice the signed area."""
+def barycentrics(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Weights [..., 3] of the points (x, y) in triangles ``corners`` [..., 3, 2 or 3]."""
     x0, y0 = corners[..., 0, 0], corners[..., 0, 1]
     x1, y1 = corners[..., 1, 0] - x0, corners[..., 1, 1] - y0
     x2, y2 = corners[..., 2, 0] - x0, corners[..., 2, 1] - y0
@@ -30,10 +30,10 @@ def barycentrics(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> tup
     px, py = x - x0, y - y0
     w1 = (px * y2 - x2 * py) / safe
     w2 = (x1 * py - px * y1) / safe
-    return torch.stack([1 - w1 - w2, w1, w2], -1), area
+    return torch.stack([1 - w1 - w2, w1, w2], -1)
 
 
-def corners_of(vertices: torch.Tensor, triangles: torch.Tensor) -> torch.Tensor:
+def corners_of(vertices: Tensor, triangles: Tensor) -> Tensor:
     """vertices [B, V, D] and triangles [B or 1, ..., 3] -> the corners' values [B, ..., 3, D]."""
     names = triangles.long().expand(len(vertices), *triangles.shape[1:])
     batch = torch.arange(len(vertices), device=vertices.device).view(-1, *[1] * (names.dim() - 1))
@@ -41,12 +41,12 @@ def corners_of(vertices: torch.Tensor, triangles: torch.Tensor) -> torch.Tensor:
 
 
 def nearest(
-    vertices: torch.Tensor,  # [B, V, 3] float32
-    triangles: torch.Tensor,  # [B or 1, F, 3]
-    drawn: torch.Tensor,  # [B or 1, F] bool
+    vertices: Tensor,  # [B, V, 3] float32
+    triangles: Tensor,  # [B or 1, F, 3]
+    drawn: Tensor,  # [B or 1, F] bool
     height: int,
     width: int,
-) -> torch.Tensor:
+) -> Tensor:
     """Keys [B, H, W] int64 of the nearest drawn triangle at each pixel's centre, `EMPTY` where there is none."""
     corners = corners_of(vertices, triangles).double()  # [B, F, 3, 3]
     keys = torch.full((len(vertices), height * width), EMPTY, dtype=torch.int64, device=vertices.device)
@@ -56,12 +56,12 @@ def nearest(
 
 
 def nearest_points(
-    vertices: torch.Tensor,  # [B, V, 3] float32
-    triangles: torch.Tensor,  # [B or 1, F, 3]
-    drawn: torch.Tensor,  # [B or 1, F] bool
-    slots: torch.Tensor,  # [B, H, W] int32, the number of each pixel that is looked at closely, else -1
+    vertices: Tensor,  # [B, V, 3] float32
+    triangles: Tensor,  # [B or 1, F, 3]
+    drawn: Tensor,  # [B or 1, F] bool
+    slots: Tensor,  # [B, H, W] int32, the number of each pixel that is looked at closely, else -1
     most: int,
-) -> torch.Tensor:
+) -> Tensor:
     """Keys [B, most, 8] int64 of the nearest drawn triangle at eight points of the numbered pixels."""
     height, width = slots.shape[1:]
     corners = corners_of(vertices, triangles).double()
@@ -77,8 +77,8 @@ def nearest_points(
 
 
 def _unroll(
-    corners: torch.Tensor, drawn: torch.Tensor, height: int, width: int, ceil: bool
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    corners: Tensor, drawn: Tensor, height: int, width: int, ceil: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Every pixel of every usable triangle's bounding box: mesh, triangle, x and y, each int64 [n]."""
     last = corners.new_tensor([width - 1, height - 1])
     low, high = corners[..., :2].amin(2), corners[..., :2].amax(2)  # [B, F, 2]
@@ -100,11 +100,9 @@ def _unroll(
     return which // corners.shape[1], which % corners.shape[1], x, y
 
 
-def _keep(
-    keys: torch.Tensor, corners: torch.Tensor, f: torch.Tensor, x: torch.Tensor, y: torch.Tensor, at: torch.Tensor
-) -> None:
+def _keep(keys: Tensor, corners: Tensor, f: Tensor, x: Tensor, y: Tensor, at: Tensor) -> None:
     """Lower ``keys`` in place to those of triangles ``f`` [n] with ``corners`` [n, 3, 3], where they cover (x, y)."""
-    weights, _ = barycentrics(corners, x, y)
+    weights = barycentrics(corners, x, y)
     depth = (weights * corners[..., 2]).sum(-1).float()
     inside = (weights >= -INSIDE).all(-1) & (depth == depth)
     bits = depth[inside].view(torch.int32)
@@ -112,6 +110,6 @@ def _keep(
     keys.scatter_reduce_(0, at[inside], (sortable << 32) | f[inside], "amin")
 
 
-def triangle_of(keys: torch.Tensor) -> torch.Tensor:
+def triangle_of(keys: Tensor) -> Tensor:
     """The triangles' numbers in ``keys``, int32, -1 where nothing is."""
     return torch.where(keys == EMPTY, -1, keys & 0xFFFFFFFF).int()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from kernels.checks import Raster
-from kernels.plain.nearest import barycentrics, nearest, triangle_of
+from kernels.checks import Raster, check_names
+from kernels.plain.nearest import barycentrics, corners_of, nearest, triangle_of
 
 # BT.601 limited range for RGB in [0, 255]: rows Y, U, V.
 YUV = (
@@ -16,53 +17,59 @@ YUV = (
 )
 
 
-def rasterize(
-    vertices: torch.Tensor, triangles: torch.Tensor, attributes: torch.Tensor, height: int, width: int
-) -> Raster:
+def rasterize(vertices: Tensor, triangles: Tensor, attributes: Tensor, height: int, width: int) -> Raster:
     """See `kernels.rasterize`. Attributes and depth are differentiable in vertices and attributes; coverage is not."""
+    check_names(triangles, vertices.shape[1])
     with torch.no_grad():
         drawn = torch.ones((1, len(triangles)), dtype=torch.bool, device=vertices.device)
         triangle = triangle_of(nearest(vertices, triangles[None], drawn, height, width))
-    covered = triangle >= 0
-    y, x = torch.meshgrid(
-        torch.arange(height, device=vertices.device, dtype=vertices.dtype),
-        torch.arange(width, device=vertices.device, dtype=vertices.dtype),
-        indexing="ij",
-    )
-    if len(triangles) == 0 or not covered.any():
-        empty = vertices.new_zeros((*triangle.shape, attributes.shape[-1]))
-        return Raster(empty, triangle, vertices.new_full(triangle.shape, torch.inf))
-    batch = torch.arange(len(vertices), device=vertices.device)[:, None, None]
-    names = triangles.long()[triangle.clamp(min=0).long()]  # [B, H, W, 3]
-    corners = vertices[batch[..., None], names]  # [B, H, W, 3, 3]
-    weights, _ = barycentrics(corners, x, y)
-    depth = torch.where(covered, (weights * corners[..., 2]).sum(-1), torch.inf)
-    carried = (weights[..., None] * attributes[batch[..., None], names]).sum(-2)
-    return Raster(torch.where(covered[..., None], carried, 0.0), triangle, depth)
+    carried, depth = interpolate(vertices, triangles, attributes, triangle)
+    return Raster(carried, triangle, depth)
 
 
-def weights(vertices: torch.Tensor, triangles: torch.Tensor, triangle: torch.Tensor) -> torch.Tensor:
+def interpolate(
+    vertices: Tensor,  # [B, V, 3]
+    triangles: Tensor,  # [F, 3]
+    attributes: Tensor,  # [B, V, C]
+    triangle: Tensor,  # [B, H, W] int32
+) -> tuple[Tensor, Tensor]:
+    """Attributes [B, H, W, C] and depth [B, H, W] of the nearest triangles, differentiable in the first and third."""
+    if triangles.shape[0] == 0:
+        return vertices.new_zeros((*triangle.shape, attributes.shape[-1])), vertices.new_full(triangle.shape, torch.inf)
+    covered, names = triangle >= 0, triangles.long()[triangle.clamp(min=0).long()]  # [B, H, W, 3]
+    share, corners = _shares(vertices, names)
+    depth = torch.where(covered, (share * corners[..., 2]).sum(-1), torch.inf)
+    carried = (share[..., None] * corners_of(attributes, names)).sum(-2)
+    return torch.where(covered[..., None], carried, 0.0), depth
+
+
+def weights(vertices: Tensor, triangles: Tensor, triangle: Tensor) -> Tensor:
     """See `kernels.barycentrics`. Differentiable in vertices."""
+    check_names(triangles, vertices.shape[1])
     if len(triangles) == 0:
         return vertices.new_zeros((*triangle.shape, 3))
-    height, width = triangle.shape[-2:]
+    share, _ = _shares(vertices, triangles.long()[triangle.clamp(min=0).long()])
+    return torch.where((triangle >= 0)[..., None], share, 0.0)
+
+
+def _shares(vertices: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights [B, H, W, 3] of the pixel centres in triangles of corners ``names`` [B, H, W, 3]; the corners' places."""
+    height, width = names.shape[1:3]
     y = torch.arange(height, device=vertices.device, dtype=vertices.dtype)[:, None]
-    x = torch.arange(width, device=vertices.device, dtype=vertices.dtype)[None]
-    batch = torch.arange(len(vertices), device=vertices.device)[:, None, None, None]
-    corners = vertices[batch, triangles.long()[triangle.clamp(min=0).long()]]  # [B, H, W, 3, 3]
-    found, _ = barycentrics(corners, x, y)
-    return torch.where((triangle >= 0)[..., None], found, 0.0)
+    x = torch.arange(width, device=vertices.device, dtype=vertices.dtype)
+    corners = corners_of(vertices, names)  # [B, H, W, 3, 3]
+    return barycentrics(corners, x, y), corners
 
 
 def warp_grid(
-    image: torch.Tensor,
-    grid: torch.Tensor,
+    image: Tensor,
+    grid: Tensor,
     height: int,
     width: int,
-    occlusion: torch.Tensor | None = None,
-    background: torch.Tensor | None = None,
+    occlusion: Tensor | None = None,
+    background: Tensor | None = None,
     channels_last: bool = False,
-) -> torch.Tensor:
+) -> Tensor:
     """See `kernels.warp_grid`. Differentiable in everything."""
     if channels_last:
         image = image.permute(0, 3, 1, 2)
@@ -78,7 +85,7 @@ def warp_grid(
     return out.permute(0, 2, 3, 1) if channels_last else out
 
 
-def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
+def rgb_to_i420(rgb: Tensor) -> Tensor:
     """See `kernels.rgb_to_i420`."""
     values = rgb.detach().to(torch.float32)
     matrix = torch.tensor(YUV, dtype=torch.float32, device=rgb.device)
@@ -90,7 +97,7 @@ def rgb_to_i420(rgb: torch.Tensor) -> torch.Tensor:
     return torch.cat(planes, -1).unflatten(-1, (height * 3 // 2, width))
 
 
-def to_rgb24(picture: torch.Tensor) -> torch.Tensor:
+def to_rgb24(picture: Tensor) -> Tensor:
     """See `kernels.to_rgb24`."""
     values = torch.nan_to_num(picture.detach().to(torch.float32), nan=0.0) * 255 + 0.5
     return values.clamp(0, 255).to(torch.uint8).movedim(-3, -1).contiguous()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from kernels.plain.nearest import EMPTY, POINTS, barycentrics, corners_of, nearest, nearest_points, triangle_of
 from kernels.scenes import Look, Painted, Scenes
@@ -12,13 +13,7 @@ SAME_SHADE = 0.02  # within which an edge pixel's points still agree
 
 
 def paint_scenes(
-    vertices: torch.Tensor,
-    maps: torch.Tensor,
-    scene: torch.Tensor,
-    shown: torch.Tensor,
-    tables: Scenes,
-    size: int,
-    look: Look,
+    vertices: Tensor, maps: Tensor, scene: Tensor, shown: Tensor, tables: Scenes, size: int, look: Look
 ) -> Painted:
     """See `kernels.paint_scenes`; the arguments were checked there."""
     triangles = tables.triangles[scene]  # [R, F, 3]
@@ -27,7 +22,8 @@ def paint_scenes(
     keys = through(outer, inner, shown)
     which = triangle_of(keys)  # [R, S, S]
     at = torch.arange(size, device=vertices.device, dtype=torch.float64)
-    places = carried(vertices, maps, triangles, which, at[None, None, :], at[None, :, None])
+    rows = torch.arange(len(vertices), device=vertices.device)[:, None, None]
+    places = carried(vertices, maps, triangles, rows, which, at, at[:, None])
     layer = tables.layers[scene].gather(1, which.flatten(1).clamp(min=0).long()).view_as(which)
     slots = number(edges(which, places, layer, look.jump), look.most)
     outer, inner = (nearest_points(vertices, triangles, part, slots, look.most) for part in (front, inside))
@@ -37,9 +33,7 @@ def paint_scenes(
     return Painted((rgb + 0.5).clamp(0, 255).to(torch.uint8), which, places)
 
 
-def drawn(
-    vertices: torch.Tensor, triangles: torch.Tensor, facing: torch.Tensor, shown: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def drawn(vertices: Tensor, triangles: Tensor, facing: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
     """Which triangles [R, F] are drawn, and which only through the opening."""
     x, y = corners_of(vertices[..., :2], triangles).unbind(-1)  # [R, F, 3]
     turned = (x[..., 1] - x[..., 0]) * (y[..., 2] - y[..., 0]) - (y[..., 1] - y[..., 0]) * (x[..., 2] - x[..., 0])
@@ -49,7 +43,7 @@ def drawn(
     return front, (number >= behind) & (last > first)
 
 
-def through(front: torch.Tensor, inside: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+def through(front: Tensor, inside: Tensor, shown: Tensor) -> Tensor:
     """Keys [R, ...]: where the nearest triangle is of the opening, what lies inside is seen instead."""
     first, last = (shown[:, k].view(-1, *[1] * (front.dim() - 1)) for k in (1, 2))
     triangle = front & 0xFFFFFFFF
@@ -57,22 +51,16 @@ def through(front: torch.Tensor, inside: torch.Tensor, shown: torch.Tensor) -> t
 
 
 def carried(
-    vertices: torch.Tensor,
-    maps: torch.Tensor,
-    triangles: torch.Tensor,
-    which: torch.Tensor,
-    x: torch.Tensor,
-    y: torch.Tensor,
-) -> torch.Tensor:
-    """Maps [R, ..., C] of the triangles ``which`` [R, ...] at the points (x, y), 0 where nothing is."""
-    rows = torch.arange(len(vertices), device=vertices.device).view(-1, *[1] * (which.dim() - 1))
-    names = triangles[rows, which.clamp(min=0).long()].long()  # [R, ..., 3]
-    weights, _ = barycentrics(vertices[rows[..., None], names].double(), x, y)
+    vertices: Tensor, maps: Tensor, triangles: Tensor, rows: Tensor, which: Tensor, x: Tensor, y: Tensor
+) -> Tensor:
+    """Maps [..., C] of ``rows`` and their triangles ``which`` [...] at the points (x, y), 0 where nothing is."""
+    names = triangles[rows, which.clamp(min=0).long()].long()  # [..., 3]
+    weights = barycentrics(vertices[rows[..., None], names].double(), x, y)
     values = (weights[..., None] * maps[rows[..., None], names]).sum(-2).float()
     return torch.where((which >= 0)[..., None], values, 0.0)
 
 
-def edges(which: torch.Tensor, places: torch.Tensor, layer: torch.Tensor, jump: float) -> torch.Tensor:
+def edges(which: Tensor, places: Tensor, layer: Tensor, jump: float) -> Tensor:
     """Where surfaces end [R, S, S] bool: pixels whose neighbour's layer differs, or looks far away in the texture."""
     out = torch.zeros_like(which, dtype=torch.bool)
     for axis in (1, 2):
@@ -86,13 +74,13 @@ def edges(which: torch.Tensor, places: torch.Tensor, layer: torch.Tensor, jump: 
     return out
 
 
-def number(edge: torch.Tensor, most: int) -> torch.Tensor:
+def number(edge: Tensor, most: int) -> Tensor:
     """Numbers [R, S, S] int32 of the pixels on edges, row after row, -1 elsewhere and beyond ``most``."""
     count = torch.cumsum(edge.flatten(1), 1).view_as(edge) - 1
     return torch.where(edge & (count < most), count, -1).int()
 
 
-def fetch(tables: Scenes, scene: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def fetch(tables: Scenes, scene: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """The bilinear colours [n, 3] of the atlases ``scene`` [n] at (u, v) [n], edges repeated."""
     extent = tables.extent[scene].float()
     u = torch.minimum(u.clamp(min=0), extent[:, 1] - 1.001)
@@ -104,7 +92,7 @@ def fetch(tables: Scenes, scene: torch.Tensor, u: torch.Tensor, v: torch.Tensor)
     return above * (1 - b) + below * b
 
 
-def fetch_all(places: torch.Tensor, layer: torch.Tensor, scene: torch.Tensor, tables: Scenes) -> torch.Tensor:
+def fetch_all(places: Tensor, layer: Tensor, scene: Tensor, tables: Scenes) -> Tensor:
     """Colours [R, ..., 3] before shading, mirrored ones mixed in."""
     flat = places.reshape(-1, places.shape[-1])
     scenes = scene.view(-1, *[1] * (layer.dim() - 1)).expand_as(layer).reshape(-1)
@@ -117,7 +105,7 @@ def fetch_all(places: torch.Tensor, layer: torch.Tensor, scene: torch.Tensor, ta
     return rgb.view(*places.shape[:-1], 3)
 
 
-def shaded(rgb: torch.Tensor, places: torch.Tensor, warmth: float) -> torch.Tensor:
+def shaded(rgb: Tensor, places: Tensor, warmth: float) -> Tensor:
     """Colours [..., 3] times the brightness; what is dark turns redder, as light in flesh does."""
     shade = places[..., 2:3]
     tint = torch.tensor([0.0, 1.0, 1.5], device=rgb.device) * warmth
@@ -125,27 +113,16 @@ def shaded(rgb: torch.Tensor, places: torch.Tensor, warmth: float) -> torch.Tens
 
 
 def refined(
-    rgb: torch.Tensor,
-    which: torch.Tensor,
-    places: torch.Tensor,
-    slots: torch.Tensor,
-    fine: torch.Tensor,
-    vertices: torch.Tensor,
-    maps: torch.Tensor,
-    triangles: torch.Tensor,
-    scene: torch.Tensor,
-    tables: Scenes,
-    look: Look,
-) -> torch.Tensor:
+    rgb: Tensor, which: Tensor, places: Tensor, slots: Tensor, fine: Tensor,
+    vertices: Tensor, maps: Tensor, triangles: Tensor, scene: Tensor, tables: Scenes, look: Look,
+) -> Tensor:  # fmt: skip
     """``rgb`` [R, S, S, 3] with the numbered pixels replaced by the mean of their points that something covers."""
     r, y, x = torch.nonzero(slots >= 0, as_tuple=True)  # [n]
     keys = fine[r, slots[r, y, x].long()]  # [n, 8]
     triangle = triangle_of(keys)
     points = torch.tensor(POINTS, dtype=torch.float64, device=rgb.device)  # [8, 2]
-    names = triangles[r[:, None], triangle.clamp(min=0).long()].long()  # [n, 8, 3]
-    corners = vertices[r[:, None, None], names].double()
-    weights, _ = barycentrics(corners, x[:, None] + points[:, 0], y[:, None] + points[:, 1])
-    found = (weights[..., None] * maps[r[:, None, None], names]).sum(-2).float()  # [n, 8, C]
+    px, py = x[:, None] + points[:, 0], y[:, None] + points[:, 1]
+    found = carried(vertices, maps, triangles, r[:, None], triangle, px, py)  # [n, 8, C]
     layer = tables.layers[scene[r][:, None], triangle.clamp(min=0).long()]
     colours = shaded(fetch_all(found, layer, scene[r], tables), found, look.warmth)
     covered = (triangle >= 0).float()[..., None]

@@ -97,7 +97,15 @@ def test_every_shell_command_is_of_a_known_kind() -> None:
 
 
 VIVIFY = list(dict.fromkeys(line for _, line in SHELL if line.split()[0].endswith("vivify")))
-ORDER = ["enroll", "render", "evaluate", "talk", "doctor", "serve"]  # films need an avatar, judging needs a film
+ORDER = [
+    "enroll",
+    "render",
+    "evaluate",
+    "talk",
+    "doctor",
+    "demo",
+    "serve",
+]  # films need an avatar, judging needs a film
 
 
 @pytest.mark.parametrize("line", sorted(VIVIFY, key=lambda line: ORDER.index(line.split()[1])))
@@ -109,7 +117,7 @@ def test_vivify_commands(line: str, folder: Path, server: Running) -> None:
     if words[1] == "serve":
         _serve(command, folder)
         return
-    if words[1] == "doctor":
+    if words[1] in ("doctor", "demo"):
         command += ["--port", str(_free_port())]
     _run(command, folder)
     for at, word in enumerate(words):

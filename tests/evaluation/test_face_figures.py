@@ -10,18 +10,15 @@ import pytest
 
 from engine.contracts import Motion
 from engine.evaluation.face_figures import (
-    LIMITS,
     Judge,
-    holds,
     judge_cleanness,
     judge_enrolment,
     judge_identity,
     judge_lips,
     judge_smoothness,
     judge_turns,
-    judged,
-    summarise,
 )
+from engine.evaluation.face_limits import LIMITS, holds, judged, summarise
 from engine.evaluation.judged_motions import VISEMES, clips, motion, rotation, talking
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES

@@ -113,6 +113,9 @@ def test_a_batch_on_a_gpu_equals_the_renderer(avatar: Avatar, graphs: bool) -> N
             got = device.render(jobs)[:count].cpu().numpy()
             for picture, want in zip(got, wanted[first : first + count], strict=False):
                 assert psnr(picture, want) >= 50
+    held, refused = device.graphs
+    assert refused == 0
+    assert (held > 0) == graphs, "batches were captured"
 
 
 @pytest.mark.cpu

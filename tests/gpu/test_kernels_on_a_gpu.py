@@ -7,6 +7,7 @@ import torch
 
 import kernels
 from kernels.gpu import i420_cupy
+from kernels.torch_operators import OPERATORS
 
 pytestmark = [
     pytest.mark.gpu,
@@ -48,3 +49,31 @@ def test_bytes() -> None:
     assert (kernels.to_rgb24(picture).int() - packed.int()).abs().max() <= 1
     if i420_cupy.available():
         assert (i420_cupy.rgb_to_i420(rgb).int() - planes.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_the_fake_lies_in_memory_as_the_warp_does(channels_last: bool) -> None:
+    """On the CPU it lies otherwise."""
+    image, grid = torch.rand(2, 3, 24, 3).cuda(), (torch.rand(2, 4, 4, 2) * 20).cuda()
+    torch.library.opcheck(OPERATORS["warp_grid"], (image, grid, 20, 12, None, None, channels_last))
+
+
+def test_a_cuda_graph_holds_them() -> None:
+    image, grid = torch.rand(2, 3, 61, 67).cuda(), (torch.rand(2, 16, 16, 2) * 60).cuda()
+    vertices, triangles = (torch.rand(2, 90, 3) * 60).cuda(), torch.randint(0, 90, (50, 3)).cuda()
+
+    def step() -> tuple[torch.Tensor, ...]:
+        rgb = kernels.to_rgb24(kernels.warp_grid(image, grid, 64, 64))
+        return rgb, kernels.rgb_to_i420(rgb), *kernels.rasterize(vertices, triangles, vertices, 64, 64)
+
+    with torch.inference_mode():
+        step()  # compiles what a capture could not wait for
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            held = step()
+        image.copy_(torch.rand(2, 3, 61, 67))
+        vertices.copy_(torch.rand(2, 90, 3) * 60)
+        graph.replay()
+        for got, wanted in zip(held, step(), strict=True):
+            assert torch.equal(got, wanted)

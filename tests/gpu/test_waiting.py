@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 import torch
-
-os.environ.setdefault("TRITON_INTERPRET", "1")
-
 from capture import strictly
 
 import kernels
@@ -32,10 +28,9 @@ class Launched:
 def test_nothing_in_a_picture_waits_for_the_device(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     from kernels.gpu import paint_triton, raster
 
-    for module, names in ((raster, ("_keep_nearest", "_interpolate")), (paint_triton, ("_keep", "_interpolate"))):
-        for name in names:
-            monkeypatch.setattr(module, name, Launched())
-    for name in ("_flag", "_paint"):
+    for name in ("_keep_mesh", "_interpolate_mesh"):
+        monkeypatch.setattr(raster, name, Launched())
+    for name in ("_keep_scene", "_interpolate_scene", "_flag", "_paint"):
         monkeypatch.setattr(paint_triton, name, Launched())
     with torch.inference_mode(), kernels.use_backend("triton"):
         device = DeviceRenderer(size, "meta", LearnedHalf().eval(), portraits=1)

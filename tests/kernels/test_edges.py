@@ -24,7 +24,9 @@ def draw(vertices: np.ndarray, triangles: np.ndarray, maps: np.ndarray, layer: n
         np.full((count, edges.SAMPLES), -1, np.int32),
         np.empty((count, edges.SAMPLES, 3), np.float32),
     )
-    edges.supersample(vertices, triangles, maps, slots, tiles, np.ones((count, edges.SAMPLES), np.uint8), 0, *fine)
+    numba_kernels.supersample(
+        vertices, triangles, maps, slots, tiles, np.ones((count, edges.SAMPLES), np.uint8), 0, *fine
+    )
     picture = np.empty((SIZE, SIZE, 3), np.uint8)
     offsets = np.zeros((2, 2), np.float32)
     edges.paint(

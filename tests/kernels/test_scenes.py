@@ -86,6 +86,7 @@ def test_edges_are_means_and_a_limit_holds(backend: str) -> None:
     assert torch.equal(soft.triangle, hard.triangle)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # by the interpreter of Triton 3.7, of NaN
 @pytest.mark.parametrize("backend", ["reference", "triton"])
 def test_broken_and_absent_meshes_are_black(backend: str) -> None:
     vertices, maps, scene, shown, tables = scenes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.cpu import edges, numba_kernels, window
+from kernels.cpu import edges, numba_kernels
 
 pytestmark = pytest.mark.cpu
 SIZE = 24
@@ -28,7 +28,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, 
     depth, which = np.empty((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.int32)
     out, seen = np.empty((SIZE, SIZE, 1), np.float32), np.empty((SIZE, SIZE), np.uint8)
     numba_kernels.rasterize(VERTICES, TRIANGLES[:4], MAPS, depth, which, out)
-    span = window.open_window(which, depth, 2, 4, seen)
+    span = numba_kernels.open_window(which, depth, 2, 4, seen)
     return depth, which, out, seen, span
 
 
@@ -43,14 +43,14 @@ def test_the_window_is_where_the_opening_was_seen() -> None:
 
 def test_what_is_behind_shows_only_there_nearest_first() -> None:
     depth, which, out, seen, span = drawn()
-    window.rasterize_within(VERTICES, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    numba_kernels.rasterize_within(VERTICES, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
     assert set(which[seen == 1].tolist()) <= {4, 5}, "nearer than the wall, yet only in the window"
     assert (out[seen == 1] == 2).all()
     assert (out[seen == 0] == 0).all()
     far = VERTICES.copy()
     far[8:12, 2] = 12
     depth, which, out, seen, span = drawn()
-    window.rasterize_within(far, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    numba_kernels.rasterize_within(far, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
     assert out[8, 8] == 3
     assert out[14, 14] == 2
     assert which[8, 8] in (6, 7)
@@ -63,9 +63,9 @@ def test_an_opening_that_is_not_seen_shows_nothing() -> None:
     out, seen = np.empty((SIZE, SIZE, 1), np.float32), np.empty((SIZE, SIZE), np.uint8)
     numba_kernels.rasterize(hidden, TRIANGLES[:4], MAPS, depth, which, out)
     before = which.copy()
-    span = window.open_window(which, depth, 2, 4, seen)
+    span = numba_kernels.open_window(which, depth, 2, 4, seen)
     assert span[1] < span[0]
-    window.rasterize_within(hidden, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    numba_kernels.rasterize_within(hidden, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
     assert np.array_equal(which, before)
 
 
@@ -73,7 +73,7 @@ def test_broken_triangles_draw_nothing_in_it() -> None:
     depth, which, out, seen, span = drawn()
     broken = VERTICES.copy()
     broken[8:] = np.nan
-    window.rasterize_within(broken, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
+    numba_kernels.rasterize_within(broken, TRIANGLES[4:], MAPS, seen, span, 4, depth, which, out)
     assert (which[seen == 1] == -1).all()
 
 
@@ -92,9 +92,9 @@ def test_its_edge_is_smooth() -> None:
     seen = np.ones(shape, np.uint8)
     moved = VERTICES.copy()
     moved[4:8] = square(6.5, 15.25, 4)
-    edges.supersample(moved, TRIANGLES[:4], MAPS, slots, tiles, seen, 0, *fine)
-    window.open_window(fine[1], fine[0], 2, 4, seen)
-    edges.supersample(moved, TRIANGLES[4:], MAPS, slots, tiles, seen, 4, *fine)
+    numba_kernels.supersample(moved, TRIANGLES[:4], MAPS, slots, tiles, seen, 0, *fine)
+    numba_kernels.open_window(fine[1], fine[0], 2, 4, seen)
+    numba_kernels.supersample(moved, TRIANGLES[4:], MAPS, slots, tiles, seen, 4, *fine)
     inside = (fine[1] >= 4).mean(1)
     assert inside[0] == pytest.approx(0.75)
     assert inside[1] == 0

@@ -19,20 +19,20 @@ pytestmark = pytest.mark.cpu
 
 @pytest.fixture(scope="module")
 def dense(renderer: Renderer) -> DenseMesh:
-    return renderer._scene.dense
+    return renderer.scene.dense
 
 
 def points_of(renderer: Renderer, flat: np.ndarray) -> np.ndarray:
     """All vertices of skin and sheet [n, 3] for the face's [468, 3]."""
     avatar = renderer.avatar
     base = np.concatenate([flat, avatar.around, flat[list(top.OVAL)]]).astype(np.float32)
-    return np.concatenate([base, renderer._scene.dense(base)])
+    return np.concatenate([base, renderer.scene.dense(base)])
 
 
 def test_a_plane_stays_a_plane(renderer: Renderer, astronaut: Avatar) -> None:
     flat = astronaut.reference.copy()
     flat[:, 2] = 0.3 * flat[:, 0] - 0.2 * flat[:, 1] + 7
-    points = points_of(renderer, flat)[renderer._scene.base :]
+    points = points_of(renderer, flat)[renderer.scene.base :]
     assert np.allclose(points[:, 2], 0.3 * points[:, 0] - 0.2 * points[:, 1] + 7, atol=1e-3)
 
 
@@ -73,7 +73,7 @@ def test_closed_lips_close_all_along_the_dense_rim(renderer: Renderer, astronaut
 def test_the_outline_bends_less(renderer: Renderer, astronaut: Avatar, talk) -> None:
     face = renderer._drive(talk(jawOpen=0.4, mouthPucker=0.6).blendshapes)
     points = points_of(renderer, face)
-    coarse, fine = face[list(top.LIP_INNER), :2], points[renderer._scene.dense.lip_path, :2]
+    coarse, fine = face[list(top.LIP_INNER), :2], points[renderer.scene.dense.lip_path, :2]
 
     def sharpest(ring: np.ndarray) -> float:
         step = np.roll(ring, -1, 0) - ring
@@ -85,7 +85,7 @@ def test_the_outline_bends_less(renderer: Renderer, astronaut: Avatar, talk) -> 
 
 def test_nothing_is_seen_from_behind_and_nothing_gapes(renderer: Renderer, talk) -> None:
     """A turned head with its lips drawn aside folds skin at the outline and the lips' corners."""
-    scene = renderer._scene
+    scene = renderer.scene
     number = np.arange(len(scene.triangles))
     surface = number < len(scene.dense.skin) + len(scene.dense.sheet)
     wound = np.where(number < len(scene.dense.skin), -1, 1)  # the sheet comes the other way round

@@ -9,11 +9,17 @@ import pytest
 
 from engine.face import topology as top
 from engine.face.avatar import Avatar
-from engine.render.driven_face import DrivenFace
-from engine.render.parts.eyes import lash_line
+from engine.render.parts.driven_face import DrivenFace
+from engine.render.preparation.eye_preparation import lash_line
+from engine.render.prepared import prepare
 from engine.render.renderer import Renderer
 
 pytestmark = pytest.mark.cpu
+
+
+def driven(avatar: Avatar) -> DrivenFace:
+    known = prepare(avatar)
+    return DrivenFace(known.head, known.face, known.lips)
 
 
 def test_the_white_beside_the_iris_is_as_light_as_its_corner() -> None:
@@ -59,8 +65,8 @@ def test_glasses_stay_while_lids_close_behind_them(astronaut: Avatar, talk) -> N
     stiff = np.zeros(top.VERTICES, np.float32)
     frame = list(top.EYE_RIGHT_RING)
     stiff[frame] = 1
-    glasses = DrivenFace(dataclasses.replace(astronaut, stiff=stiff))
-    plain = DrivenFace(astronaut)
+    glasses = driven(dataclasses.replace(astronaut, stiff=stiff))
+    plain = driven(astronaut)
     for pose in (talk(eyeBlink=1.0), talk(browInnerUp=1.0, browDown=0.5), talk(eyeBlink=0.6, cheekSquint=0.8)):
         held, free = glasses(pose.blendshapes), plain(pose.blendshapes)
         assert np.allclose(held[frame], astronaut.neutral[frame], atol=1e-4)
@@ -110,7 +116,7 @@ def test_a_closing_lid_comes_out_of_the_brows_shade(astronaut: Avatar) -> None:
 
 
 def test_a_lid_closes_under_its_crease_without_pulling_the_brow_down(astronaut: Avatar, talk) -> None:
-    drive = DrivenFace(astronaut)
+    drive = driven(astronaut)
     rest, shut = (drive(talk(eyeBlink=blink).blendshapes) for blink in (0.0, 1.0))
     rim = (shut - rest)[list(top.EYE_LEFT_UPPER[3:6]), 1].mean()
     crease = (shut - rest)[list(top.EYE_LEFT_RING[2:5]), 1].mean()

@@ -10,10 +10,11 @@ import pytest
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.teeth import COLUMNS
-from engine.render.driven_face import tucking
-from engine.render.parts.mouth import ROWS, Mouth
+from engine.render.parts.driven_face import tucking
+from engine.render.parts.mouth import ROWS
 from engine.render.parts.tongue import COLUMNS as TONGUE_COLUMNS
 from engine.render.parts.tongue import ROWS as TONGUE_ROWS
+from engine.render.preparation.mouth_preparation import prepare_mouth
 from engine.render.renderer import Renderer
 
 pytestmark = pytest.mark.cpu
@@ -97,22 +98,22 @@ def test_the_lower_lip_rests_on_the_teeth_in_an_f(renderer: Renderer, talk) -> N
 
 
 def test_own_teeth_go_on_along_the_arch(renderer: Renderer, astronaut: Avatar) -> None:
-    own = renderer._mouth.panels["upper"]
-    drawn = Mouth(dataclasses.replace(astronaut, teeth=np.zeros((0, 2), np.float32))).panels["upper"]
+    own = renderer.prepared.mouth.panels["upper"]
+    drawn = prepare_mouth(dataclasses.replace(astronaut, teeth=np.zeros((0, 2), np.float32))).panels["upper"]
     assert own.shape == drawn.shape
     crowns = slice(own.shape[0] * 7 // 10, None)
     brightness = own[crowns].mean((0, 2))
     assert np.abs(own - drawn)[crowns].max() > 20, "hers are not the drawn ones"
     steps = np.abs(np.diff(np.convolve(brightness, np.ones(15) / 15, "valid")))
     assert steps.max() < 8, "no tooth ends abruptly"
-    edge = renderer._mouth._points[0].reshape(ROWS, COLUMNS, 3)[-1, :, 1]
+    edge = renderer.prepared.mouth.teeth[0].reshape(ROWS, COLUMNS, 3)[-1, :, 1]
     assert np.abs(np.diff(edge)).max() < 0.35, "nor does their line jump"
 
 
 def test_no_turn_uncovers_the_cavity(renderer: Renderer, talk) -> None:
     for yaw in (-12, 12):
         renderer.render(talk((yaw, 6, 0), jawOpen=0.8))
-        assert (renderer._compositor.which >= 0).all()
+        assert (renderer.compositor.which >= 0).all()
     assert set(top.LIP_INNER) <= set(top.LIP_VERTICES)
 
 
@@ -123,6 +124,6 @@ def test_upper_teeth_reach_below_lips_whose_corners_are_drawn_up(astronaut: Avat
         neutral = astronaut.neutral.copy()
         for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER):
             neutral[list(row)] -= lift * np.linspace(-1, 1, len(row))[:, None] ** 2 * down
-        mouth = Mouth(dataclasses.replace(astronaut, neutral=neutral, teeth=np.zeros((0, 2), np.float32)))
+        mouth = prepare_mouth(dataclasses.replace(astronaut, neutral=neutral, teeth=np.zeros((0, 2), np.float32)))
         teeth = mouth.parts[0].points.reshape(ROWS, COLUMNS, 3)
         assert (teeth[-1, MIDDLE, 1] - neutral[top.LIP_INNER_UPPER[5], 1]) / astronaut.scale > 0.04

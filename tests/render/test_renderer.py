@@ -68,8 +68,8 @@ def test_random_talking_poses_leave_nothing_uncovered(renderer: Renderer, talk) 
     rng = np.random.default_rng(11)
     for _ in range(40):
         picture = renderer.render(random_motion(rng, talk))
-        assert (renderer._compositor.which >= 0).all()
-        assert np.isfinite(renderer._compositor.maps).all()
+        assert (renderer.compositor.which >= 0).all()
+        assert np.isfinite(renderer.compositor.maps).all()
         assert picture.std() > 20
 
 

@@ -18,8 +18,9 @@ from engine.face.morphable_model import face_model
 from engine.render.learned.lip_square import LANDMARKS
 from engine.render.learned.mouth_patch import corner_of, window
 from engine.render.learned.picture_generator import LearnedHalf, Seen
+from engine.training.picture.picture_losses import VGG, Edges, Plan, Vgg19
 from engine.training.picture.picture_pairs import Pairs, from_film
-from engine.training.picture.picture_trainer import VGG, Edges, Plan, Trainer, Vgg19
+from engine.training.picture.picture_trainer import Trainer
 from engine.training.picture.picture_views import OPPOSITE, in_other_focus, in_other_light, mirrored, reframed
 
 pytestmark = pytest.mark.cpu

@@ -104,9 +104,51 @@ def test_the_sample_speaks_without_a_microphone(page: Any) -> None:
     page.click("#start")
 
 
+def test_another_face_is_chosen_with_the_keyboard_and_speaks(page: Any, server: Running) -> None:
+    faces = page.get_by_role("group", name="Face").get_by_role("radio")
+    assert faces.count() == 5
+    assert all(faces.nth(i).get_attribute("value") == name for i, name in enumerate(server.service.engine.avatars()))
+    assert page.get_by_role("radio", name="Astronaut").is_checked(), "the default"
+    page.focus("input[value=astronaut]")
+    page.keyboard.press("ArrowRight")
+    chosen = page.get_by_role("radio", name="Lady by lake")
+    assert chosen.is_checked()
+    assert page.inner_text("#face-name") == "Lady by lake"
+    assert "lady_by_lake" in page.get_attribute("#portrait", "src")
+    start(page, "sample")
+    (stream,) = server.service.sessions.values()
+    assert stream.avatar == "lady_by_lake"
+    page.wait_for_selector("#stage.speaking", timeout=15_000)
+    page.click("#start")
+    page.wait_for_selector("input[value=lady_by_lake]:checked", state="attached")
+
+
+def test_more_is_folded_and_tells_a_running_session(page: Any, server: Running) -> None:
+    for hidden in ("#mood", "#gaze", "#brows", "#expressiveness"):
+        assert not page.is_visible(hidden), f"{hidden} is for those who ask for more"
+    start(page, "sample")
+    (stream,) = server.service.sessions.values()
+    told: list[Any] = []
+    tell = stream.participants.tell
+    stream.participants.tell = lambda message: (told.append(message), tell(message))  # type: ignore[method-assign]
+    page.click("#more summary")
+    page.select_option("#mood", "happy")
+    page.select_option("#gaze", "left")
+    page.fill("#brows", "-40")
+    assert page.inner_text("#brows-value") == "−40 %"
+    wished = {"expressiveness": 1, "emotions": {"happy": 1}, "gaze_left": -0.7, "gaze_up": 0, "brows": -0.4}
+    until, last = time.monotonic() + 5, {}
+    while not wished.items() <= last.items() and time.monotonic() < until:
+        time.sleep(0.05)
+        last = next((m.controls for m in reversed(told) if m.type == "settings"), {})
+    assert wished.items() <= last.items()
+    page.click("#start")
+
+
 def test_sliders_mute_and_a_lost_connection(page: Any, server: Running) -> None:
     start(page, "sample")
     stream = next(iter(server.service.sessions.values()))
+    page.click("#more summary")
     page.evaluate(
         """() => { for (const [id, value] of [["look-ahead", "0"], ["expressiveness", "150"]]) {
           const slider = document.getElementById(id); slider.value = value;
@@ -182,12 +224,41 @@ def test_a_full_server_and_a_lost_one_are_said_in_words(browser: Any) -> None:
             assert first.inner_text("#start") == "Start"
 
 
+def in_view(page: Any, words: str) -> None:
+    """The button says ``words`` and lies within the window, which nobody has scrolled."""
+    assert page.inner_text("#start") == words
+    assert page.evaluate("scrollY") == 0
+    box, window = page.locator("#start").bounding_box(), page.viewport_size
+    assert box["x"] >= 0
+    assert box["y"] >= 0
+    assert box["x"] + box["width"] <= window["width"]
+    assert box["y"] + box["height"] <= window["height"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 844), (360, 640)])
+def test_start_and_stop_are_in_view_without_scrolling(browser: Any, server: Running, width: int, height: int) -> None:
+    phone = {"is_mobile": True, "has_touch": True} if width < 800 else {}
+    space = browser.new_context(viewport={"width": width, "height": height}, **phone)
+    page = space.new_page()
+    page.goto(server.url)
+    page.wait_for_selector("#start:enabled")
+    in_view(page, "Start")
+    covered = page.locator(".choices").bounding_box()
+    assert covered["y"] + covered["height"] <= page.locator("#start").bounding_box()["y"], "it covers no choice"
+    start(page, "sample")
+    page.wait_for_selector("#figures:visible", timeout=10_000)
+    in_view(page, "Stop")
+    page.click("#start")
+    assert state(page) == "idle"
+    space.close()
+
+
 def test_the_page_fits_a_phone(browser: Any, server: Running) -> None:
     space = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     page = space.new_page()
     page.goto(server.url)
     page.wait_for_selector("#start:enabled")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for control in page.query_selector_all("button:visible, .choice"):
+    for control in page.query_selector_all("button:visible, .choice, #face-list label, #bring, summary:visible"):
         assert control.bounding_box()["height"] >= 40
     space.close()

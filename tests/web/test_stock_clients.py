@@ -62,16 +62,16 @@ def publisher(server: Running, tmp_path: Path) -> Iterator[str]:
     if "whip" not in av.formats_available:
         pytest.skip("PyAV's FFmpeg has no WHIP muxer: it came with FFmpeg 8")
     write_certificate(tmp_path)
-    known = set(server.service.streams)
+    known = set(server.service.sessions)
     command = [sys.executable, "-c", PUBLISHER, assets() / "speech.wav", f"{server.url}/whip/astronaut", tmp_path]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     try:
         until = time.monotonic() + 20
-        while not any(heard(server, name) for name in set(server.service.streams) - known):
+        while not any(heard(server, name) for name in set(server.service.sessions) - known):
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
             assert time.monotonic() < until, "FFmpeg's voice did not come"
             time.sleep(0.05)
-        (name,) = set(server.service.streams) - known
+        (name,) = set(server.service.sessions) - known
         yield name
     finally:
         process.kill()
@@ -98,7 +98,7 @@ def write_certificate(folder: Path) -> None:
 
 
 def heard(server: Running, name: str) -> bool:
-    return bool(server.service.streams[name].stats()["voice_ms"]["received"] > 500)
+    return bool(server.service.sessions[name].stats()["voice_ms"]["received"] > 500)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def player() -> str:
 
 @pytest.mark.net
 def test_ffmpeg_publishes(publisher: str, server: Running) -> None:
-    stats = server.service.streams[publisher].stats()
+    stats = server.service.sessions[publisher].stats()
     assert stats["voice_ms"]["received"] > 500
     assert stats["voice_ms"]["lost"] == 0
 
@@ -130,8 +130,8 @@ def test_a_stock_player_watches_what_ffmpeg_publishes(
     page.evaluate(WATCH, [f"{server.url}/whep/{publisher}", player])
     page.wait_for_function(f"window.seen.length >= {LEAST_PICTURES}", timeout=20_000)
     assert [512, 512] in page.evaluate("window.seen")
-    assert len(server.service.streams[publisher].viewers) == 1
+    assert len(server.service.sessions[publisher].viewers) == 1
     page.evaluate("() => window.player.stop()")
     page.wait_for_timeout(300)
-    assert not server.service.streams[publisher].viewers, "the player's DELETE ends it"
+    assert not server.service.sessions[publisher].viewers, "the player's DELETE ends it"
     space.close()

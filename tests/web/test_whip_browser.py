@@ -100,11 +100,11 @@ def test_chromium_publishes_and_watches(page: Any, server: Running) -> None:
     viewer = page.evaluate("(url) => watch(url)", f"{server.url}/whep/{name}")
     page.wait_for_function(f"window.seen.length >= {LEAST_PICTURES}", timeout=20_000)
     assert [512, 512] in page.evaluate("window.seen")
-    stats = server.service.streams[name].stats()
+    stats = server.service.sessions[name].stats()
     assert stats["voice_ms"]["received"] > 500, "the microphone must have been heard"
     restarted = page.evaluate("restart()")
     page.wait_for_function("async (ufrag) => (await path()) === ufrag", arg=restarted, timeout=20_000)
     page.wait_for_function(f"window.seen.length >= {page.evaluate('seen.length') + LEAST_PICTURES}", timeout=20_000)
     for resource, goes_on in ((viewer, True), (session, False)):
         assert page.evaluate("(url) => fetch(url, { method: 'DELETE' }).then((r) => r.status)", resource) == 200
-        assert (name in server.service.streams) == goes_on
+        assert (name in server.service.sessions) == goes_on

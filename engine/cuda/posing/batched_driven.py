@@ -1,4 +1,4 @@
-"""The driven faces of a batch: what `engine.render.driven_face` does for one, before the head turns."""
+"""The driven faces of a batch: what `engine.render.parts.driven_face` does for one, before the head turns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.cuda.posing.coefficients import Read
 from engine.cuda.posing.portrait_table import FACES, LID, Known
 from engine.face.lids import LID_REST, both_lids
 from engine.face.topology import LIP_VERTICES
-from engine.render.parts.lip_offsets import LipOffsets
+from engine.render.parts.lip_offsets import followers
 
 
 class DrivenFaces:
@@ -19,13 +19,12 @@ class DrivenFaces:
 
     def __init__(self, device: torch.device) -> None:
         self._arch, self._ring = Arch(device), Ring(device)
-        offsets = LipOffsets(np.eye(3, dtype=np.float32), 1.0)
-        spread = np.zeros((FACES, len(LIP_VERTICES)), np.float32)
-        spread[offsets._rows] = offsets._spread
+        spread, (rows, shares) = np.zeros((FACES, len(LIP_VERTICES)), np.float32), followers()
+        spread[rows] = shares
         lids, close = both_lids(), np.zeros((FACES, 2, LID), np.float32)
         for eye, lid in enumerate(lids):  # of the gap between its rows, that a lid fully closed moves each vertex by
-            close[lid.skin_above, eye] += LID_REST * lid._pull_above
-            close[lid.skin_below, eye] -= (1 - LID_REST) * lid._pull_below
+            close[lid.skin_above, eye] += LID_REST * lid.pull_above
+            close[lid.skin_below, eye] -= (1 - LID_REST) * lid.pull_below
             close[lid.upper, eye, range(LID)] += LID_REST
             close[lid.lower[1:-1], eye, range(1, LID - 1)] -= 1 - LID_REST
         self._upper = torch.from_numpy(np.concatenate([lid.upper for lid in lids])).to(device)

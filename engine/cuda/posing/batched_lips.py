@@ -13,25 +13,24 @@ from torch import Tensor
 from engine.cuda.posing.coefficients import Read, smoothstep
 from engine.cuda.posing.portrait_table import FACES, Known
 from engine.face import topology as top
-from engine.face.morphable_model import face_model
-from engine.render.driven_face import LOWER as LOWER_INSIDE
-from engine.render.driven_face import UPPER as UPPER_INSIDE
-from engine.render.parts.lip_arch import ARCH, BARED, BARELY, KEPT, LENS, LOWER, TEETH_SHOW, UPPER, WIDE, LipArch
-from engine.render.parts.lip_ring import FLAT, FROM, FULL, GAPES, GAPING, NARROW, SINKS, TALL, LipRing
+from engine.render.parts.driven_face import LOWER as LOWER_INSIDE
+from engine.render.parts.driven_face import UPPER as UPPER_INSIDE
+from engine.render.parts.lip_arch import ARCH, BARED, BARELY, KEPT, LENS, LOWER, TEETH_SHOW, UPPER, WIDE, columns
+from engine.render.parts.lip_ring import FLAT, FROM, FULL, GAPES, GAPING, NARROW, SINKS, TALL, skin
 
 
 class Arch:
-    """`LipArch` for R faces; its model's numbers are those of any portrait."""
+    """`LipArch` for R faces."""
 
     def __init__(self, device: torch.device) -> None:
         def on(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.array(array)).to(device)
 
-        arch = LipArch(face_model().neutral, 1.0, np.array([0, 1, 0], np.float32))
+        lips = columns()
         self._rims = on(np.r_[UPPER, LOWER])
-        self._share = on(arch._share[:, 0].astype(np.float32))  # [11]
-        self._outline = on((1 - arch._place**2).astype(np.float32))  # [9]
-        self._follow = on(np.hstack([-arch._up, arch._low]))  # [468, 18]: what goes up, what goes down
+        self._share = on(lips.share.astype(np.float32))  # [11]
+        self._outline = on((1 - lips.place**2).astype(np.float32))  # [9]
+        self._follow = on(np.hstack([-lips.up, lips.low]))  # [468, 18]: what goes up, what goes down
         apart = np.zeros((FACES, len(UPPER_INSIDE)), np.float32)
         apart[LOWER_INSIDE, range(9)], apart[UPPER_INSIDE, range(9)] = 1, -1
         self._apart = on(apart)
@@ -79,8 +78,6 @@ class Ring:
     """`LipRing` for R faces."""
 
     def __init__(self, device: torch.device) -> None:
-        model = face_model().neutral
-        ring = LipRing(model, 1.0, np.eye(3, dtype=np.float32))
         rows = np.array([(UPPER, *top.LIP_ROWS_UPPER), (LOWER, *top.LIP_ROWS_LOWER)])  # [2, 4, 11]
         # From the rows' places to the face [468, 88]: corners are in both rows, and the lower ones count.
         self._carry = torch.zeros(FACES, rows.size)
@@ -88,7 +85,8 @@ class Ring:
         for vertex, place in at.items():
             self._carry[vertex, place] = 1
         lips = [at[vertex] for vertex in top.LIP_VERTICES]
-        self._carry[ring._skin[:, None], lips] = torch.from_numpy(ring._spread)
+        beyond, shares = skin()
+        self._carry[beyond[:, None], lips] = torch.from_numpy(shares)
         self._carry = self._carry.to(device)
         self._rows = torch.from_numpy(rows.reshape(-1)).to(device)
         self._sign = torch.tensor([[-1.0], [1.0]], device=device)  # [2, 1] upwards and downwards

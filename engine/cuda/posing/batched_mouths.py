@@ -114,18 +114,17 @@ class Mouths:
 
 
 class Tongues:
-    """`engine.render.parts.tongue.Tongue` for R mouths."""
+    """`engine.render.parts.tongue` for R mouths."""
 
     def __init__(self, device: torch.device) -> None:
         def on(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.asarray(array, np.float32)).to(device)
 
-        tongue = one.Tongue(1.0)
-        t = np.repeat(tongue._along[:, 0], one.COLUMNS)  # from tip to back
-        u = np.tile(tongue._across[0], one.ROWS)  # from side to side
+        t = np.repeat(one.ALONG[:, 0], one.COLUMNS)  # from tip to back
+        u = np.tile(one.ACROSS[0], one.ROWS)  # from side to side
         reach = 1 - np.clip(t / 0.75, 0, 1)
         before = _smooth(reach / 0.3)
-        self._follow, self._out, self._fades = on(tongue._follow), on(tongue._out), on(tongue._fades)
+        self._follow, self._out, self._fades = on(one.FOLLOW), on(one.LEAVES), on(one.FADES)
         self._beside = on(one.WIDE * np.sqrt(1 - (1 - np.clip(0.08 + t / 0.4, 0, 1)) ** 2) * u)
         self._down, self._push = on(0.25 * u**2 * (1 - reach) - 0.35), on(1.6 * reach**1.5)
         self._ahead, self._share = on(one.OUT * (1 - before) - one.BEFORE * before), on(_smooth(reach / 0.5))

@@ -21,7 +21,7 @@ from engine.cuda.posing.portrait_table import FACES, LID, Known
 from engine.face import topology as top
 from engine.render.dense_mesh import DenseMesh
 from engine.render.projection import skin_triangles
-from engine.render.renderer import CONTACT, CREASE, GATHERS, NOTHING, _beside
+from engine.render.renderer import ALONG_RIM, CONTACT, CREASE, GATHERS, NOTHING, beside
 
 CLOSED, OPEN, TONGUE_OUT, WHOLE = range(4)  # rows of what is shown of a portrait
 NONE, DRIVEN, PLAIN = range(3)  # what a row of the batch is: empty, a driven face, the portrait's own expression
@@ -149,17 +149,17 @@ class Marks:
 
     def __init__(self, device: torch.device) -> None:
         count = len(top.LIP_INNER_UPPER)
-        self._seam = torch.from_numpy(np.sin(np.linspace(0.12, np.pi - 0.12, count)) ** 0.5).float().to(device)
+        self._seam = torch.from_numpy(ALONG_RIM).float().to(device)
         lips = np.zeros((2 * count, FACES), np.float32)  # corners are in both rows, and the lower ones count
         lips[range(1, count - 1), top.LIP_INNER_UPPER[1:-1]] = 1
         lips[range(count, 2 * count), top.LIP_INNER_LOWER] = 1
         self._lips = torch.from_numpy(lips).to(device)
         ends = (top.LIP_OUTER_UPPER[0], top.LIP_OUTER_UPPER[-1])
-        beside = np.zeros((2, FACES), np.float32)
+        drawn = np.zeros((2, FACES), np.float32)
         for k, (end, outward) in enumerate(zip(ends, (-1, 1), strict=True)):
-            rows, share = _beside(end)
-            beside[k, rows] = outward * GATHERS * share[:, 0]
-        self._beside = torch.from_numpy(beside).to(device)
+            rows, share = beside(end)
+            drawn[k, rows] = outward * GATHERS * share[:, 0]
+        self._beside = torch.from_numpy(drawn).to(device)
         self._ends, self._outward = torch.tensor(ends, device=device), torch.tensor([-1.0, 1.0], device=device)
         self._rims = torch.tensor((*top.LIP_INNER_UPPER, *top.LIP_INNER_LOWER), device=device)
 

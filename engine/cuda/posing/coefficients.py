@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.morphable_model import face_model
-from engine.render.driven_face import TUCKS
+from engine.render.parts.driven_face import TUCKS
 from engine.render.parts.lip_ring import WIDENERS
 from engine.render.parts.mouth import JAW_BONE, JAW_SHAPES, JAW_SHARE, LAZY, PARTS
 
@@ -20,7 +20,7 @@ class Read(NamedTuple):
 
     rounded: Tensor  # [R, 1] as `engine.render.parts.lip_ring.rounding`
     widened: Tensor  # [R, 1] as `engine.render.parts.lip_ring.widening`
-    tucked: Tensor  # [R, 1] as `engine.render.driven_face.tucking`
+    tucked: Tensor  # [R, 1] as `engine.render.parts.driven_face.tucking`
     tongue: Tensor  # [R, 1] how far it is to be put out
     jaw: Tensor  # [R, 3] centimetres that lower teeth and tongue move
     blink: Tensor  # [R, 2]

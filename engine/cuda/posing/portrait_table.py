@@ -1,7 +1,7 @@
 """What posing must know of a portrait: one row of numbers, laid out once in a table whose address never changes.
 
-A step takes its portraits' rows out of the table at once. Everything here was prepared by the renderer's parts
-(`engine.render`) for the CPU; this file alone looks into them.
+A step takes its portraits' rows out of the table at once. They hold what the CPU's renderer reads, too
+(`engine.render.prepared`), laid out so that rows of one batch are alike.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from engine.contracts import FloatArray
 from engine.cuda.posing.layout import AROUND, EYE, FACE, MOUTH, RIM, VERTICES, places
 from engine.face import topology as top
 from engine.face.blendshapes import NAMES
-from engine.render.parts.eyes import Eye
-from engine.render.renderer import LID_SLIDE, Renderer
+from engine.render.parts.prepared_parts import PreparedEye, PreparedLips, PreparedMouth
+from engine.render.prepared import Prepared
+from engine.render.renderer import LID_SLIDE
 
 FACES, LID = FACE.stop, len(top.EYE_RIGHT_UPPER)
 SHEET, OVAL = AROUND.stop - AROUND.start, RIM.stop - RIM.start
@@ -80,9 +81,9 @@ class Known:
         raise AttributeError(name)
 
 
-def described(renderer: Renderer) -> FloatArray:
+def described(known: Prepared) -> FloatArray:
     """A portrait's row [WIDTH]."""
-    given = _face(renderer) | _lips(renderer) | _eyes(renderer) | _mouth(renderer) | _surroundings(renderer)
+    given = _face(known) | _lips(known.lips) | _eyes(known.eyes) | _mouth(known.mouth) | _surroundings(known)
     row, at = np.zeros(WIDTH, np.float32), 0
     for name, shape in LAYOUT.items():
         value, count = np.asarray(given[name], np.float32), prod(shape)
@@ -93,78 +94,67 @@ def described(renderer: Renderer) -> FloatArray:
     return row
 
 
-def _face(renderer: Renderer) -> dict[str, np.ndarray | float]:
-    avatar, drive = renderer.avatar, renderer._drive
+def _face(known: Prepared) -> dict[str, np.ndarray | float]:
+    head, face = known.head, known.face
     tuck, slide = np.zeros((2, FACES, 2), np.float32)
-    soft = renderer._soft
-    tuck[soft] = avatar.tucked[soft] - avatar.reference[soft, :2]
-    for rows, ring in renderer._rings:
-        slide[rows] = LID_SLIDE * (avatar.reference[ring] - avatar.reference[rows])[:, :2]
+    tuck[face.soft] = face.tuck
+    for eye, rim in zip(known.eyes, (top.EYE_RIGHT_UPPER, top.EYE_LEFT_UPPER), strict=True):
+        slide[list(rim[1:-1])] = LID_SLIDE * eye.fold
     return {
-        "basis": drive._basis,
-        "neutral": avatar.neutral,
-        "reference": avatar.reference,
-        "unexplained": drive._unexplained,
-        "normals": renderer._normals,
-        "free": 1 - avatar.stiff,
+        "basis": face.basis,
+        "neutral": face.neutral,
+        "reference": face.reference,
+        "unexplained": face.unexplained,
+        "normals": face.normals,
+        "free": face.free,
         "tuck": tuck,
         "slide": slide,
-        "rotation": avatar.rotation,
-        "pivot": avatar.pivot,
-        "smiles": float(avatar.smile > 0),
-        "scale": avatar.scale,
-        "unit": avatar.unit,
+        "rotation": head.rotation,
+        "pivot": head.pivot,
+        "smiles": float(known.lips.apart),
+        "scale": head.scale,
+        "unit": head.unit,
     }
 
 
-def _lips(renderer: Renderer) -> dict[str, np.ndarray]:
-    drive = renderer._drive
-    thick = np.stack([thick for _, _, thick, _, _ in drive._ring._sides])  # [2, 3, 11]
-    return {
-        "thick": np.concatenate([np.zeros_like(thick[:, :1]), thick], axis=1),  # the rim itself comes first
-        "angle": np.stack([angle for _, _, _, angle, _ in drive._ring._sides]),
-        "seam": drive._seam,
-    }
+def _lips(lips: PreparedLips) -> dict[str, np.ndarray]:
+    thick = np.concatenate([np.zeros_like(lips.thick[:, :1]), lips.thick], axis=1)  # the rim itself comes first
+    return {"thick": thick, "angle": lips.angle, "seam": lips.seam}
 
 
-def _eyes(renderer: Renderer) -> dict[str, np.ndarray]:
-    def both(name: str) -> np.ndarray:
-        return np.stack([np.asarray(getattr(eye, name)) for eye in eyes])
-
-    eyes: list[Eye] = renderer._eyes
+def _eyes(eyes: tuple[PreparedEye, PreparedEye]) -> dict[str, np.ndarray]:
     return {
         "whites": np.stack([eye.white.points for eye in eyes]),
         "irises": np.stack([eye.iris.points for eye in eyes]),
         "lashes": np.stack([eye.lashes.points for eye in eyes]),
-        "under": both("_under"),
-        "tall": both("_tall"),
-        "plane": both("_plane"),
-        "shut": both("_shut"),
-        "gaze": eyes[0]._moves,  # of the head: the same for both eyes
-        "line": np.stack(renderer._lash_lines),
+        "under": np.stack([eye.under for eye in eyes]),
+        "tall": np.stack([eye.tall for eye in eyes]),
+        "line": np.stack([eye.line for eye in eyes]),
+        "plane": np.stack([eye.plane for eye in eyes]),
+        "gaze": eyes[0].gaze,  # of the head: the same for both eyes
+        "shut": np.array([eye.shut for eye in eyes]),
     }
 
 
-def _mouth(renderer: Renderer) -> dict[str, np.ndarray]:
-    mouth = renderer._mouth
+def _mouth(mouth: PreparedMouth) -> dict[str, np.ndarray]:
     return {
-        "teeth": np.stack(mouth._points),
-        "teeth_light": np.stack(mouth._light),
-        "tongue": mouth._tongue.points,
-        "anchor": mouth._anchor,
-        "axes": mouth._axes,
-        "home": mouth._home,
+        "teeth": mouth.teeth,
+        "teeth_light": mouth.teeth_light,
+        "tongue": mouth.tongue,
+        "anchor": mouth.frame.anchor,
+        "axes": mouth.frame.axes,
+        "home": mouth.frame.home,
     }
 
 
-def _surroundings(renderer: Renderer) -> dict[str, np.ndarray]:
+def _surroundings(known: Prepared) -> dict[str, np.ndarray]:
     """The sheet, and what each vertex samples; rows that no vertex has are zeros."""
-    avatar, scene, field = renderer.avatar, renderer.scene, renderer._field
-    rows, count = places(scene), len(avatar.around)
+    sheet, scene = known.sheet, known.scene
+    rows, count = places(scene), len(sheet.points)
     maps, back = np.zeros((VERTICES, 6), np.float32), np.zeros(VERTICES, np.float32)
     maps[rows, : scene.maps.shape[1]], back[rows] = scene.maps, scene.back
     hang, around, head = (np.zeros((SHEET, n), np.float32) for n in (OVAL, 3, 1))
-    hang[field._moved], around[:count], head[:count, 0] = field._hang, avatar.around, avatar.around_head
+    hang[sheet.moved], around[:count], head[:count] = sheet.hang, sheet.points, sheet.head
     mirrored = scene.maps.shape[1] == 6
     return {
         "hang": hang,
@@ -172,8 +162,8 @@ def _surroundings(renderer: Renderer) -> dict[str, np.ndarray]:
         "around_head": head,
         "maps": maps,
         "back": back,
-        "mirror": avatar.mirror_share if mirrored else np.zeros(FACES),
-        "rim_beyond": avatar.rim_beyond,
+        "mirror": known.face.mirror_share if mirrored else np.zeros(FACES),
+        "rim_beyond": known.face.rim_beyond,
     }
 
 

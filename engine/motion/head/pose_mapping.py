@@ -141,7 +141,8 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, nucleus: float = 0
     """Code indices [...] for logits [..., K], chosen by numbers [...] in [0, 1).
 
     Only the likeliest codes that together have ``nucleus`` of the probability are considered. Temperature 0 takes the
-    likeliest. Shares are added up in double precision: whoever else computes these logits shall seldom draw another code.
+    likeliest. Shares are added up in double precision: who computes these logits elsewhere shall seldom draw
+    another code.
     """
     if temperature <= 0:
         return logits.argmax(-1)

@@ -6,6 +6,9 @@ spread over the columns along an arch.
 
 from __future__ import annotations
 
+from functools import cache
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.contracts import FloatArray
@@ -23,29 +26,43 @@ ROWS = (1.0, 0.97, 0.90, 0.72)  # how much of it the lips' own rows follow, inne
 TEETH_SHOW, BARED = 0.28, 0.16  # centimetres of teeth seen in an F, and how much of it the upper lip bares
 
 
+class Columns(NamedTuple):
+    """The lips' columns on the mean face, and what follows them: the same for every portrait."""
+
+    share: FloatArray  # [11] of the way from corner to corner
+    place: FloatArray  # [9] the inner ones' from -1 to 1
+    up: FloatArray  # [468, 9] how much each vertex follows the upper lip's inner columns
+    low: FloatArray  # [468, 9] and the lower lip's
+
+
+@cache
+def columns() -> Columns:
+    """Worked out once."""
+    model = face_model().neutral
+    across = model[UPPER, 0]
+    share = (across - across[0]) / (across[-1] - across[0])
+    up = _follow(model, UPPER, top.LIP_ROWS_UPPER, above=True)
+    return Columns(share, (2 * share - 1)[1:-1], up, _follow(model, LOWER, top.LIP_ROWS_LOWER, above=False))
+
+
 class LipArch:
     """Spreads the parting of the lips along an arch; nothing moves while they part no further than at rest."""
 
     def __init__(self, neutral: FloatArray, scale: float, down: FloatArray) -> None:
-        model = face_model().neutral
-        across = model[UPPER, 0]
-        self._share = ((across - across[0]) / (across[-1] - across[0]))[:, None]  # [11, 1] from corner to corner
-        self._place = (2 * self._share[:, 0] - 1)[1:-1]  # [9] from -1 to 1
+        self._columns = columns()
         self._scale, self._down = scale, down / scale
         self._rest = neutral
-        self._up = _follow(model, UPPER, top.LIP_ROWS_UPPER, above=True)
-        self._low = _follow(model, LOWER, top.LIP_ROWS_LOWER, above=False)
 
     def shape(self, face: FloatArray) -> None:
         """Move ``face`` [468, 3] in place."""
         moved = (face - self._rest) @ self._down  # [468] centimetres downwards
-        corners = moved[UPPER[0]] + self._share[:, 0] * (moved[UPPER[-1]] - moved[UPPER[0]])
+        corners = moved[UPPER[0]] + self._columns.share * (moved[UPPER[-1]] - moved[UPPER[0]])
         upper, lower = (corners - moved[UPPER])[1:-1], (moved[LOWER] - corners)[1:-1]  # away from the corners' line
         most = float((upper + lower)[2:-2].max())
         if most <= 0:
             return
         power = LENS + float(smoothstep(most / WIDE)) * (ARCH - LENS)
-        outline = (1 - self._place**2) ** power
+        outline = (1 - self._columns.place**2) ** power
         kept = KEPT * float(smoothstep(most / BARELY))
         rise, fall = kept * (upper[4] * outline - upper), kept * (lower[4] * outline - lower)
         self._shift(face, rise, fall)
@@ -54,7 +71,7 @@ class LipArch:
         """Bring the lower lip to the upper teeth's ends and bare those a little, in place: 0 nothing, 1 an F."""
         if amount <= 0:
             return
-        arch = 1 - self._place**2
+        arch = 1 - self._columns.place**2
         gap = (face[LOWER] - face[UPPER])[1:-1] @ self._down  # [9] centimetres
         want = amount * (TEETH_SHOW * arch - gap)
         bare = np.clip(want, -0.3, BARED * amount)  # what the upper lip does of it
@@ -62,7 +79,7 @@ class LipArch:
 
     def _shift(self, face: FloatArray, rise: FloatArray, fall: FloatArray) -> None:
         """Move the lips' columns [9] up and down by centimetres, with the skin that follows them."""
-        face += ((self._low @ fall - self._up @ rise) * self._scale**2)[:, None] * self._down
+        face += ((self._columns.low @ fall - self._columns.up @ rise) * self._scale**2)[:, None] * self._down
 
 
 def _follow(model: FloatArray, rim: np.ndarray, rows: tuple[tuple[int, ...], ...], above: bool) -> FloatArray:

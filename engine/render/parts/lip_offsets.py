@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from engine.contracts import FloatArray
@@ -19,13 +21,19 @@ class LipOffsets:
 
     def __init__(self, rotation: FloatArray, unit: float) -> None:
         self._axes = (unit * rotation.T).astype(np.float32)  # head frame, outer-eye-corner distances -> pixels
-        spread = spread_lips()
-        self._rows = np.flatnonzero(spread.max(1) > 1e-3)
-        self._spread = np.ascontiguousarray(spread[self._rows])
+        self._rows, self._spread = followers()
 
     def move(self, face: FloatArray, offsets: FloatArray) -> None:
         """Move ``face`` [468, 3] in place by ``offsets`` [40, 3] as `check_offsets` returned them."""
         face[self._rows] += self._spread @ (offsets @ self._axes)
+
+
+@cache
+def followers() -> tuple[np.ndarray, FloatArray]:
+    """Which vertices follow the lips on any face [n], and how much each follows each of the forty [n, 40]."""
+    spread = spread_lips()
+    rows = np.flatnonzero(spread.max(1) > 1e-3)
+    return rows, np.ascontiguousarray(spread[rows])
 
 
 def check_offsets(offsets: FloatArray) -> FloatArray | None:

@@ -6,6 +6,8 @@ slide along the lips until they stand at even angles of an ellipse, corners incl
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from engine.contracts import FloatArray
@@ -15,15 +17,12 @@ from engine.face.surround import smoothstep
 from engine.render.parts.lip_offsets import spread_lips
 
 UPPER, LOWER = np.array(top.LIP_INNER_UPPER), np.array(top.LIP_INNER_LOWER)
-LOOP = np.array(top.LIP_INNER)
+ROWS = np.unique(np.r_[top.LIP_INNER, np.ravel((*top.LIP_ROWS_UPPER, *top.LIP_ROWS_LOWER))])  # all of the lips
 WIDENERS = [INDEX[name + side] for name in ("mouthSmile", "mouthStretch") for side in ("Left", "Right")]
 NARROW = 0.12  # of its half width that a fully rounded opening loses, beyond what the shapes take
 TALL = 0.25  # and how much taller it is
 SINKS = 0.8  # of the way from the corners' line to the opening's middle that rounded corners go
-EVEN = 0.6  # of the way from the columns' own places to even angles
 FROM, FULL = 0.05, 0.45  # centimetres of opening between which lips become a ring
-PLUMP = 1.2  # how much thicker rounded lips are
-PINCH = 0.45  # of it that their corners get: the dark painted there must not be dragged over the cheek
 FLAT = 0.5  # how much of the lips' depth from middle to corner a ring keeps
 GAPING, GAPES = 0.45, (0.6, 2.2)  # how round a gaping mouth is, between which openings in centimetres
 
@@ -31,24 +30,12 @@ GAPING, GAPES = 0.45, (0.6, 2.2)  # how round a gaping mouth is, between which o
 class LipRing:
     """Turns open lips into a ring as far as they are rounded."""
 
-    def __init__(self, neutral: FloatArray, scale: float, rotation: FloatArray) -> None:
+    def __init__(self, thick: np.ndarray, angle: np.ndarray, scale: float, rotation: FloatArray) -> None:
+        """``thick`` [2, 3, 11] and ``angle`` [2, 11] as in `PreparedLips`; a head of ``scale`` and ``rotation``."""
         self._scale, self._rotation = scale, np.asarray(rotation, np.float32)
-        head = neutral @ self._rotation / scale  # [468, 3] centimetres along the head's axes
-        self._sides = []
-        for rim, rows, sign in ((UPPER, top.LIP_ROWS_UPPER, -1.0), (LOWER, top.LIP_ROWS_LOWER, 1.0)):
-            thick = [PLUMP * np.linalg.norm((head[list(row)] - head[rim])[:, :2], axis=1) for row in rows]
-            taper = np.interp(np.arange(11), (0, 3, 7, 10), (PINCH, 1, 1, PINCH))
-            thick = [t * taper for t in thick]
-            across = (head[rim, 0] - head[rim[0], 0]) / (head[rim[-1], 0] - head[rim[0], 0])
-            own = np.arccos(np.clip(1 - 2 * across, -1, 1))
-            angle = own + EVEN * (np.linspace(0, np.pi, len(rim)) - own)
-            self._sides.append((rim, [np.array(row) for row in rows], np.array(thick), angle, sign))
-        spread = spread_lips()
-        lips = np.unique(np.r_[LOOP, [v for row in (*top.LIP_ROWS_UPPER, *top.LIP_ROWS_LOWER) for v in row]])
-        spread[lips] = 0  # they have places of their own
-        self._skin = np.flatnonzero(spread.max(1) > 1e-3)
-        self._spread = np.ascontiguousarray(spread[self._skin])
-        self._lips = lips
+        self._skin, self._spread = skin()
+        rows = [[np.array(row) for row in rows] for rows in (top.LIP_ROWS_UPPER, top.LIP_ROWS_LOWER)]
+        self._sides = list(zip((UPPER, LOWER), rows, thick, angle, (-1.0, 1.0), strict=True))
 
     def shape(self, face: FloatArray, beta: FloatArray) -> None:
         """Move ``face`` [468, 3] in place; lips that are closed, or neither rounded nor far apart, stay as they are."""
@@ -82,9 +69,18 @@ class LipRing:
                 goal[row, 0] = middle[0] + place[:, 0]
                 goal[row, 1] = middle[1] + place[:, 1] + SINKS * sunk + slope[0] * place[:, 0]
         moved = np.zeros_like(head)
-        moved[self._lips] = amount * (goal - head)[self._lips]
+        moved[ROWS] = amount * (goal - head)[ROWS]
         moved[self._skin] = self._spread @ moved[list(top.LIP_VERTICES)]
         face += self._scale * moved @ self._rotation.T
+
+
+@cache
+def skin() -> tuple[np.ndarray, FloatArray]:
+    """Which vertices beyond the lips follow them on any face [n], and how much each of the forty [n, 40]."""
+    spread = spread_lips()
+    spread[ROWS] = 0  # they have places of their own
+    rows = np.flatnonzero(spread.max(1) > 1e-3)
+    return rows, np.ascontiguousarray(spread[rows])
 
 
 def rounding(beta: FloatArray) -> float:

@@ -219,13 +219,14 @@ def from_still(avatar: Avatar, count: int, seed: int = 0) -> Pairs:
     items = []
     for away in _turns(rng, count):
         none = np.zeros(3, np.float32)
+        turn = HeadTurn(avatar.pivot, avatar.unit, away, none)
         turned = renderer.render(Motion(0, own, away, none)).copy()
         landmarks = np.zeros((top.LANDMARKS, 3), np.float32)
-        landmarks[: top.VERTICES] = _scaled(HeadTurn(avatar, away, none)(avatar.reference), factor)
+        landmarks[: top.VERTICES] = _scaled(turn(avatar.reference), factor)
         for row, (x, y, radius) in zip((top.IRIS_RIGHT, top.IRIS_LEFT), avatar.irises, strict=True):
             ring = np.array([[x, y], [x + radius, y], [x, y - radius], [x - radius, y], [x, y + radius]])
             depth = np.full((5, 1), avatar.reference[list(top.EYE_RIGHT), 2].mean())
-            landmarks[list(row)] = _scaled(HeadTurn(avatar, away, none)(np.hstack([ring, depth])), factor)
+            landmarks[list(row)] = _scaled(turn(np.hstack([ring, depth])), factor)
         second = Renderer(_enrolled(turned, landmarks), PICTURE)
         back = Motion(0, second.own_expression, away.T.copy(), none)
         seen = Seen.of(Eyesight(second).see(back, second.render(back)))

@@ -16,17 +16,8 @@ from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.facial.upper_face import BROW, LIMIT, UNIT, normal, spread_matrices, to_shapes
 from engine.paths import assets
 from engine.training.lips.lip_dataset import speech_streams
-from engine.training.lips.upper_face_trainer import (
-    FilmedFace,
-    UpperFacePlan,
-    accents,
-    draw_unrest,
-    fit_unrest,
-    prior,
-    said_for,
-    train_upper_face,
-    with_upper_face,
-)
+from engine.training.lips.upper_face_prior import FilmedFace, accents, draw_unrest, fit_unrest, prior
+from engine.training.lips.upper_face_trainer import UpperFacePlan, said_for, train_upper_face, with_upper_face
 from engine.training.speech.speech_recording import load_recording
 
 pytestmark = pytest.mark.cpu
