@@ -141,13 +141,15 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, nucleus: float = 0
     """Code indices [...] for logits [..., K], chosen by numbers [...] in [0, 1).
 
     Only the likeliest codes that together have ``nucleus`` of the probability are considered. Temperature 0 takes the
-    likeliest. Shares are added up in double precision: who computes these logits elsewhere shall seldom draw
-    another code.
+    likeliest. The draw goes through the codes by number, not by likelihood, and in double precision: where two are all
+    but equally likely, rounding would decide their order, and so would who rounds: torch, a GPU, an exported program.
     """
     if temperature <= 0:
         return logits.argmax(-1)
-    share, order = torch.softmax(logits.double() / temperature, -1).sort(-1, descending=True)
-    share = share * (share.cumsum(-1) - share < nucleus)
-    ladder = share.cumsum(-1) / share.sum(-1, keepdim=True)
-    place = (ladder < uniform[..., None]).sum(-1).clamp(max=logits.shape[-1] - 1)
-    return order.gather(-1, place[..., None])[..., 0]
+    share = torch.softmax(logits.double() / temperature, -1)
+    ranked = share.sort(-1, descending=True).values
+    considered = (ranked.cumsum(-1) - ranked < nucleus).sum(-1, keepdim=True)
+    share = torch.where(share >= ranked.gather(-1, considered - 1), share, torch.zeros_like(share))
+    ladder = share.cumsum(-1)
+    place = (ladder <= uniform[..., None] * ladder[..., -1:]).sum(-1)
+    return place.clamp(max=logits.shape[-1] - 1)
