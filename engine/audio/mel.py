@@ -43,6 +43,11 @@ def filterbank(warp: float = 1.0) -> FloatArray:
     return np.ascontiguousarray(weights.T, np.float32)
 
 
+def cleaned(samples: Tensor) -> Tensor:
+    """Samples within [-1, 1]; one that is no number counts as silence: it would stay in a row's memory for seconds."""
+    return torch.nan_to_num(samples, 0.0, 1.0, -1.0).clamp(-1, 1)
+
+
 @dataclass
 class MelState(State):
     tail: Tensor  # [B, WINDOW - HOP] the samples before the next hop

@@ -12,6 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from engine.audio.encoder import MELS_PER_FRAME, AudioEncoder
+from engine.audio.mel import BANDS, cleaned
 from engine.contracts import SAMPLES_PER_FRAME
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.facial.upper_face import UNIT
@@ -32,17 +34,19 @@ def forgotten(facial: FacialMotion) -> set[str]:
 
 
 class ExplicitStep(nn.Module):
-    """A step of the part of ``model`` whose state's names begin with ``part``; the model must be streaming.
+    """A step of the part of ``model`` whose state's names begin with ``part``, and not with ``without``.
+
+    The model must be streaming.
 
     ``dropped`` state comes first in the memory, so that a barge-in clears the first ``forgets`` of a row's numbers.
     """
 
     outputs: tuple[str, ...]  # what it says, beside its state
 
-    def __init__(self, model: StreamingModule[Any], part: str, dropped: set[str]) -> None:
+    def __init__(self, model: StreamingModule[Any], part: str, dropped: set[str], without: str = "-") -> None:
         super().__init__()
         self.model, self._dropped = model, dropped
-        found = [place for place in places(model) if place.name.startswith(part)]
+        found = [p for p in places(model) if p.name.startswith(part) and not p.name.startswith(without)]
         self._counts = [p for p in found if not p.tensor.is_floating_point()]
         self._rings = [p for p in found if isinstance(p.owner, RingKVCache) and p.field != "end"]
         self._small = [p for p in found if p.tensor.is_floating_point() and not isinstance(p.owner, RingKVCache)]
@@ -79,20 +83,42 @@ class ExplicitStep(nn.Module):
         return memory, *(place.tensor for place in self._rings)
 
 
-class FeaturesStep(ExplicitStep):
-    """samples [B, 640] -> features [B, 1, F]."""
+class MelStep(ExplicitStep):
+    """samples [B, 640] -> mel [B, 4, 40]; what features and head begin with, each from its own memory."""
 
-    outputs = ("features",)
+    outputs = ("mel",)
 
     def __init__(self, facial: FacialMotion, dropped: set[str]) -> None:
-        super().__init__(facial, "encoder.", dropped)
+        super().__init__(facial, "encoder.mel.", dropped)
 
     def example(self, rows: int) -> Named:
         return {"samples": 0.1 * torch.randn(rows, SAMPLES_PER_FRAME)} | super().example(rows)
 
     def forward(self, samples: Tensor, memory: Tensor, *rings: Tensor) -> tuple[Tensor, ...]:
         self._put(memory, rings)
-        return cast(FacialMotion, self.model).encode(samples), *self._taken()
+        return _encoder(self.model).mel(cleaned(samples)), *self._taken()
+
+
+class FeaturesStep(ExplicitStep):
+    """mel [B, 4, 40] -> features [B, 1, F]."""
+
+    outputs = ("features",)
+
+    def __init__(self, facial: FacialMotion, dropped: set[str]) -> None:
+        super().__init__(facial, "encoder.convs.", dropped)
+
+    def example(self, rows: int) -> Named:
+        return {"mel": torch.randn(rows, MELS_PER_FRAME, BANDS)} | super().example(rows)
+
+    def forward(self, mel: Tensor, memory: Tensor, *rings: Tensor) -> tuple[Tensor, ...]:
+        self._put(memory, rings)
+        return _encoder(self.model).from_mel(mel), *self._taken()
+
+
+def _encoder(facial: nn.Module) -> AudioEncoder:
+    encoder = cast(FacialMotion, facial).encoder
+    assert isinstance(encoder, AudioEncoder), "programs begin with the bundled features"
+    return encoder
 
 
 class FaceStep(ExplicitStep):
@@ -135,7 +161,7 @@ class FaceStep(ExplicitStep):
 
 
 class HeadStep(ExplicitStep):
-    """samples [B, 640], speaking [B, 1], chance [B] -> poses [B, 6]; ``shown`` [B] steps since the row began.
+    """mel [B, 4, 40], speaking [B, 1], chance [B] -> poses [B, 6]; ``shown`` [B] steps since the row began.
 
     With ``thinks`` a next code is drawn in the rows in which one is due; without, no row may be due.
     """
@@ -143,22 +169,22 @@ class HeadStep(ExplicitStep):
     outputs = ("heads",)
 
     def __init__(self, head: HeadPose, thinks: bool) -> None:
-        super().__init__(head, "", set())
+        super().__init__(head, "", set(), without="mel.")
         self._thinks = thinks
 
     def example(self, rows: int) -> Named:
-        given = {"samples": 0.1 * torch.randn(rows, SAMPLES_PER_FRAME), "speaking": torch.ones(rows, 1).bool()}
+        given = {"mel": torch.randn(rows, MELS_PER_FRAME, BANDS), "speaking": torch.ones(rows, 1).bool()}
         given |= {"shown": torch.arange(rows)}
         return given | {"chance": torch.rand(rows, dtype=torch.float64)} | super().example(rows)
 
     def forward(
-        self, samples: Tensor, speaking: Tensor, shown: Tensor, chance: Tensor, memory: Tensor, *rings: Tensor
+        self, mel: Tensor, speaking: Tensor, shown: Tensor, chance: Tensor, memory: Tensor, *rings: Tensor
     ) -> tuple[Tensor, ...]:
         self._shown = shown
         self._put(memory, rings)
         head = cast(HeadPose, self.model)
         head.given_chance, head.thinks = chance, self._thinks
-        poses = head(samples, speaking)
+        poses = head.move(mel, speaking)
         return poses[:, 0], *self._taken()
 
     def _count(self, place: Place) -> Tensor:

@@ -29,6 +29,46 @@ def _attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False
     return op.MatMul(op.Softmax(scores, axis=-1), value)
 
 
+def _written(ring, dim, index, src):  # type: ignore[no-untyped-def]
+    """Of `RingKVCache`: ``src`` [B, H, T, D] into slots ``index`` [B, H, T, D] of a ring, whole vectors at a time."""
+    op = import_module("onnxscript").opset20
+    heads = ring.shape[1]
+    slot = op.Slice(index, op.Constant(value_ints=[0]), op.Constant(value_ints=[1]), op.Constant(value_ints=[3]))
+    zero, one = op.Constant(value_int=0), op.Constant(value_int=1)
+    rows = op.Range(zero, op.Squeeze(op.Shape(index, start=0, end=1)), one)
+    row = op.Expand(op.Reshape(rows, op.Constant(value_ints=[-1, 1, 1, 1])), op.Shape(slot))
+    head = op.Constant(value_ints=list(range(heads)))
+    head = op.Expand(op.Reshape(head, op.Constant(value_ints=[1, heads, 1, 1])), op.Shape(slot))
+    return op.ScatterND(ring, op.Concat(row, head, slot, axis=3), src)
+
+
+def _convolved(x, weight, bias=None, stride=(1,), padding=(0,), dilation=(1,), groups=1):  # type: ignore[no-untyped-def]
+    """A convolution over a few steps as one product for all rows: the runtime's own goes row by row."""
+    op = import_module("onnxscript").opset20
+    out, channels, kernel = weight.shape
+    if groups != 1:
+        given = {"strides": list(stride), "dilations": list(dilation), "group": groups}
+        return op.Conv(x, weight, bias, **given) if bias is not None else op.Conv(x, weight, **given)
+    steps = (x.shape[2] - dilation[0] * (kernel - 1) - 1) // stride[0] + 1
+    places = [stride[0] * s + dilation[0] * k for s in range(steps) for k in range(kernel)]
+    seen = op.Gather(x, op.Constant(value_ints=places), axis=2)  # [B, C, steps * kernel]
+    seen = op.Reshape(seen, op.Constant(value_ints=[-1, channels, steps, kernel]))
+    seen = op.Reshape(op.Transpose(seen, perm=[0, 2, 1, 3]), op.Constant(value_ints=[-1, channels * kernel]))
+    flat = op.Transpose(op.Reshape(weight, op.Constant(value_ints=[out, channels * kernel])), perm=[1, 0])
+    y = op.Reshape(op.Add(op.MatMul(seen, flat), bias), op.Constant(value_ints=[-1, steps, out]))
+    return op.Transpose(y, perm=[0, 2, 1])
+
+
+def _forms() -> dict[Any, Any]:
+    """What is written in another form than the exporter's."""
+    aten = torch.ops.aten
+    return {
+        aten.scaled_dot_product_attention.default: _attention,
+        aten.scatter.src: _written,
+        aten.conv1d.default: _convolved,
+    }
+
+
 def exported(
     step: nn.Module, given: Mapping[str, Tensor], outputs: list[str], weights: Weights, any_rows: bool = True
 ) -> onnx.ModelProto:
@@ -46,7 +86,7 @@ def exported(
         input_names=list(given),
         output_names=outputs,
         dynamic_shapes=(*plain, rings) if any_rows and rings else tuple(plain) if any_rows else None,
-        custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: _attention},
+        custom_translation_table=_forms(),
     )
     assert program is not None
     model = _without_weights(program.model_proto, weights)
@@ -65,7 +105,7 @@ def _prove_rings(model: onnx.ModelProto) -> None:
         if given.name.startswith("ring"):
             readers = [node for node in model.graph.node if given.name in node.input and node.op_type != "Shape"]
             made = [(node.op_type, *node.output) for node in readers]
-            known = [[(op_type, f"{given.name}.next")] for op_type in ("ScatterElements", "Identity")]
+            known = [[(op_type, f"{given.name}.next")] for op_type in ("ScatterND", "Identity")]
             assert made in known, f"{given.name} is read by {made}"
 
 

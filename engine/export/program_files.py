@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import onnx
 import torch
 
 from engine.cuda.network_export import example
-from engine.export.motion_steps import FaceStep, FeaturesStep, HeadStep, forgotten
+from engine.export.motion_steps import ExplicitStep, FaceStep, FeaturesStep, HeadStep, MelStep, forgotten
 from engine.export.onnx_program import exported, tensors
 from engine.export.picture_steps import ChangeStep, LookStep
 from engine.motion.facial.facial_motion import FacialMotion
@@ -32,8 +32,11 @@ def motion_programs(weights: Path) -> Iterator[Written]:
     fits = Weights(weights / "facial.safetensors")
     facial = FacialMotion.load(fits.path)
     dropped = forgotten(facial)
+    steps: dict[str, Callable[[FacialMotion, set[str]], ExplicitStep]]
+    steps = {"mel": MelStep, "features": FeaturesStep, "face": FaceStep}
     with torch.no_grad(), facial.streaming(ROWS):
-        for name, step in (("features", FeaturesStep(facial, dropped)), ("face", FaceStep(facial, dropped))):
+        for name, made in steps.items():
+            step = made(facial, dropped)
             yield name, exported(step, step.example(ROWS), step.names(), fits), fits, {"forgets": step.forgets}
     fits = Weights(weights / "pose.safetensors")
     for name, thinks in (("head", False), ("head_thinking", True)):

@@ -28,9 +28,12 @@ class MotionPrograms:
     def __init__(self, rows: int, facial: Path | None = None) -> None:
         weights, programs = assets() / "weights", assets() / "programs"
         face, pose = Weights(facial or weights / "facial.safetensors"), Weights(weights / "pose.safetensors")
-        self._features = Program(programs / "features.onnx", face, rows)
-        self._face = Program(programs / "face.onnx", face, rows, lent=self._features.outputs)
-        self._head = Program(programs / "head.onnx", pose, rows)
+        self._mel = Program(programs / "mel.onnx", face, rows)
+        mel = {"samples": self._mel.inputs["samples"], "mel": self._mel.outputs["mel"]}
+        self._features = Program(programs / "features.onnx", face, rows, lent=mel)
+        self._face = Program(programs / "face.onnx", face, rows, lent={"features": self._features.outputs["features"]})
+        self._mel_of_head = Program(programs / "mel.onnx", face, rows, lent=mel)
+        self._head = Program(programs / "head.onnx", pose, rows, lent=mel)
         self._thinking = Program(programs / "head_thinking.onnx", pose, rows, lent=self._head.inputs)
         self._every = int(self._head.notes["every"])  # steps from one head code to the next
         self._seeds = np.zeros(rows, np.int64)
@@ -38,25 +41,31 @@ class MotionPrograms:
     def begin(self, mask: Mask, seeds: Whole) -> None:
         """See `MotionNetworks`."""
         self._seeds[mask] = seeds[mask]
-        for inputs in (self._features.inputs, self._face.inputs, self._head.inputs):
-            inputs["memory"][mask] = 0
+        for program in (self._mel, self._features, self._face, self._mel_of_head, self._head):
+            program.inputs["memory"][mask] = 0
         for counts in (self._face.inputs["spoken"], self._face.inputs["lived"], self._head.inputs["shown"]):
             counts[mask] = 0  # which empties the rings
 
     def forget(self, mask: Mask) -> None:
         """See `MotionNetworks`."""
-        for program in (self._features, self._face):
+        for program in (self._mel, self._features, self._face):
             program.inputs["memory"][mask, : program.notes["forgets"]] = 0
         self._face.inputs["spoken"][mask] = 0
 
     def step(self, samples: FloatArray, speaking: Mask, look_ahead: Whole, mask: Mask, shown: Mask) -> Moved:
         """See `MotionNetworks`."""
         began = time.perf_counter()
-        self._features.inputs["samples"][:] = samples
+        alike = np.array_equal(self._mel.inputs["memory"][shown], self._mel_of_head.inputs["memory"][shown])
+        self._mel.inputs["samples"][:] = samples
+        _advance(self._mel, mask)
         _advance(self._features, mask)
         heard = time.perf_counter()
         self._animate(look_ahead, mask)
-        self._pose(samples, speaking, shown)
+        if alike:  # as ever but after a beginning or a barge-in: the head hears what the face has heard
+            self._mel_of_head.inputs["memory"][shown] = self._mel.outputs["memory.next"][shown]
+        else:
+            _advance(self._mel_of_head, shown)
+        self._pose(speaking, shown)
         said = self._face.outputs["shapes"].copy(), self._face.outputs["lips"].copy(), self._poses.copy()
         return Moved(*said, 1000 * (heard - began), 1000 * (time.perf_counter() - heard))
 
@@ -68,9 +77,8 @@ class MotionPrograms:
         given["spoken"] += mask
         given["lived"] += mask
 
-    def _pose(self, samples: FloatArray, speaking: Mask, shown: Mask) -> None:
+    def _pose(self, speaking: Mask, shown: Mask) -> None:
         given = self._head.inputs
-        given["samples"][:] = samples
         given["speaking"][:, 0] = speaking
         due = (shown & (given["shown"] % self._every == 0)).any()
         program = self._thinking if due else self._head

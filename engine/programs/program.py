@@ -104,14 +104,14 @@ class Program:
     """
 
     def __init__(self, path: Path, weights: Weights, rows: int = 1, lent: dict[str, Array] | None = None) -> None:
-        """``lent`` are arrays of other programs, to be read and written as inputs of this one."""
+        """``lent`` are arrays of other programs, by the names that inputs and outputs of this one have."""
         self.notes = told(path)
         self._session = session(path, weights)
         self._bindings: dict[int, onnxruntime.IOBinding] = {}
-        self.inputs = {i.name: _array(i, rows) for i in self._session.get_inputs()}
-        self.inputs |= {name: array for name, array in (lent or {}).items() if name in self.inputs}
-        written = {f"{name}.next": array for name, array in self.inputs.items() if name.startswith("ring")}
-        self.outputs = {o.name: written.get(o.name, _array(o, rows)) for o in self._session.get_outputs()}
+        known = dict(lent or {})
+        self.inputs = {i.name: known.get(i.name, _array(i, rows)) for i in self._session.get_inputs()}
+        known |= {f"{name}.next": array for name, array in self.inputs.items() if name.startswith("ring")}
+        self.outputs = {o.name: known.get(o.name, _array(o, rows)) for o in self._session.get_outputs()}
 
     def run(self, rows: int = 1) -> None:
         """Run the first ``rows`` rows."""

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.audio.mel import BANDS, HOP, LogMel
+from engine.audio.mel import BANDS, HOP, LogMel, cleaned
 from engine.contracts import SAMPLES_PER_FRAME
 from engine.errors import VivifyError
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE, POSE, Codebook, PoseDecoder, constant, scale
@@ -141,8 +141,11 @@ class HeadPose(StreamingModule[HeadPoseState]):
         if not self.is_streaming:
             with self.streaming(samples.shape[0]):
                 return self.forward(samples, speaking, exec_mask)
-        samples = torch.nan_to_num(samples, 0.0, 1.0, -1.0).clamp(-1, 1)
-        features = sound_features(self.mel(samples, exec_mask))
+        return self.move(self.mel(cleaned(samples), exec_mask), speaking, exec_mask)
+
+    def move(self, mel: Tensor, speaking: Tensor, exec_mask: Tensor | None = None) -> Tensor:
+        """`forward` from mel [B, 4 k, 40] on; only when streaming."""
+        features = sound_features(mel)
         steps = [
             self._step(features[:, k : k + 1], speaking[:, k : k + 1], exec_mask) for k in range(speaking.shape[1])
         ]

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE, POSE
-from engine.motion.transformer import CausalAttention
+from engine.motion.transformer import CausalAttention, bias_by_distance
 from engine.streaming import RingKVCache, State, StreamingModule
 
 STYLE = 2  # how fast, and how far, this person's head moves: logarithms, 0 in the middle
@@ -54,10 +54,7 @@ class Hearing(StreamingModule[HearingState]):
         """Steps x [B, J, dim], said when the frames ``now`` [B or 1, J] had just been heard."""
         k, v, frames, _ = heard
         q = self.query(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
-        delta = now[:, :, None] - frames[:, None, :]  # [B, J, C] frames ago
-        seen = (frames >= 0)[:, None] & (delta >= 0) & (delta < self.context)
-        bias = self.bias[delta.clamp(0, self.context - 1)].masked_fill(~seen[..., None], -1e9)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.permute(0, 3, 1, 2))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias_by_distance(self.bias, now, frames))
         return self.out(y.transpose(1, 2).reshape(x.shape))
 
 
