@@ -22,7 +22,7 @@ import numpy as np
 
 from engine import avatars
 from engine.config import SLOTS_PER_SESSION, EngineConfig, checked, slot_bytes
-from engine.contracts import AudioChunk, ByteArray, Frame
+from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, ByteArray, Frame
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
@@ -96,9 +96,9 @@ class Worker:
                 self._apply(wait=False)
 
     def _rehearse(self, avatar: Avatar) -> None:
-        """Draw a second of silence, so that no live frame pays for a first call."""
+        """Draw some frames of silence, so that no live frame pays for a first call: the third is the last that does."""
         session = self._scheduler.open(avatar, live=False)
-        session.push_audio(AudioChunk(0, np.zeros(16_000, np.float32)))
+        session.push_audio(AudioChunk(0, np.zeros(10 * SAMPLES_PER_FRAME, np.float32)))
         while self._scheduler.tick():
             for frame in session.frames():
                 i420(frame.picture)
