@@ -54,7 +54,7 @@ class Service:
         not offered.
         """
         with self._counting("page" if two_way else "whip"):
-            offer = read_offer(sdp)
+            offer = read_offer(sdp, "two-way" if two_way else "publish")
             async with self._place(look_ahead_ms, matte, owner) as session:
                 speaker = Speaker(session, offer, two_way, self.config)
                 await speaker.take()
@@ -85,7 +85,7 @@ class Service:
             limit = self.config.max_viewers
             if len(session.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
-            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, self._unwatched)
+            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp, "watch"), self.config, self._unwatched)
             answer = await session.watch(viewer)
         SessionLog(name).info("watched by %s, %s", viewer.name, viewer.connection.codec or "sound only")
         return viewer, answer

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
 from webrtc.live_session import UnknownSession
+from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
-from webrtc.rtc.session_description import UnfitOffer
 from webrtc.service import EngineDown, TooMany
 from webrtc.visitor_portraits import NoPortraits
 

@@ -16,7 +16,7 @@ from webrtc.logs import SessionLog
 from webrtc.media.voice_line import VOICE_RATE
 from webrtc.messages import Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
 from webrtc.rtc.peer_connection import PeerConnection
-from webrtc.rtc.session_description import BadOffer, Offer, UnfitOffer
+from webrtc.rtc.session_description import Offer
 from webrtc.server_config import ServerConfig
 
 if TYPE_CHECKING:  # the session stands above: it is handed in
@@ -35,7 +35,6 @@ class Speaker:
     """
 
     def __init__(self, session: LiveSession, offer: Offer, two_way: bool, config: ServerConfig) -> None:
-        _check(offer, two_way)
         self.session = session
         self.connection = PeerConnection(session.name, offer, config)
         self._two_way = two_way
@@ -52,7 +51,8 @@ class Speaker:
     async def take(self) -> None:
         """Take the offer. Raises BadOffer."""
         if self._two_way:
-            self.connection.send(self.session.sound, self.session.picture, direction="sendrecv")
+            self.connection.send(self.session.sound, direction="sendrecv")
+            self.connection.send(self.session.picture, direction="sendonly")
         await self.connection.take()
 
     async def answer(self) -> str:
@@ -142,26 +142,3 @@ class Speaker:
             if self.session.started and self._talks and now - self._heard > SILENT_LIMIT_S:
                 break  # a mere watcher, who never says anything, is ICE's to miss
         await self.session.close("Nothing was heard from the client any more.")
-
-
-def _check(offer: Offer, two_way: bool) -> None:
-    """Raises BadOffer unless the lines of an offer are the ones its use needs."""
-    if two_way and sorted(offer.kinds) != ["audio", "video"]:
-        raise BadOffer(
-            f"The offer was expected to hold one audio and one video line, but it holds {_listed(offer)}: "
-            "send the microphone and ask to receive video."
-        )
-    if not two_way and offer.kinds != ("audio",):
-        raise UnfitOffer(
-            f"The offer was expected to hold one audio line and no other, but it holds {_listed(offer)}: "
-            "publish the microphone alone."
-        )
-    for kind, direction in zip(offer.kinds, offer.directions, strict=True):
-        if two_way and direction not in ("sendrecv", "recvonly"):
-            raise BadOffer(f"The offer was expected to receive {kind}, but it does not: ask for it.")
-        if not two_way and direction not in ("sendrecv", "sendonly"):
-            raise UnfitOffer("The offer was expected to send audio, but it does not: publish the microphone.")
-
-
-def _listed(offer: Offer) -> str:
-    return ", ".join(offer.kinds) or "neither"
