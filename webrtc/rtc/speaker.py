@@ -12,9 +12,10 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, AudioResampler
 
 from engine.errors import VivifyError
+from webrtc.budget import Budget
 from webrtc.logs import SessionLog
 from webrtc.media.voice_line import VOICE_RATE
-from webrtc.messages import Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
+from webrtc.messages import WORDS, Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
 from webrtc.rtc.peer_connection import PeerConnection
 from webrtc.rtc.session_description import Offer
 from webrtc.server_config import ServerConfig
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # the session stands above: it is handed in
 LOOK_EVERY_S = 0.5
 CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place back
 SILENT_LIMIT_S = 10.0  # a client that sends neither sound nor a message for so long has vanished
+FLOOD = 300  # messages beyond the budget: no program that means well sends so many
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 
 
@@ -41,6 +43,7 @@ class Speaker:
         self._loop = asyncio.get_running_loop()
         self._channel: RTCDataChannel | None = None
         self._heard = self._opened = time.monotonic()  # the last sign of life; the start
+        self._words = Budget(*WORDS)
         self._talks = False  # the client has sent sound, or opened the control channel
         session.participants.join(self)
         session.participants.speak_for(self)
@@ -90,10 +93,20 @@ class Speaker:
 
     def _on_message(self, message: str | bytes) -> None:
         self._heard = time.monotonic()
+        if self._words.wait(self._heard):
+            self._too_much()
+            return
         try:
             self._obey(read(message))
         except VivifyError as error:
             self.tell(Misunderstood(error=str(error)))
+
+    def _too_much(self) -> None:
+        """A data channel cannot be read more slowly: what is beyond the budget is dropped, a flood ends the session."""
+        if self._words.owed == 1:
+            self.tell(Misunderstood(error=f"At most {WORDS[0]:.0f} messages a second are taken: this one was dropped."))
+        elif self._words.owed > FLOOD:
+            self.connection.spawn(self.session.close("Too many messages came."))
 
     def _obey(self, command: Said) -> None:
         if isinstance(command, Clear):
