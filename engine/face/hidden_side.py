@@ -15,6 +15,7 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.surround import smoothstep
+from engine.imaging.smoothing import blur
 
 OVAL = list(top.OVAL)
 BEYOND = 0.022  # of the face's width: how far past the outline the sheet takes its texture
@@ -81,11 +82,9 @@ def _trust(gain: FloatArray) -> float:
 
 
 def _gain(face: FloatArray, twins: np.ndarray, both: np.ndarray, image: ByteArray) -> FloatArray:
-    import cv2
-
     if both.sum() <= 5:
         return np.ones(3, np.float32)
-    soft = np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), 3))
+    soft = blur(image, 3)
     at = np.clip(face[:, :2].astype(int), 0, image.shape[0] - 1)
     colour = soft[at[:, 1], at[:, 0]]
     ratio = colour[both].mean(0) / np.maximum(colour[twins[both]].mean(0), 8)

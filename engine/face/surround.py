@@ -1,6 +1,6 @@
 """The rubber sheet around the face: hair, ears, neck, torso and background as a mesh that hangs on the face's oval.
 
-Built once at enrolment (scipy, OpenCV). What moves how much was found by trial: the head's turn fades down the neck and
+Built once at enrolment. What moves how much was found by trial: the head's turn fades down the neck and
 away from the person's outline, so hair follows, shoulders stay and a distant background stands still; the face's
 expression fades with distance from the oval; depth grows behind the chin, so that it hides the neck when it drops.
 """
@@ -13,6 +13,8 @@ import numpy as np
 
 from engine.contracts import FloatArray
 from engine.face import topology as top
+from engine.imaging.shapes import inside
+from engine.imaging.smoothing import distance_from, grow
 
 STEP = 9 / 512  # mesh spacing as a share of the portrait's side
 MARGIN = 1 / 16  # how far the sheet reaches over the portrait's edge
@@ -82,14 +84,12 @@ def build_surround(face: FloatArray, face_area: FloatArray, matte: FloatArray) -
 
 def _grid(face_area: FloatArray) -> np.ndarray:
     """Sheet vertices [G, 2]: a square grid over portrait and margin, except on the face."""
-    import cv2
-
     size = face_area.shape[0]
     step, margin = STEP * size, MARGIN * size
     line = np.linspace(-margin, size - 1 + margin, round((size + 2 * margin) / step))
     line[0], line[-1] = line[0] - size / 4, line[-1] + size / 4  # slack: a strong turn uncovers nothing
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-    taken = cv2.dilate(face_area, np.ones((max(3, size // 57),) * 2)) > 0
+    taken = grow(face_area, max(1, size // 114)) > 0
     inside = ((grid >= 0) & (grid <= size - 1)).all(1)
     at = np.clip(grid, 0, size - 1).astype(int)
     return np.asarray(grid[~(inside & taken[at[:, 1], at[:, 0]])])
@@ -97,24 +97,20 @@ def _grid(face_area: FloatArray) -> np.ndarray:
 
 def _stitch(face: FloatArray, grid: np.ndarray) -> np.ndarray:
     """Triangles between grid and oval [T, 3]; those within the oval are the face's own business."""
-    import cv2
     from scipy.spatial import Delaunay
 
     points = np.vstack([face[OVAL, :2], grid])
     triangles = Delaunay(points).simplices
-    outline = face[OVAL, :2].astype(np.float32)
-    middle = points[triangles].mean(1)
-    outside = [cv2.pointPolygonTest(outline, (float(x), float(y)), False) < 0 for x, y in middle]
+    x, y = points[triangles].mean(1).T
+    outside = ~inside(x, y, face[OVAL, :2])
     names = np.r_[OVAL, top.VERTICES + np.arange(len(grid))]
     return np.ascontiguousarray(names[triangles[outside]].astype(np.int32))
 
 
 def _head_weight(grid: np.ndarray, below: np.ndarray, height: float, width: float, matte: FloatArray) -> FloatArray:
-    import cv2
-
     size = matte.shape[0]
     neck = 1 - smoothstep((below + 0.02 * height) / (0.50 * height))
-    outside = cv2.distanceTransform((matte < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    outside = distance_from(matte >= 0.5)
     at = np.clip(grid, 0, size - 1).astype(int)
     beyond = outside[at[:, 1], at[:, 0]]
     follow = np.exp(-((beyond / (0.32 * width)) ** 2))
