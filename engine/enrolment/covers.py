@@ -61,14 +61,20 @@ def stiffness(model: FaceModel) -> FloatArray:
 
 def mouth_is_covered(image: ByteArray, landmarks: FloatArray) -> bool:
     """Whether the lips of ``image`` [S, S, 3] have a colour that lips do not have, beside the cheeks."""
-    lab = to_lab(blur(image, max(0.5, len(image) / 512)) / 255)
+    reach, soft = max(2, round(0.03 * unit(landmarks))), max(0.5, len(image) / 512)
+    used = landmarks[[*top.LIP_OUTER, *top.CHEEKS], :2]
+    margin = reach + 4 * soft + 2
+    left, above = np.clip(used.min(0) - margin, 0, len(image) - 1).astype(int)
+    right, below = np.clip(used.max(0) + margin, 1, len(image)).astype(int)
+    window, corner = image[above : max(below, above + 1), left : max(right, left + 1)], np.array([left, above])
+    lab = to_lab(blur(window, soft) / 255)
     outer, inner = (
-        polygon_mask(landmarks[list(ring), :2], *image.shape[1::-1]) for ring in (top.LIP_OUTER, top.LIP_INNER)
+        polygon_mask(landmarks[list(ring), :2] - corner, *window.shape[1::-1])
+        for ring in (top.LIP_OUTER, top.LIP_INNER)
     )
     lips = outer & ~inner
-    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
-    reach = max(2, round(0.03 * unit(landmarks)))
-    centres = np.round(landmarks[list(top.CHEEKS), :2])
+    y, x = np.mgrid[: window.shape[0], : window.shape[1]]
+    centres = np.round(landmarks[list(top.CHEEKS), :2]) - corner
     cheeks = np.any([np.hypot(x - cx, y - cy) <= reach for cx, cy in centres], axis=0)
     if not lips.any() or not cheeks.any():
         return False

@@ -7,7 +7,7 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.imaging.resampling import covered, means, warped
-from engine.imaging.smoothing import blur, distance_from
+from engine.imaging.smoothing import blur
 
 FACE_SHARE = 0.45  # forehead to chin, as a share of the crop's side
 TIGHT_SHARE = 0.64  # the same at most, where the photo is narrow
@@ -41,7 +41,7 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
     cos, sin = factor * np.cos(turn), factor * np.sin(turn)
     matrix = np.array([[cos, sin, 0.0], [-sin, cos, 0.0]])
     matrix[:, 2] = middle - matrix[:, :2] @ centre
-    there = covered(rgb.shape, matrix, size, size)
+    there, beyond = covered(rgb.shape, matrix, size, size)
     rgb, matrix = _around(rgb, matrix, size, 4 + 2 / min(factor, 1))
     if factor < 1 / 1.3:  # shrinking: blurred first, or fine patterns alias
         rgb, matrix = _blurred(rgb, matrix, factor)
@@ -52,7 +52,7 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
         told.append(
             "The photo ends close to the face, so its surroundings are invented: a wider one would look better."
         )
-        out = _melt(out, there)
+        out = _melt(out, beyond)
     return np.clip(out + 0.5, 0, 255).astype(np.uint8), told
 
 
@@ -81,9 +81,8 @@ def _blurred(rgb: ByteArray, matrix: np.ndarray, factor: float) -> tuple[np.ndar
     return blur(rgb, np.sqrt(rest) / step), matrix
 
 
-def _melt(picture: FloatArray, there: FloatArray) -> FloatArray:
-    """Missing surroundings get blurrier with distance from the photo's edge."""
-    distance = distance_from(there >= 0.5)
+def _melt(picture: FloatArray, distance: FloatArray) -> FloatArray:
+    """Missing surroundings get blurrier with ``distance`` [S, S] from the photo's edge."""
     size = len(picture)
     out: np.ndarray = picture
     for reach, sigma in ((0.0, 0.006), (0.02, 0.02), (0.06, 0.05)):

@@ -15,6 +15,7 @@ from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.imaging.resampling import resized, rotated
 
+TURN_AT = 384  # pixels of the longer side of what is turned: twice what the detectors see
 LOOK_AT = 640  # pixels of the longer side that suffice to see a face that fills a tenth of it
 STEP = 30  # degrees between the angles at which a photo is looked at
 SURER = 0.04  # by how much a turned photo must look more like a face than the photo as it came
@@ -56,7 +57,8 @@ def look_everywhere(see: Detector, rgb: ByteArray) -> Iterator[tuple[int, list[S
     small, factor = _shrink(rgb, LOOK_AT)
     if small.std() < PLAIN:
         return
-    sure = [max((s.sure for s in see(_turn(small, angle))), default=0.0) for angle in range(0, 360, STEP)]
+    smaller = _shrink(small, TURN_AT)[0]
+    sure = [max((s.sure for s in see(_turn(smaller, angle))), default=0.0) for angle in range(0, 360, STEP)]
     best = int(np.argmax(sure))
     quarter = 0 if sure[best] < sure[0] + SURER else round(best * STEP / 90) % 4
     yield quarter, [_place(s, factor, 0, 0) for s in see(_turn(small, 90 * quarter))]

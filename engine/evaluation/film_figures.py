@@ -211,7 +211,7 @@ def aligned_faces(film: Watched, frames: np.ndarray) -> ByteArray:
         eyes = [mark[list(top.EYE_RIGHT)].mean(0), mark[list(top.EYE_LEFT)].mean(0)]
         matrix = _laid_over(np.array([*eyes, mark[1], mark[61], mark[291]]), _ARCFACE)
         face = warped(film.pictures[k], matrix, 112, 112)
-        out.append(to_bytes(face * covered(film.pictures[k].shape, matrix, 112, 112)[..., None]))
+        out.append(to_bytes(face * covered(film.pictures[k].shape, matrix, 112, 112)[0][..., None]))
     return np.array(out)
 
 

@@ -8,6 +8,7 @@ from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.panels import LUMA, fill, place, polygon, take_window, window
 from engine.face.surround import smoothstep
+from engine.imaging.neighbours import nearest_points
 from engine.imaging.smoothing import blur
 
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
@@ -116,13 +117,11 @@ def _along(pixels: np.ndarray, known: np.ndarray, reach: float, tall: float) -> 
 
 def _round_fill(pixels: np.ndarray, seen: np.ndarray, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Hidden parts of an iris from seen ones at the same radius, the nearest angle first."""
-    from scipy.spatial import cKDTree
-
     if not seen.any():
         return pixels
     angle = np.arctan2(np.abs(dy), dx)  # above and below look alike
     polar = np.stack([radius * 3.0, angle * np.maximum(radius, 1.0)], -1)
-    near = cKDTree(polar[seen]).query(polar[~seen])[1]
+    near, _ = nearest_points(polar[~seen], polar[seen])
     out = pixels.copy()
     out[~seen] = pixels[seen][near]
     return np.where(seen[..., None], pixels, blur(out, 1.0))  # lashes leave specks

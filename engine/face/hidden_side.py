@@ -15,6 +15,7 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.surround import smoothstep
+from engine.imaging.neighbours import nearest_points
 from engine.imaging.smoothing import blur
 
 OVAL = list(top.OVAL)
@@ -106,12 +107,10 @@ def _tuck(face: FloatArray, silhouette: FloatArray) -> FloatArray:
 
 def _beyond(face: FloatArray, face_area: FloatArray) -> FloatArray:
     """Texture places of the oval's vertices [36, 2]; one that lies inside the visible face moves past its outline."""
-    from scipy.spatial import cKDTree
-
     width = float(np.linalg.norm(face[top.EAR_RIGHT] - face[top.EAR_LEFT]))
     rim = face[OVAL, :2]
     empty = np.argwhere(face_area == 0)[:, ::-1].astype(np.float32)
-    distance, nearest = cKDTree(empty).query(rim)
+    nearest, distance = nearest_points(rim, empty)
     away = (empty[nearest] - rim) / np.maximum(distance, 1e-6)[:, None]
     outside = empty[nearest] + away * BEYOND * width
     share = smoothstep((distance - 1.5) / 3.0)

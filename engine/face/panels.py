@@ -15,6 +15,7 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.imaging import smoothing
+from engine.imaging.neighbours import nearest_known
 from engine.imaging.shapes import polygon_mask
 
 MARGIN = 16  # the portrait's side over this is the mirrored margin around it
@@ -82,15 +83,10 @@ def polygon(points: FloatArray, corner: tuple[int, int], spot: Place, grow: int 
 
 def fill(window_pixels: np.ndarray, known: np.ndarray, tall: float = 1.0, soften: float = 1.2) -> np.ndarray:
     """Unknown pixels take the nearest known colour; ``tall`` > 1 prefers what lies above or below."""
-    from scipy.spatial import cKDTree
-
     if known.all() or not known.any():
         return window_pixels
-    scale = np.array([1.0, tall])  # rows, columns
-    here, there = np.argwhere(~known), np.argwhere(known)
-    near = there[cKDTree(there * scale).query(here * scale)[1]]
-    out = window_pixels.copy()
-    out[here[:, 0], here[:, 1]] = window_pixels[near[:, 0], near[:, 1]]
+    # What lies aside counts as ``tall`` times as far: the same as what lies above or below being nearer.
+    out = window_pixels[nearest_known(known, 1 / tall)]
     blurred = smoothing.blur(out, soften)
     return np.where(known[..., None], out, blurred)
 

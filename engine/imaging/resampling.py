@@ -110,13 +110,18 @@ def _taps(at: FloatArray, weigh, before: int, size: int) -> tuple[np.ndarray, Fl
     return pixels.clip(0, size - 1), weights
 
 
-def covered(shape: tuple[int, ...], matrix: np.ndarray, width: int, height: int) -> FloatArray:
-    """How much of each pixel [h, w] of a picture so `warped` a picture of ``shape`` [H, W, ...] really shows."""
+def covered(shape: tuple[int, ...], matrix: np.ndarray, width: int, height: int) -> tuple[FloatArray, FloatArray]:
+    """How much of each pixel [h, w] of a picture so `warped` a picture of ``shape`` [H, W, ...] really shows.
+
+    And how many pixels [h, w] the others are from what it shows.
+    """
     back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
     column, row = np.arange(width), np.arange(height)[:, None]
     x, y = (b[0] * column + b[1] * row + b[2] for b in back)
     across, down = (np.clip(np.minimum(v + 1, size - v), 0, 1) for v, size in ((x, shape[1]), (y, shape[0])))
-    return np.asarray(across * down, np.float32)
+    aside = [np.maximum(np.maximum(-v, v - (size - 1)), 0) for v, size in ((x, shape[1]), (y, shape[0]))]
+    away = np.hypot(*aside) * np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    return np.asarray(across * down, np.float32), np.asarray(away, np.float32)
 
 
 def to_bytes(picture: FloatArray) -> ByteArray:

@@ -24,8 +24,12 @@ def polygon_mask(ring: FloatArray, width: int, height: int) -> np.ndarray:
     """Pixels inside ``ring`` [n, 2], and those its outline runs through: bool [h, w]."""
     out = inside(np.arange(width)[None], np.arange(height)[:, None], ring)
     for begin, end in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-        steps = int(np.ceil(np.abs(end - begin).max())) + 1
-        x, y = np.rint(begin + np.linspace(0, 1, 2 * steps)[:, None] * (end - begin)).astype(int).T
+        along = int(np.abs(end - begin).argmax())  # a pixel for each column of a flat edge, each row of a steep one
+        low, high = np.rint(sorted((begin[along], end[along]))).astype(int)
+        steps, length = np.arange(low, high + 1), end[along] - begin[along]
+        share = np.clip((steps - begin[along]) / length, 0, 1) if length else np.zeros(len(steps))
+        aside = np.rint(begin[1 - along] + share * (end - begin)[1 - along]).astype(int)
+        x, y = (steps, aside) if along == 0 else (aside, steps)
         there = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         out[y[there], x[there]] = True
     return out
@@ -37,6 +41,7 @@ def triangles_mask(corners: FloatArray, width: int, height: int) -> np.ndarray:
     draw = ImageDraw.Draw(picture)
     for triangle in np.round(corners[..., :2]).astype(int).reshape(-1, 6).tolist():
         draw.polygon(triangle, fill=1)
+        draw.line(triangle + triangle[:2], fill=1)  # Pillow's polygons leave out some pixels of their outlines
     return np.array(picture) > 0
 
 

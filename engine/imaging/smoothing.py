@@ -1,4 +1,4 @@
-"""Pictures made softer, areas grown and shrunk, and how far things are from them."""
+"""Pictures made softer, and areas grown and shrunk."""
 
 from __future__ import annotations
 
@@ -14,34 +14,48 @@ def blur(picture: np.ndarray, across: float, down: float | None = None) -> Float
 
     Beyond its edges the picture is its mirror image.
     """
-    from scipy.ndimage import gaussian_filter1d
-
     out = np.asarray(picture, np.float32)
     for axis, sigma in ((0, across if down is None else down), (1, across)):
-        out = gaussian_filter1d(out, sigma, axis=axis, mode="mirror", truncate=REACH)
+        reach = int(REACH * sigma + 0.5)
+        bell = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
+        bell /= 2 * bell.sum() - bell[0]
+        out = _weighed(out, bell.astype(np.float32), axis)
     return out
+
+
+def _weighed(picture: FloatArray, half: FloatArray, axis: int) -> FloatArray:
+    """The sum along ``axis`` of what lies around each pixel, weighed by ``half`` [r + 1] to both sides."""
+    reach, count = len(half) - 1, picture.shape[axis]
+    ends = [(reach, reach) if k == axis else (0, 0) for k in range(picture.ndim)]
+    padded = np.moveaxis(np.pad(picture, ends, mode="reflect" if count > 1 else "edge"), axis, 0)
+    out = half[0] * padded[reach : reach + count]
+    for k in range(1, reach + 1):
+        both = padded[reach - k : reach - k + count] + padded[reach + k : reach + k + count]
+        both *= half[k]
+        out += both
+    return np.moveaxis(out, 0, axis)
 
 
 def grow(area: np.ndarray, by: int) -> np.ndarray:
     """The largest value within ``by`` pixels sideways and upwards, the smallest where ``by`` is negative."""
-    from scipy.ndimage import maximum_filter, minimum_filter
-
-    way = maximum_filter if by > 0 else minimum_filter
-    return np.asarray(way(area, size=2 * abs(by) + 1, mode="nearest")) if by else area
-
-
-def distance_from(area: np.ndarray) -> FloatArray:
-    """How far each pixel is from the nearest one of ``area`` [H, W], bool; without any, as far as can be."""
-    from scipy.ndimage import distance_transform_edt
-
-    if not area.any():
-        return np.full(area.shape, float(sum(area.shape)), np.float32)
-    return np.asarray(distance_transform_edt(~area), np.float32)
+    choose = np.maximum if by > 0 else np.minimum
+    out = area
+    for axis in (0, 1):
+        count, source = area.shape[axis], np.moveaxis(out, axis, 0)
+        moved = source.copy()
+        for k in range(1, min(abs(by), count - 1) + 1):
+            choose(moved[k:], source[:-k], out=moved[k:])
+            choose(moved[:-k], source[k:], out=moved[:-k])
+        out = np.moveaxis(moved, 0, axis)
+    return out
 
 
 def soften(values: FloatArray, radius: int) -> FloatArray:
     """``values`` [H, W] evened twice over squares that reach ``radius`` pixels: a bell with an end."""
-    from scipy.ndimage import uniform_filter
-
-    once = uniform_filter(np.asarray(values, np.float32), 2 * radius + 1, mode="reflect")
-    return np.asarray(uniform_filter(once, 2 * radius + 1, mode="reflect"))
+    out = values
+    for axis in (0, 1, 0, 1):
+        ends = [(radius + 1, radius) if k == axis else (0, 0) for k in range(2)]
+        sums = np.pad(out, ends, mode="symmetric").cumsum(axis, dtype=np.float64)
+        high, low = (np.moveaxis(sums, axis, 0)[k : k + values.shape[axis]] for k in (2 * radius + 1, 0))
+        out = np.moveaxis((high - low) / (2 * radius + 1), 0, axis)
+    return np.asarray(out, np.float32)

@@ -42,7 +42,7 @@ class MeshTracker:
             landmarks, present = look(rgb, square)
             if present > PRESENT:
                 out.append(landmarks)
-                self._followed.append(_around(landmarks))
+                self._followed.append(next_square(landmarks))
         return out
 
 
@@ -60,7 +60,7 @@ def _square(box: Region, right: FloatArray, left: FloatArray) -> Region:
     return Region(box.x, box.y, box.width, box.height, float(np.arctan2(down, across))).squared(AROUND)
 
 
-def _around(landmarks: FloatArray) -> Region:
+def next_square(landmarks: FloatArray) -> Region:
     low, high = landmarks[:, :2].min(0).astype(float), landmarks[:, :2].max(0).astype(float)
     box = Region(*(low + high) / 2, *(high - low))
     return _square(box, *landmarks[list(EYES), :2])
