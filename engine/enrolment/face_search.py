@@ -62,7 +62,7 @@ def look_everywhere(see: Detector, rgb: ByteArray) -> Iterator[tuple[int, list[S
     best = int(np.argmax(sure))
     quarter = 0 if sure[best] < sure[0] + SURER else round(best * STEP / 90) % 4
     yield quarter, [_place(s, factor, 0, 0) for s in see(_turn(small, 90 * quarter))]
-    turned = [np.ascontiguousarray(np.rot90(rgb, k)) for k in range(4)]
+    turned = [np.rot90(rgb, k) for k in range(4)]
     for share in WINDOWS:
         found = [_look_closer(see, picture, share) for picture in turned]
         surest = [max((s.sure for s in sightings), default=0.0) for sightings in found]

@@ -40,7 +40,8 @@ def read_photo(path: Path) -> ByteArray:
                         f"The photo {path.name} has {width * height / 1e6:.0f} megapixels: give one of at most 40."
                     )
                 image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)  # a large photo is not held twice
+                return _to_rgb(image)
     except UnidentifiedImageError as problem:
         if _is_heif(path):
             raise VivifyError(
@@ -71,4 +72,4 @@ def _to_rgb(image: Image.Image) -> ByteArray:
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = Image.new("RGBA", image.size, (128, 128, 128, 255))
         image = Image.alpha_composite(over, image.convert("RGBA"))
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
