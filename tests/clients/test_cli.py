@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from command import vivify
 
+from clients.commands.doctor import Finding
 from engine.paths import assets
 
 pytestmark = pytest.mark.cpu
@@ -118,6 +119,7 @@ def test_the_doctor_finds_this_machine_fit(monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_advice_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    finding = Finding("an extra", False, "not installed", "pip install 'vivify[cuda]'", needed=False)
+    monkeypatch.setattr("clients.commands.doctor.check", lambda port: [finding])
     assert vivify(monkeypatch, "doctor") == 0
-    assert "vivify[enroll]" in capsys.readouterr().out.replace("\n", "").replace(" ", "")
+    assert "vivify[cuda]" in capsys.readouterr().out.replace("\n", "").replace(" ", "")
