@@ -25,6 +25,7 @@ ROOMS = """
     kernels.gpu
     kernels
     engine
+    engine.imaging
     engine.audio
     engine.face
     engine.motion
@@ -38,6 +39,7 @@ ROOMS = """
     engine.quality engine.pipeline engine.scheduler
     engine.cuda.posing
     engine.cuda
+    engine.enrolment.trackers
     engine.enrolment
     engine.process
     engine.sadtalker
@@ -65,9 +67,11 @@ ROOMS = """
 """
 MOST_FILES, MOST_LINES = 13, 320  # of a folder, besides __init__.py; of a file
 FOREIGN = {  # package -> the only places that may import it
-    "mediapipe": {"engine/enrolment/landmarks.py", "engine/training"},
-    "skimage": {"engine/enrolment/landmarks.py", "engine/training", "engine/evaluation"},
-    "onnxruntime": {"engine/evaluation"},
+    "mediapipe": set(),
+    "skimage": set(),
+    "cv2": set(),
+    "scipy": {"engine/training", "engine/evaluation"},
+    "onnxruntime": {"engine/enrolment/trackers", "engine/evaluation"},
     "asyncio": {"webrtc", "clients"},
     "socket": {"webrtc", "clients"},
     "aiortc": {"webrtc", "clients"},
