@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
@@ -17,10 +16,10 @@ from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, Fl
 from engine.errors import EngineFull
 from engine.face.avatar import Avatar
 from engine.motion.controls import Controller, Controls
-from engine.motion.facial.facial_motion import FacialMotion
-from engine.motion.head.head_pose import HeadPose
 from engine.motion.idle import IdleMotion
+from engine.motion.motion_networks import Mask, MotionNetworks, Moved
 from engine.paths import assets
+from engine.programs.motion_programs import MotionPrograms
 from engine.quality import Painters
 from engine.render.renderer import Renderer
 
@@ -69,30 +68,21 @@ class Drawn:
     render_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """What the networks say of one frame of every row."""
-
-    shapes: FloatArray  # [B, 52]
-    lips: FloatArray  # [B, n, 3] offsets of their vertices
-    heads: FloatArray  # [B, 6]
-
-
 class Pipeline:
     """The networks once, and up to ``max_sessions`` rows that join and leave while others run."""
 
     def __init__(self, config: EngineConfig, weights: Path | None = None, unhurried: bool = False) -> None:
+        """``weights`` of the face's motion instead of the bundled ones; ``unhurried`` as for `Painters`."""
         self.config = config
-        self._facial = FacialMotion.load(weights or assets() / "weights" / "facial.safetensors")
-        self._head = HeadPose.load(assets() / "weights" / "pose.safetensors")
-        self._streams = [model.streaming(config.max_sessions) for model in (self._facial, self._head)]
-        for stream in self._streams:
-            stream.__enter__()
+        self._networks = self._open(weights)
         self._painters = Painters(config.quality, config.size, assets() / "weights" / "picture.safetensors", unhurried)
         self._rows: list[Row | None] = [None] * config.max_sessions
-        self._look_ahead = torch.zeros(config.max_sessions, dtype=torch.long)  # [B], frames
+        self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
         # The kernels let go of Python's lock: pictures of several sessions are drawn on several cores.
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="painter")
+
+    def _open(self, weights: Path | None) -> MotionNetworks:
+        return MotionPrograms(self.config.max_sessions, weights)
 
     @property
     def learned(self) -> bool:
@@ -109,20 +99,15 @@ class Pipeline:
         look_ahead = look_ahead_frames(look_ahead_ms)
         self._rows[row] = Row(self._painters.renderer(avatar), IdleMotion(seed), look_ahead)
         self._look_ahead[row] = look_ahead
-        mask, seeds = self._mask([row]), torch.full((len(self._rows),), seed)
-        self._begin(mask, seeds)
+        self._networks.begin(self._mask([row]), np.full(len(self._rows), seed))
         return row
-
-    def _begin(self, mask: torch.Tensor, seeds: torch.Tensor) -> None:
-        self._facial.begin(mask, seeds)
-        self._head.begin(mask, seeds)
 
     def leave(self, row: int) -> None:
         self._rows[row] = None
 
     def forget(self, row: int) -> None:
         """Drop what the row has heard, as after a barge-in: the mouth rests, brows, head and clock go on."""
-        self._facial.forget(self._mask([row]))
+        self._networks.forget(self._mask([row]))
 
     def skip(self, row: int, frames: int) -> None:
         """Let the row's clock jump over audio that was dropped by a barge-in."""
@@ -151,36 +136,21 @@ class Pipeline:
     def step(self, requests: list[Request]) -> list[Drawn]:
         """Advance every requested row by one frame. All rows share one pass of the networks."""
         began = time.perf_counter()
-        samples = torch.zeros(len(self._rows), SAMPLES_PER_FRAME)  # [B, 640]
-        speaking = torch.zeros(len(self._rows), 1, dtype=torch.bool)
+        samples = np.zeros((len(self._rows), SAMPLES_PER_FRAME), np.float32)  # [B, 640]
+        speaking = np.zeros(len(self._rows), np.bool_)
         for request in requests:
-            samples[request.row] = torch.from_numpy(request.samples)
+            samples[request.row] = request.samples
             speaking[request.row] = request.speaking
         mask = self._mask([request.row for request in requests])
         shown = self._mask([request.row for request in requests if self._taken(request.row).shows])
-        moved, spent = self._move(samples, speaking, mask, shown)
-        drawn = self._draw_all(requests, moved, spent)
+        drawn = self._draw_all(requests, self._networks.step(samples, speaking, self._look_ahead, mask, shown))
         if any(d.picture is not None for d in drawn):
             self._painters.observe(1000 * (time.perf_counter() - began))
         return drawn
 
-    def _move(
-        self, samples: torch.Tensor, speaking: torch.Tensor, mask: torch.Tensor, shown: torch.Tensor
-    ) -> tuple[Moved, tuple[float, float]]:
-        """The networks' step for the rows of ``mask`` [B], heads of ``shown``; ms of features and of motion."""
-        began = time.perf_counter()
-        with torch.inference_mode():
-            features = self._facial.encode(samples, exec_mask=mask)  # [B, 1, D]
-            heard = time.perf_counter()
-            shapes = self._facial.animate(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, 52]
-            lips = self._facial.offset_lips(features, look_ahead=self._look_ahead, exec_mask=mask)  # [B, 1, n, 3]
-            heads = self._head(samples, speaking, exec_mask=shown)  # [B, 1, 6]
-        moved = Moved(shapes[:, 0].numpy(), lips[:, 0].numpy(), heads[:, 0].numpy())
-        return moved, (1000 * (heard - began), 1000 * (time.perf_counter() - heard))
-
-    def _draw_all(self, requests: list[Request], moved: Moved, spent: tuple[float, float]) -> list[Drawn]:
+    def _draw_all(self, requests: list[Request], moved: Moved) -> list[Drawn]:
         def draw(request: Request) -> Drawn:
-            return self._draw(request, moved, spent)
+            return self._draw(request, moved)
 
         return [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
 
@@ -203,21 +173,20 @@ class Pipeline:
         )
         return row.controls.apply(motion)
 
-    def _draw(self, request: Request, moved: Moved, spent: tuple[float, float]) -> Drawn:
+    def _draw(self, request: Request, moved: Moved) -> Drawn:
         began = time.perf_counter()
         motion = self._compose(request, moved)
         if motion is None:
-            return Drawn(request.row, None, None, *spent, 0.0)
+            return Drawn(request.row, None, None, moved.features_ms, moved.motion_ms, 0.0)
         composed = time.perf_counter()
         renderer = self._taken(request.row).renderer
         picture = self._painters.paint(renderer, motion, request.matte) if request.draw else None
         ended = time.perf_counter()
-        features_ms, motion_ms = spent
-        motion_ms += 1000 * (composed - began)
-        return Drawn(request.row, motion, picture, features_ms, motion_ms, 1000 * (ended - composed))
+        motion_ms = moved.motion_ms + 1000 * (composed - began)
+        return Drawn(request.row, motion, picture, moved.features_ms, motion_ms, 1000 * (ended - composed))
 
-    def _mask(self, rows: list[int]) -> torch.Tensor:
-        mask = torch.zeros(len(self._rows), dtype=torch.bool)
+    def _mask(self, rows: list[int]) -> Mask:
+        mask = np.zeros(len(self._rows), np.bool_)
         mask[rows] = True
         return mask
 

@@ -9,7 +9,8 @@ from statistics import median
 from engine.config import Quality
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, Motion
 from engine.face.avatar import Avatar
-from engine.render.learned.learned_renderer import LearnedRenderer, load_learned
+from engine.render.learned.learned_renderer import LearnedRenderer
+from engine.render.learned.picture_programs import PicturePrograms
 from engine.render.renderer import Renderer
 
 FRAME_MS = 1000 / FRAMES_PER_SECOND
@@ -68,18 +69,18 @@ class Painters:
     def __init__(self, quality: Quality, size: int, weights: Path, unhurried: bool = False) -> None:
         self._size = size
         wanted = quality == "learned" or (quality == "auto" and weights.is_file())
-        self._model = load_learned(weights) if wanted else None
+        self._networks = PicturePrograms(weights) if wanted else None
         self._governor = Governor() if wanted and quality == "auto" and not unhurried else None
 
     @property
     def learned(self) -> bool:
         """Whether pictures are finished by the networks just now."""
-        return self._model is not None and (self._governor is None or self._governor.learned)
+        return self._networks is not None and (self._governor is None or self._governor.learned)
 
     def renderer(self, avatar: Avatar) -> Renderer:
-        if self._model is None:
+        if self._networks is None:
             return Renderer(avatar, self._size)
-        renderer = LearnedRenderer(avatar, self._model, self._size)
+        renderer = LearnedRenderer(avatar, self._networks, self._size)
         renderer.share = float(self.learned)
         return renderer
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -124,19 +124,47 @@ class RingKVCache:
         """Append ``k`` and ``v`` [B, H, T, D]; rows masked out stay as they were.
 
         Returns all keys and values [B, H, C, D], their absolute positions [B, C] (-1 where empty), and the positions
-        [B, T] of the steps just given.
+        [B, T] of the steps just given. Of a row masked out only ``end`` must stay: what is written to its slots is out
+        of its next step's reach, which writes there itself.
         """
         steps = k.shape[2]
         if steps > self.max_chunk:
             raise ValueError(f"This cache takes chunks of at most {self.max_chunk} steps, got {steps}.")
         positions = self.end[:, None] + self._steps[:steps]  # [B, T]
         slots = (positions % self.capacity)[:, None, :, None].expand_as(k)  # [B, H, T, D]
-        if exec_mask is not None:
-            k = keep(k, self.keys.gather(2, slots), exec_mask)
-            v = keep(v, self.values.gather(2, slots), exec_mask)
         self.keys.scatter_(2, slots, k)
         self.values.scatter_(2, slots, v)
         self.end = keep(self.end + steps, self.end, exec_mask)
         last = self.end[:, None] - 1  # [B, 1]
         held = last - (last - self._slots) % self.capacity  # [B, C] newest position of each slot, below 0 where empty
         return self.keys, self.values, held.clamp(min=-1), positions
+
+
+class Place(NamedTuple):
+    """Where one tensor of a streaming state lies."""
+
+    name: str  # dotted, as parameters are named
+    owner: Any  # a `State` or a `RingKVCache`
+    field: str
+
+    @property
+    def tensor(self) -> Tensor:
+        value: Tensor = getattr(self.owner, self.field)
+        return value
+
+    def put(self, value: Tensor) -> None:
+        setattr(self.owner, self.field, value)
+
+
+def places(module: nn.Module) -> list[Place]:
+    """Every tensor of the state of ``module`` and all below it, in order of the modules; none while not streaming."""
+    found = []
+    for path, part in module.named_modules():
+        state = part.state if isinstance(part, StreamingModule) else None
+        for item in fields(state) if state else ():
+            value, name = getattr(state, item.name), f"{path}.{item.name}".lstrip(".")
+            if isinstance(value, Tensor):
+                found.append(Place(name, state, item.name))
+            elif isinstance(value, RingKVCache):
+                found += [Place(f"{name}.{field}", value, field) for field in ("keys", "values", "end")]
+    return found

@@ -31,6 +31,7 @@ ROOMS = """
     engine.motion
     engine.motion.head
     engine.motion.facial
+    engine.programs
     engine.render.parts
     engine.render.preparation
     engine.render
@@ -39,6 +40,7 @@ ROOMS = """
     engine.quality engine.pipeline engine.scheduler
     engine.cuda.posing
     engine.cuda
+    engine.export
     engine.enrolment.trackers
     engine.enrolment
     engine.process
@@ -71,7 +73,9 @@ FOREIGN = {  # package -> the only places that may import it
     "skimage": set(),
     "cv2": set(),
     "scipy": {"engine/training", "engine/evaluation"},
-    "onnxruntime": {"engine/enrolment/trackers", "engine/evaluation"},
+    "onnxruntime": {"engine/programs", "engine/enrolment/trackers", "engine/evaluation"},
+    "onnx": {"engine/export"},
+    "onnxscript": {"engine/export"},
     "asyncio": {"webrtc", "clients"},
     "socket": {"webrtc", "clients"},
     "aiortc": {"webrtc", "clients"},

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from clients.mp4 import AUDIO_RATE, Mp4Writer
 from engine import avatars
@@ -50,7 +49,6 @@ def render(
     Nobody waits for a film: "auto" never gives the networks up here. ``on_frame(done, total)`` is called for every
     picture; ``wishes`` are `Controls` to begin with. Raises VivifyError for input that cannot be used.
     """
-    torch.set_num_threads(1)  # one small network: more threads only cost
     voice = read_speech(speech)  # [n], 16 kHz
     _, folder = avatars.resolve(avatar)
     scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1, quality), unhurried=True))

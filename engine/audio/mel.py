@@ -43,6 +43,11 @@ def filterbank(warp: float = 1.0) -> FloatArray:
     return np.ascontiguousarray(weights.T, np.float32)
 
 
+def cleaned(samples: Tensor) -> Tensor:
+    """Samples within [-1, 1]; one that is no number counts as silence: it would stay in a row's memory for seconds."""
+    return torch.nan_to_num(samples, 0.0, 1.0, -1.0).clamp(-1, 1)
+
+
 @dataclass
 class MelState(State):
     tail: Tensor  # [B, WINDOW - HOP] the samples before the next hop
@@ -72,5 +77,7 @@ class LogMel(StreamingModule[MelState]):
         if state:
             state.tail = keep(padded[:, -(WINDOW - HOP) :], tail, exec_mask)
         frames = padded.unfold(1, WINDOW, HOP) * self.window  # [B, n, WINDOW]
-        power = torch.fft.rfft(frames, FFT).abs().square()  # [B, n, FFT // 2 + 1]
+        # Beside loud bands soft ones would be rounding, and each library's its own: a program could not say the same.
+        spectrum = torch.fft.rfft(frames.double(), FFT)
+        power = spectrum.abs().square().to(frames.dtype)  # [B, n, FFT // 2 + 1]
         return (torch.log(power @ self.filters + FLOOR) + 4.0) / 4.0

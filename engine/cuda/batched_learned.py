@@ -14,9 +14,9 @@ from engine.cuda.rows import Rows
 from engine.cuda.stage import Stage
 from engine.face import topology as top
 from engine.face.morphable_model import face_model
-from engine.render.learned.learned_renderer import STILL, Eyesight, shrunk
-from engine.render.learned.motion_vae import LANDMARKS, PICTURE
-from engine.render.learned.mouth_patch import FIELD, corner_of, paste, warp
+from engine.render.learned.eyesight import STILL, Eyesight
+from engine.render.learned.lip_square import FIELD, LANDMARKS, PICTURE
+from engine.render.learned.mouth_patch import corner_of, paste, warp
 from engine.render.learned.picture_generator import FEATURES, LearnedHalf
 from engine.render.projection import PORTRAIT, ncc
 from engine.render.renderer import Renderer, still
@@ -51,7 +51,7 @@ class Finisher:
         """Look at the portrait that the stage knows by number ``row``."""
         posed = renderer.pose(replace(still(), blendshapes=renderer.own_expression))
         self._side[row] = renderer.avatar.size
-        self._portrait[row] = Eyesight(renderer).portrait[0]
+        self._portrait[row] = torch.from_numpy(Eyesight(renderer).portrait[0])
         mesh = torch.from_numpy(posed.vertices[None, : top.VERTICES]).to(self._portrait.device)
         number = torch.tensor([row], device=mesh.device)
         self._mesh[row] = self._in_portrait(mesh, number)[0]
@@ -81,7 +81,7 @@ class Finisher:
         return Sight(
             features=self._features[number],
             light=self._light[number],
-            painted=shrunk(_planes(rgb)),
+            painted=_shrunk(_planes(rgb)),
             texture_reference=self._texture[number],
             texture=self._projected(mesh, number),
             lips_reference=self._lips[number],
@@ -121,3 +121,12 @@ class Finisher:
 def _planes(rgb: Tensor) -> Tensor:
     """uint8 [R, S, S, 3] -> [R, 3, S, S] in [0, 1]."""
     return rgb.permute(0, 3, 1, 2).float() / 255
+
+
+def _shrunk(picture: Tensor) -> Tensor:
+    """[R, 3, H, W] -> [R, 3, 256, 256], as the networks see pictures."""
+    if picture.shape[-1] == PICTURE:
+        return picture
+    if picture.shape[-1] % PICTURE == 0:
+        return F.avg_pool2d(picture, picture.shape[-1] // PICTURE)
+    return F.interpolate(picture, (PICTURE, PICTURE), mode="bilinear", antialias=True, align_corners=False)

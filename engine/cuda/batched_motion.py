@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from engine.contracts import SAMPLES_PER_FRAME
+from engine.contracts import SAMPLES_PER_FRAME, FloatArray
 from engine.cuda.cuda_graphs import Anchor, Captured
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.head.head_pose import HeadPose
+from engine.motion.motion_networks import Mask, Moved, Whole
 
 
 class Heard(NamedTuple):
@@ -43,7 +45,7 @@ class DeviceMotion:
     ) -> None:
         self.device, self.rows = torch.device(device), rows
         self._facial, self._head = facial.to(self.device).eval(), head.to(self.device).eval()
-        self._head.every_frame = True
+        self._head.thinks = True
         self._open = ExitStack()
         for module in (self._facial, self._head):
             self._open.enter_context(module.streaming(rows))
@@ -91,3 +93,31 @@ class DeviceMotion:
     def _settle(self) -> None:
         for anchor in self._anchors:
             anchor.settle()
+
+
+class MotionFromHost:
+    """`DeviceMotion` as the pipeline knows networks (`engine.motion.motion_networks.MotionNetworks`)."""
+
+    def __init__(self, motion: DeviceMotion) -> None:
+        self._motion = motion
+        self._heard = silence(motion.rows, motion.device.type == "cuda")
+
+    def warm_up(self) -> None:
+        """Capture the step, so that no live frame pays for it."""
+        self._motion.step(self._heard)
+
+    def begin(self, mask: Mask, seeds: Whole) -> None:
+        """See `MotionNetworks`."""
+        self._motion.begin(torch.from_numpy(mask), torch.from_numpy(seeds))
+
+    def forget(self, mask: Mask) -> None:
+        """See `MotionNetworks`."""
+        self._motion.forget(torch.from_numpy(mask))
+
+    def step(self, samples: FloatArray, speaking: Mask, look_ahead: Whole, mask: Mask, shown: Mask) -> Moved:
+        """See `MotionNetworks`; features and motion are one captured step, so its time counts as motion."""
+        began = time.perf_counter()
+        for own, new in zip(self._heard, (samples, speaking[:, None], look_ahead, mask, shown), strict=True):
+            own.copy_(torch.from_numpy(new))
+        shapes, lips, heads = (t.cpu().numpy() for t in self._motion.step(self._heard))
+        return Moved(shapes, lips, heads, 0.0, 1000 * (time.perf_counter() - began))

@@ -8,13 +8,13 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.streaming import RingKVCache, StreamingModule
+from engine.streaming import StreamingModule, places
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # rows of a batch: every other number is filled up to the next of these
 WARM_UPS = 3  # eager calls before a capture: kernels are compiled and workspaces allocated in them
@@ -38,17 +38,7 @@ class Anchor:
     """
 
     def __init__(self, module: StreamingModule) -> None:
-        self._places: list[tuple[object, str, Tensor]] = []
-        for part in module.modules():
-            state = part.state if isinstance(part, StreamingModule) else None
-            if state is None:
-                continue
-            for item in fields(state):
-                value = getattr(state, item.name)
-                if isinstance(value, Tensor):
-                    self._places.append((state, item.name, value))
-                elif isinstance(value, RingKVCache):
-                    self._places += [(value, name, getattr(value, name)) for name in ("keys", "values", "end")]
+        self._places = [(place.owner, place.field, place.tensor) for place in places(module)]
 
     def settle(self) -> None:
         """Bring every tensor of the state home."""

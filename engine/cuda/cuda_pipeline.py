@@ -13,15 +13,19 @@ import torch
 
 from engine.config import EngineConfig
 from engine.contracts import ByteArray, Motion
-from engine.cuda.batched_motion import DeviceMotion, Heard, silence
+from engine.cuda.batched_motion import DeviceMotion, MotionFromHost
 from engine.cuda.batched_renderer import DeviceRenderer
 from engine.cuda.outlet import Outlet
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
+from engine.motion.facial.facial_motion import FacialMotion
+from engine.motion.head.head_pose import HeadPose
+from engine.motion.motion_networks import Moved
 from engine.paths import assets
-from engine.pipeline import Drawn, Moved, Pipeline, Request
-from engine.render.learned.learned_renderer import FADE, load_learned
+from engine.pipeline import Drawn, Pipeline, Request
+from engine.render.learned.learned_renderer import FADE
 from engine.render.learned.picture_generator import LearnedHalf
+from engine.render.learned.picture_weights import load_learned
 from engine.render.renderer import still
 
 
@@ -43,12 +47,8 @@ class DevicePipeline(Pipeline):
         self._device = torch.device(device)
         if self._device.type == "cuda" and not torch.cuda.is_available():
             raise VivifyError("A CUDA device was asked for, but torch sees none: check the driver, or use the CPU.")
+        self._graphs = graphs
         super().__init__(config, weights)
-        for stream in self._streams:
-            stream.__exit__(None, None, None)
-        cuda = self._device.type == "cuda"
-        self._heard = silence(config.max_sessions, pinned=cuda)
-        self._motion = DeviceMotion(self._facial, self._head, config.max_sessions, self._device, graphs)
         self._given = learned is not None
         if learned is None and self._painters.learned:
             learned = load_learned(assets() / "weights" / "picture.safetensors")
@@ -58,11 +58,17 @@ class DevicePipeline(Pipeline):
         self._numbers: dict[int, tuple[Avatar, int]] = {}  # by identity: an avatar is laid out once
         self._row_numbers = [0] * config.max_sessions
 
+    def _open(self, weights: Path | None) -> MotionFromHost:
+        facial = FacialMotion.load(weights or assets() / "weights" / "facial.safetensors")
+        head = HeadPose.load(assets() / "weights" / "pose.safetensors")
+        self._motion = MotionFromHost(DeviceMotion(facial, head, self.config.max_sessions, self._device, self._graphs))
+        return self._motion
+
     def warm_up(self, avatar: Avatar) -> None:
         """Compile and capture every batch size that may come, so that no live frame pays for it."""
         number = self._number(avatar)
         with torch.inference_mode():
-            self._motion.step(self._heard)
+            self._motion.warm_up()
             self._renderer.warm_up(self.config.max_sessions)
             self._outlet.send(self._renderer.render([(number, still())])).wait()
 
@@ -72,13 +78,6 @@ class DevicePipeline(Pipeline):
         row = super().join(avatar, look_ahead_ms, seed)
         self._row_numbers[row] = number
         return row
-
-    def _begin(self, mask: torch.Tensor, seeds: torch.Tensor) -> None:
-        self._motion.begin(mask, seeds)
-
-    def forget(self, row: int) -> None:
-        """As `Pipeline.forget`."""
-        self._motion.forget(self._mask([row]))
 
     def _number(self, avatar: Avatar) -> int:
         """The portrait's place on the device; where none is free, that of one that no session uses."""
@@ -90,23 +89,13 @@ class DevicePipeline(Pipeline):
             self._numbers[id(avatar)] = avatar, self._renderer.add(avatar)
         return self._numbers[id(avatar)][1]
 
-    def _move(
-        self, samples: torch.Tensor, speaking: torch.Tensor, mask: torch.Tensor, shown: torch.Tensor
-    ) -> tuple[Moved, tuple[float, float]]:
-        """As `Pipeline._move`; features and motion are one captured step, so its time counts as motion."""
-        began = time.perf_counter()
-        for own, new in zip(self._heard, Heard(samples, speaking, self._look_ahead, mask, shown), strict=True):
-            own.copy_(new)
-        shapes, lips, heads = (t.cpu().numpy() for t in self._motion.step(self._heard))
-        return Moved(shapes, lips, heads), (0.0, 1000 * (time.perf_counter() - began))
-
-    def _draw_all(self, requests: list[Request], moved: Moved, spent: tuple[float, float]) -> list[Drawn]:
+    def _draw_all(self, requests: list[Request], moved: Moved) -> list[Drawn]:
         began = time.perf_counter()
         motions = [self._compose(request, moved) for request in requests]
         composed = time.perf_counter()
         pictures = self._paint_all(requests, motions)
         painted = 1000 * (time.perf_counter() - composed)
-        spent = spent[0], spent[1] + 1000 * (composed - began)
+        spent = moved.features_ms, moved.motion_ms + 1000 * (composed - began)
         return [
             Drawn(request.row, motion, pictures.get(request.row), *spent, painted if motion else 0.0)
             for request, motion in zip(requests, motions, strict=True)

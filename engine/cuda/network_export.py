@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import VivifyError
-from engine.render.learned.motion_vae import LANDMARKS, PICTURE
-from engine.render.learned.mouth_patch import CORNERS, FIELD, corner_of, warp
+from engine.render.learned.lip_square import FIELD, LANDMARKS, PICTURE
+from engine.render.learned.mouth_patch import CORNERS, corner_of, warp
 from engine.render.learned.picture_generator import FEATURES, LearnedHalf, Look, Seen
 
 

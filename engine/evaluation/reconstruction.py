@@ -16,7 +16,7 @@ from engine.enrolment.landmarks import FaceMesh
 from engine.evaluation.film_figures import Watched, judge
 from engine.face import topology as top
 from engine.render.learned.learned_renderer import LearnedRenderer
-from engine.render.learned.motion_vae import PICTURE
+from engine.render.learned.lip_square import PICTURE
 from engine.render.learned.picture_generator import LearnedHalf
 from engine.training.picture.picture_pairs import Shot
 

@@ -14,6 +14,20 @@ from torch import Tensor, nn
 
 from engine.streaming import RingKVCache, State, StreamingModule
 
+UNSEEN = -1e9  # added to the scores of what may not be looked at
+
+
+def bias_by_distance(bias: Tensor, pos_q: Tensor, pos_k: Tensor) -> Tensor:
+    """What is added to scores [B, H, T, K], by a learned ``bias`` [context, H] for every distance into the past.
+
+    Steps stand at positions [B, T] and [B, K], below 0 where there is none. What lies further away is not seen.
+    """
+    context = len(bias)
+    delta = pos_q[:, :, None] - pos_k[:, None, :]  # [B, T, K]
+    seen = (pos_k >= 0)[:, None] & (delta >= 0) & (delta < context)
+    table = F.pad(bias, (0, 0, 0, 1), value=UNSEEN)
+    return F.embedding(torch.where(seen, delta, context), table).permute(0, 3, 1, 2)
+
 
 @dataclass
 class AttentionState(State):
@@ -45,10 +59,8 @@ class CausalAttention(StreamingModule[AttentionState]):
             pos_q = pos_k = torch.arange(steps, device=x.device)[None]  # [1, T]
         else:
             k, v, pos_k, pos_q = self._state.cache.complete(k, v, exec_mask)
-        delta = pos_q[:, :, None] - pos_k[:, None, :]  # [B, T, K] distance into the past
-        seen = (pos_k >= 0)[:, None] & (delta >= 0) & (delta < self.context)
-        bias = self.bias[delta.clamp(0, self.context - 1)].masked_fill(~seen[..., None], -1e9)  # [B, T, K, H]
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.permute(0, 3, 1, 2))
+        bias = bias_by_distance(self.bias, pos_q, pos_k)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return self.out(y.transpose(1, 2).reshape(batch, steps, dim))
 
 

@@ -13,17 +13,16 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from engine import avatars
 from engine.config import SLOTS_PER_SESSION, EngineConfig, checked, slot_bytes
-from engine.contracts import AudioChunk, ByteArray, Frame
-from engine.cuda.cuda_pipeline import DevicePipeline
+from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, ByteArray, Frame
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
@@ -31,7 +30,7 @@ from engine.process.wire import Wire
 from engine.render.renderer import Renderer
 from engine.scheduler import Scheduler
 from engine.session import Session
-from kernels import rgb_to_i420
+from kernels.cpu import pixel_kernels
 
 
 def i420(picture: ByteArray) -> ByteArray:
@@ -43,8 +42,20 @@ def i420(picture: ByteArray) -> ByteArray:
         return picture
     if picture.shape[2] == 4:
         picture = np.concatenate([picture[..., :3], np.repeat(picture[..., 3:], 3, axis=2)], axis=1)
-    planes: ByteArray = rgb_to_i420(torch.from_numpy(picture)).numpy()
+    height, width = picture.shape[:2]
+    planes = np.empty((height * 3 // 2, width), np.uint8)
+    pixel_kernels.rgb_to_i420(np.ascontiguousarray(picture), planes)
     return planes
+
+
+def _pipeline(config: EngineConfig) -> tuple[Pipeline, Callable[[Avatar], None]]:
+    """The pipeline of the config's device, and what makes it ready for its first avatar; only CUDA needs torch."""
+    if config.device == "cpu":
+        return Pipeline(config), lambda avatar: None
+    from engine.cuda.cuda_pipeline import DevicePipeline
+
+    device = DevicePipeline(config)
+    return device, device.warm_up
 
 
 class Worker:
@@ -68,14 +79,13 @@ class Worker:
     def run(self) -> None:
         """Warm up, then serve until the pipe closes."""
         self._progress("loading the motion network")
-        pipeline = Pipeline(self._config) if self._config.device == "cpu" else DevicePipeline(self._config)
+        pipeline, warm_up = _pipeline(self._config)
         self._scheduler = Scheduler(pipeline)
         self._progress(f"loading the avatar '{self._default}'")
         avatar = self._avatar(self._default)
         self._progress("warming up the kernels")
         Renderer(avatar, self._config.size).warm_up()
-        if isinstance(pipeline, DevicePipeline):
-            pipeline.warm_up(avatar)
+        warm_up(avatar)
         self._rehearse(avatar)
         self._wire.send({"event": "ready", "avatars": self._listed, "default": self._default})
         threading.Thread(target=self._read, name="commands", daemon=True).start()
@@ -86,9 +96,9 @@ class Worker:
                 self._apply(wait=False)
 
     def _rehearse(self, avatar: Avatar) -> None:
-        """Draw a second of silence, so that no live frame pays for a first call."""
+        """Draw some frames of silence, so that no live frame pays for a first call: the third is the last that does."""
         session = self._scheduler.open(avatar, live=False)
-        session.push_audio(AudioChunk(0, np.zeros(16_000, np.float32)))
+        session.push_audio(AudioChunk(0, np.zeros(10 * SAMPLES_PER_FRAME, np.float32)))
         while self._scheduler.tick():
             for frame in session.frames():
                 i420(frame.picture)
@@ -208,7 +218,6 @@ def main() -> None:
     args = parser.parse_args()
     wire = Wire(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
-    torch.set_num_threads(1)  # one small network: threads would only fight the encoder for the cores
     try:
         config = EngineConfig(args.avatar, args.size, args.max_sessions, checked(args.quality), args.device)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))

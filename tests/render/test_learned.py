@@ -17,10 +17,11 @@ from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
-from engine.render.learned.learned_renderer import Eyesight, LearnedRenderer, load_learned, save_learned
+from engine.render.learned.eyesight import Eyesight
+from engine.render.learned.learned_renderer import LearnedRenderer
+from engine.render.learned.lip_square import LANDMARKS
 from engine.render.learned.motion_vae import (
     FARTHEST,
-    LANDMARKS,
     LEARNS,
     LOWER_RIM,
     SHOWN,
@@ -30,6 +31,7 @@ from engine.render.learned.motion_vae import (
 )
 from engine.render.learned.mouth_patch import confidence, corner_of, cut, gaussian_maps, paste, warp, window
 from engine.render.learned.picture_generator import LearnedHalf, Seen, follow, light_of
+from engine.render.learned.picture_weights import load_learned, save_learned
 from engine.render.renderer import Renderer, still
 
 pytestmark = pytest.mark.cpu
@@ -59,7 +61,7 @@ def shaken(lips: bool = True) -> LearnedHalf:
 def seen_of(avatar: Avatar, count: int = 2) -> Seen:
     renderer = Renderer(avatar, 256)
     eye = Eyesight(renderer)
-    each = [eye.see(talking(k), renderer.render(talking(k))) for k in range(count)]
+    each = [Seen.of(eye.see(talking(k), renderer.render(talking(k)))) for k in range(count)]
     return Seen(*(torch.cat([getattr(s, f.name) for s in each]) for f in fields(Seen)))
 
 

@@ -15,8 +15,9 @@ from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.paths import assets
 from engine.quality import PATIENCE, SEEN, SHORT, TOO_LONG, Governor, Painters
-from engine.render.learned.learned_renderer import LearnedRenderer, save_learned
+from engine.render.learned.learned_renderer import LearnedRenderer
 from engine.render.learned.picture_generator import LearnedHalf
+from engine.render.learned.picture_weights import save_learned
 from engine.render.renderer import Renderer
 
 pytestmark = pytest.mark.cpu

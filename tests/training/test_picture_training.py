@@ -15,7 +15,7 @@ from training_pairs import eight
 
 from engine.errors import VivifyError
 from engine.face.morphable_model import face_model
-from engine.render.learned.motion_vae import LANDMARKS
+from engine.render.learned.lip_square import LANDMARKS
 from engine.render.learned.mouth_patch import corner_of, window
 from engine.render.learned.picture_generator import LearnedHalf, Seen
 from engine.training.picture.picture_losses import VGG, Edges, Plan, Vgg19

@@ -46,7 +46,7 @@ _WIDENS = 0.3  # of stretch, for each of lower and upper lip at their full way
 def coupled(articulators: Tensor) -> Tensor:
     """Articulators [..., 9] that were estimated one by one, moved as one mouth moves them."""
     y = articulators
-    remains = (1 - _LIFTS * (y[..., PUCKER] - _LIGHTLY)).clamp(_LEAST_JAW, 1)
+    remains = (1 - _LIFTS * (y[..., PUCKER] - _LIGHTLY)).clamp(_LEAST_JAW, 1.0)
     jaw = torch.maximum(y[..., JAW] * remains, barely_apart(y))
     stretch = y[..., STRETCH] + _WIDENS * (y[..., LOWER_DOWN] + y[..., UPPER_UP])
     parts = [jaw[..., None], y[..., CLOSE:STRETCH], stretch[..., None], y[..., LOWER_DOWN:]]

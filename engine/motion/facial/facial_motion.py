@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.audio.encoder import AudioEncoder
+from engine.audio.mel import cleaned
 from engine.audio.wav2vec2 import Wav2Vec2Encoder
 from engine.errors import VivifyError
 from engine.motion.facial.facial_generator import FacialConfig, FacialMotionGenerator
@@ -50,9 +50,9 @@ class FacialMotion(StreamingModule[FacialMotionState]):
     def encode(self, samples: Tensor, exec_mask: Tensor | None = None) -> Tensor:
         """samples [B, 640 * k] float32 at 16 kHz, within [-1, 1] -> features [B, k, F].
 
-        A sample that is not a number counts as silence: it would otherwise stay in the row's memory for seconds.
+        Samples are `cleaned`.
         """
-        return self.encoder(torch.nan_to_num(samples, 0.0, 1.0, -1.0).clamp(-1, 1), exec_mask)
+        return self.encoder(cleaned(samples), exec_mask)
 
     def animate(
         self,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.face.blendshapes import INDEX, NAMES
+from engine.motion.chance import APART
 from engine.motion.facial.branch import MotionBranch
 from engine.motion.head.head_pose import uniform
 from engine.streaming import State, StreamingModule, keep
@@ -30,13 +31,12 @@ _SHAPES = {
     NOSE: ("noseSneerLeft", "noseSneerRight"),
 }
 _LOWERED = ("browDownLeft", "browDownRight")
-_APART = 0x5EED  # the head's pose draws with the same seed
 
 
 def normal(seed: Tensor, count: Tensor, values: int) -> Tensor:
     """Numbers [B, values] that look normally distributed, by seed [B] and step [B] int64 (Box and Muller)."""
     drawn = count[:, None] * (2 * values) + torch.arange(2 * values, device=seed.device)
-    u = uniform(seed[:, None] + _APART, drawn)
+    u = uniform(seed[:, None] + APART, drawn)
     radius = (-2 * torch.log1p(-u[:, :values])).sqrt()
     return (radius * torch.cos(2 * torch.pi * u[:, values:])).float()
 
@@ -79,6 +79,7 @@ class UpperFace(StreamingModule[UpperFaceState]):
     def __init__(self, branch: MotionBranch) -> None:
         super().__init__()
         self.branch = branch
+        self.given_chance: Tensor | None = None  # [B, 5], drawn by somebody else instead of `normal`
         size = len(UNIT)
         self.register_buffer("follow", torch.zeros(ORDER, size, size))  # unrest follows from its own past ...
         self.register_buffer("kick", torch.eye(size))  # ... and from chance
@@ -117,8 +118,8 @@ class UpperFace(StreamingModule[UpperFaceState]):
     def _stray(self, exec_mask: Tensor | None) -> Tensor:
         """The next unrest [B, 1, 5], of unit variance in the long run."""
         state = self._require()
-        chance = normal(state.seed, state.count, len(UNIT)).to(self.kick.dtype) @ self.kick
-        unrest = chance + torch.einsum("bpi,pij->bj", state.unrest, self.follow)
+        chance = normal(state.seed, state.count, len(UNIT)) if self.given_chance is None else self.given_chance
+        unrest = chance.to(self.kick.dtype) @ self.kick + torch.einsum("bpi,pij->bj", state.unrest, self.follow)
         state.unrest = keep(torch.cat([unrest[:, None], state.unrest[:, :-1]], 1), state.unrest, exec_mask)
         state.count = keep(state.count + 1, state.count, exec_mask)
         return unrest[:, None]

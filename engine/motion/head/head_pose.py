@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.audio.mel import BANDS, HOP, LogMel
+from engine.audio.mel import BANDS, HOP, LogMel, cleaned
 from engine.contracts import SAMPLES_PER_FRAME
 from engine.errors import VivifyError
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE, POSE, Codebook, PoseDecoder, constant, scale
@@ -91,7 +91,10 @@ class HeadPose(StreamingModule[HeadPoseState]):
     def __init__(self, config: PoseConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or PoseConfig()
-        self.every_frame = False  # think of a next code even where none is due: nothing depends on values read back
+        # Whether a step thinks of a next code; None: where one is due, which reads a value back, as CUDA graphs and
+        # exported programs cannot.
+        self.thinks: bool | None = None
+        self.given_chance: Tensor | None = None  # [B], drawn by somebody else instead of `uniform`
         self.mel = LogMel()
         self.codebook = Codebook(c.codes, c.code_dim)
         self.decoder = PoseDecoder(c.dim, c.code_dim)
@@ -138,8 +141,11 @@ class HeadPose(StreamingModule[HeadPoseState]):
         if not self.is_streaming:
             with self.streaming(samples.shape[0]):
                 return self.forward(samples, speaking, exec_mask)
-        samples = torch.nan_to_num(samples, 0.0, 1.0, -1.0).clamp(-1, 1)
-        features = sound_features(self.mel(samples, exec_mask))
+        return self.move(self.mel(cleaned(samples), exec_mask), speaking, exec_mask)
+
+    def move(self, mel: Tensor, speaking: Tensor, exec_mask: Tensor | None = None) -> Tensor:
+        """`forward` from mel [B, 4 k, 40] on; only when streaming."""
+        features = sound_features(mel)
         steps = [
             self._step(features[:, k : k + 1], speaking[:, k : k + 1], exec_mask) for k in range(speaking.shape[1])
         ]
@@ -151,11 +157,11 @@ class HeadPose(StreamingModule[HeadPoseState]):
         heard = self.mapping.hear(features, speaking, exec_mask)
         phase = state.count % FRAMES_PER_CODE
         due = phase == 0 if exec_mask is None else (phase == 0) & exec_mask
-        if self.every_frame or bool(due.any()):
+        if self.thinks if self.thinks is not None else bool(due.any()):
             style = state.style + constant(self.config.style, state.style.dtype, state.style.device)
             logits = self.mapping(state.code, style, state.start, heard, due)
-            chance = uniform(state.seed, state.count)[:, None]
-            index = draw(logits, chance, self.config.temperature)
+            chance = uniform(state.seed, state.count) if self.given_chance is None else self.given_chance
+            index = draw(logits, chance[:, None], self.config.temperature)
             state.code = keep(self.codebook.codes[index], state.code, due)
         pose = self.decoder(state.code, phase[:, None], exec_mask)
         rise = ((state.count + 1).to(pose.dtype) / _RISE).clamp(max=1)[:, None, None]

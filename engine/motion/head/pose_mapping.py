@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE, POSE
-from engine.motion.transformer import CausalAttention
+from engine.motion.transformer import CausalAttention, bias_by_distance
 from engine.streaming import RingKVCache, State, StreamingModule
 
 STYLE = 2  # how fast, and how far, this person's head moves: logarithms, 0 in the middle
@@ -54,10 +54,7 @@ class Hearing(StreamingModule[HearingState]):
         """Steps x [B, J, dim], said when the frames ``now`` [B or 1, J] had just been heard."""
         k, v, frames, _ = heard
         q = self.query(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
-        delta = now[:, :, None] - frames[:, None, :]  # [B, J, C] frames ago
-        seen = (frames >= 0)[:, None] & (delta >= 0) & (delta < self.context)
-        bias = self.bias[delta.clamp(0, self.context - 1)].masked_fill(~seen[..., None], -1e9)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.permute(0, 3, 1, 2))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias_by_distance(self.bias, now, frames))
         return self.out(y.transpose(1, 2).reshape(x.shape))
 
 
@@ -141,12 +138,15 @@ def draw(logits: Tensor, uniform: Tensor, temperature: float, nucleus: float = 0
     """Code indices [...] for logits [..., K], chosen by numbers [...] in [0, 1).
 
     Only the likeliest codes that together have ``nucleus`` of the probability are considered. Temperature 0 takes the
-    likeliest.
+    likeliest. The draw goes through the codes by number, not by likelihood, and in double precision: where two are all
+    but equally likely, rounding would decide their order, and so would who rounds: torch, a GPU, an exported program.
     """
     if temperature <= 0:
         return logits.argmax(-1)
-    share, order = torch.softmax(logits / temperature, -1).sort(-1, descending=True)
-    share = share * (share.cumsum(-1) - share < nucleus)
-    ladder = share.cumsum(-1) / share.sum(-1, keepdim=True)
-    place = (ladder < uniform[..., None]).sum(-1).clamp(max=logits.shape[-1] - 1)
-    return order.gather(-1, place[..., None])[..., 0]
+    share = torch.softmax(logits.double() / temperature, -1)
+    ranked = share.sort(-1, descending=True).values
+    considered = (ranked.cumsum(-1) - ranked < nucleus).sum(-1, keepdim=True)
+    share = torch.where(share >= ranked.gather(-1, considered - 1), share, torch.zeros_like(share))
+    ladder = share.cumsum(-1)
+    place = (ladder <= uniform[..., None] * ladder[..., -1:]).sum(-1)
+    return place.clamp(max=logits.shape[-1] - 1)

@@ -22,11 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.face.topology import LIP_VERTICES
+from engine.render.learned.lip_square import LANDMARKS
 from engine.render.learned.mouth_patch import confidence, corner_of, cut, gaussian_maps, window
 
-PICTURE = 256  # pixels a side of what goes in
-LANDMARKS = LIP_VERTICES[::2]
 UPPER_RIM, LOWER_RIM = slice(1, 5), slice(6, 10)  # of the landmarks: the inner rims without the corners
 RIM_SIGMA = 1.4  # cells of the field: how much of the lip rolls along
 LEARNS = 10.0  # times as fast as all other parameters: two numbers that every frame agrees on

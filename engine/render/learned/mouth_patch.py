@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.render.learned.lip_square import CELLS, FIELD
+
 UPPER, LOWER = slice(2, 4), slice(7, 9)  # of the lip landmarks: the middles of the inner rims
 CORNERS = (10, 15)  # of the outer rims
-FIELD = 64  # cells a side of the whole picture
-CELLS = 32  # cells a side of the square
 SIGMA = 2.5  # cells; the window is full up to about one, and closed beyond one and a half, from the nearest landmark
 FULL, CLOSED = 0.6, 0.3  # of the Gaussian's height
 WIDE, WIDEST = 0.5, 0.9  # lips' gap in widths of the portrait's mouth: films show hardly any wider

@@ -8,13 +8,16 @@ warped picture, it stays as it is, pixel for pixel; elsewhere the network paints
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.contracts import FloatArray
+from engine.render.learned.eyesight import View
+from engine.render.learned.learned_renderer import Known
 from engine.render.learned.motion_vae import DenseMotion, MotionVAE, conv
 from engine.render.learned.mouth_patch import FIELD, corner_of, cut, gaussian_maps, paste, warp
 
@@ -106,6 +109,11 @@ class Seen:
     flow: Tensor  # [B, 2, 64, 64] where geometry looked in the portrait, in [-1, 1]
     moved: Tensor  # [B] 0 when driven as the portrait is, 1 from a small motion on
 
+    @classmethod
+    def of(cls, view: View) -> Seen:
+        """One frame as tensors."""
+        return cls(**{item.name: torch.from_numpy(getattr(view, item.name)) for item in fields(cls)})
+
 
 class LearnedHalf(nn.Module):
     """Motion-VAE and generator together: `Seen` -> finished pictures [B, 3, 256, 256] in [0, 1]."""
@@ -128,6 +136,23 @@ class LearnedHalf(nn.Module):
         """What is known of portraits [B, 3, 256, 256] with lips [B, 20, 2]; once for each avatar."""
         light = light_of(portrait, lips_reference)
         return Look(self.generator.features(portrait * light), light)
+
+    @torch.inference_mode()
+    def know(self, portrait: FloatArray, lips: FloatArray) -> Known:
+        """`look` for who holds arrays (`engine.render.learned.learned_renderer.PictureNetworks`)."""
+        look = self.look(torch.from_numpy(portrait), torch.from_numpy(lips))
+        return Known(look.features.numpy(), look.light.numpy())
+
+    @torch.inference_mode()
+    def change(self, view: View, gate: float, known: Known) -> tuple[FloatArray, FloatArray]:
+        """What is done to the square of one frame, for who holds arrays."""
+        seen = Seen.of(view)
+        look = Look(torch.from_numpy(known.features), torch.from_numpy(known.light))
+        dense = self.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips)
+        residual = dense.motion * gate
+        warped = warp(seen.painted, residual, corner_of(seen.lips))
+        added = gate * self.paint(seen, dense, residual, warped, look)
+        return residual[0].numpy(), added[0].numpy()
 
     def paint(
         self, seen: Seen, dense: DenseMotion, residual: Tensor, warped: Tensor, look: Look | None = None

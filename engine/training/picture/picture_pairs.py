@@ -30,8 +30,8 @@ from engine.imaging.resampling import resized
 from engine.imaging.shapes import polygon_mask
 from engine.motion.rotation import rotation_matrix
 from engine.render.dense_motion import HeadTurn
-from engine.render.learned.learned_renderer import Eyesight
-from engine.render.learned.motion_vae import PICTURE
+from engine.render.learned.eyesight import Eyesight
+from engine.render.learned.lip_square import PICTURE
 from engine.render.learned.picture_generator import Seen
 from engine.render.renderer import Renderer
 from engine.training.films.film_fit import Fit, fit
@@ -109,7 +109,7 @@ def from_film(path: Path, references: int = 3) -> Pairs:
         renderer, motions = shot.driven(reference)
         eye = Eyesight(renderer)
         for motion, picture, face in zip(motions, shot.pictures, shot.landmarks, strict=True):
-            items.append((eye.see(motion, renderer.render(motion)), picture, face[: top.VERTICES]))
+            items.append((Seen.of(eye.see(motion, renderer.render(motion))), picture, face[: top.VERTICES]))
     return gather(items)
 
 
@@ -226,7 +226,7 @@ def from_still(avatar: Avatar, count: int, seed: int = 0) -> Pairs:
             landmarks[list(row)] = _scaled(turn(np.hstack([ring, depth])), factor)
         second = Renderer(_enrolled(turned, landmarks), PICTURE)
         back = Motion(0, second.own_expression, away.T.copy(), none)
-        seen = Eyesight(second).see(back, second.render(back))
+        seen = Seen.of(Eyesight(second).see(back, second.render(back)))
         items.append((seen, truth, _scaled(avatar.reference, factor)))
     return gather(items)
 

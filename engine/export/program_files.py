@@ -1,0 +1,68 @@
+"""Which programs there are, and their files: programs and the index that tells what they were made for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from engine.cuda.network_export import example
+from engine.export.motion_steps import ExplicitStep, FaceStep, FeaturesStep, HeadStep, MelStep, forgotten
+from engine.export.onnx_program import exported, tensors
+from engine.export.picture_steps import ChangeStep, LookStep
+from engine.motion.facial.facial_motion import FacialMotion
+from engine.motion.head.head_pose import HeadPose
+from engine.motion.head.pose_codebook import FRAMES_PER_CODE
+from engine.programs.program import INDEX, Weights
+from engine.render.learned.picture_weights import load_learned
+
+ROWS = 3  # of the examples that are traced; any number but 1 and 0, which a tracer would take for constants
+
+Written = tuple[str, onnx.ModelProto, Weights, dict[str, Any]]  # name, program, what it fits, notes
+
+
+def motion_programs(weights: Path) -> Iterator[Written]:
+    """The programs of one step of sound and motion, for the weights in a folder."""
+    fits = Weights(weights / "facial.safetensors")
+    facial = FacialMotion.load(fits.path)
+    dropped = forgotten(facial)
+    steps: dict[str, Callable[[FacialMotion, set[str]], ExplicitStep]]
+    steps = {"mel": MelStep, "features": FeaturesStep, "face": FaceStep}
+    with torch.no_grad(), facial.streaming(ROWS):
+        for name, made in steps.items():
+            step = made(facial, dropped)
+            yield name, exported(step, step.example(ROWS), step.names(), fits), fits, {"forgets": step.forgets}
+    fits = Weights(weights / "pose.safetensors")
+    for name, thinks in (("head", False), ("head_thinking", True)):
+        head = HeadPose.load(fits.path)
+        with torch.no_grad(), head.streaming(ROWS):
+            turn = HeadStep(head, thinks)
+            yield name, exported(turn, turn.example(ROWS), turn.names(), fits), fits, {"every": FRAMES_PER_CODE}
+
+
+def picture_programs(weights: Path) -> Iterator[Written]:
+    """The programs of the learned half of the picture, one picture at a time, for the weights in a folder."""
+    fits = Weights(weights / "picture.safetensors")
+    model, given = load_learned(fits.path), example(1, torch.device("cpu"))
+    portrait = {"portrait": given.painted, "lips_reference": given.lips_reference}
+    with torch.no_grad():
+        look, change = LookStep(model), ChangeStep(model)
+        yield "look", exported(look, portrait, list(look.outputs), fits, any_rows=False), fits, {}
+        yield "picture", exported(change, given._asdict(), list(change.outputs), fits, any_rows=False), fits, {}
+
+
+def files(weights: Path) -> dict[str, bytes]:
+    """Every program for the weights in a folder, and their index, by file name."""
+    found, index = {}, {}
+    for name, program, fits, notes in chain(motion_programs(weights), picture_programs(weights)):
+        data = program.SerializeToString(deterministic=True)
+        found[f"{name}.onnx"] = data
+        known = {"sha256": hashlib.sha256(data).hexdigest(), "weights": fits.path.name, "fits": fits.fingerprint}
+        index[name] = known | notes | {"tensors": tensors(program)}
+    return found | {INDEX: (json.dumps(index, indent=1) + "\n").encode()}
