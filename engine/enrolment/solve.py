@@ -67,9 +67,9 @@ def solve(face: FloatArray) -> Solution:
     identity, expressions, rows = _bases()
     used = model.pose_weights > 0
     scale, rotation, shift = similarity(model.neutral[used], face[used], model.pose_weights[used])
-    trust = np.ones((top.VERTICES, 3))
-    trust[list(top.LIP_INNER)] *= LIP_TRUST
-    trust = (trust / NOISE).reshape(-1)
+    each = np.ones((top.VERTICES, 3))
+    each[list(top.LIP_INNER)] *= LIP_TRUST
+    trust = (each / NOISE).reshape(-1)
     ridge = np.r_[np.zeros(7), 1 / model.identity_spread, np.full(len(rows), 1 / SPREAD)] ** 2
     mean = model.neutral.reshape(-1).astype(np.float64)
     alpha, beta = np.zeros(len(identity)), np.zeros(len(rows))
