@@ -25,7 +25,7 @@ from webrtc.media.concealment import JOIN, PAST, RATE, FadedRepeat, PcmArray, jo
 
 LONGEST_OPUS = 120 * RATE // 1000  # samples of the longest packet
 OPUS_STEP = RATE * 5 // 2000  # Opus makes sound up in whole 2.5 ms
-REPLAYED = 3  # packets after which a decoder made anew sounds like the old one
+REPLAYED = 20  # packets after which a decoder made anew sounds like the old one: G.722 forgets slowly
 
 
 class BadSound(ValueError):
