@@ -65,15 +65,15 @@ class PacketOrder:
         newest = self._newest
         if newest is None:
             return Kind.NEWER
+        order = self.order_of(packet)
+        if packet.source == newest.source and order is not None and order > self.order:
+            return Kind.NEWER
         if _identity(packet) in self._recent:
             return Kind.KNOWN
-        order = self.order_of(packet)
         if order is not None and in_hole(order):
             return Kind.LATE
         if packet.source != newest.source:
             return Kind.STRAY if self._left is not None and packet.source == self._left[0].source else Kind.NEWER
-        if order is not None and order > self.order:
-            return Kind.NEWER
         later = stamps_between(newest, packet)
         if later is not None and 0 < later <= MAX_GAP:
             return Kind.NEWER  # numbered anew while time goes on

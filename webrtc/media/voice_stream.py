@@ -20,6 +20,7 @@ from webrtc.media.voice_decoders import BadSound, Decoder, MakeDecoder, decoder
 from webrtc.media.voice_line import VoicePiece
 
 KEPT = 64  # packets (1.3 s) back to the oldest hole that is still waited for
+REDONE = 1000  # packets a second that may be decoded once more, lest a flood of late ones takes the processor
 BEFORE = 16  # packets that may come after the very first one and belong before it
 
 
@@ -48,6 +49,8 @@ class VoiceStream:
         self._decoder: Decoder | None = None
         self._heard: list[_Heard] = []  # from the oldest open hole on, by order
         self._stray: VoicePacket | None = None
+        self._may_redo = float(REDONE)
+        self._pushed = 0.0
 
     def push(self, packet: VoicePacket, now: float) -> list[VoicePiece]:
         """A packet came at ``now`` (seconds). One that its codec cannot read counts as lost."""
@@ -55,6 +58,8 @@ class VoiceStream:
         if kind is Kind.KNOWN:
             return []
         if kind is Kind.LATE:
+            self._may_redo = min(self._may_redo + REDONE * max(now - self._pushed, 0.0), REDONE)
+            self._pushed = now
             return self._insert(packet)
         stray, self._stray = self._stray, packet if kind is Kind.STRAY else None
         if kind is Kind.NEWER:
@@ -100,12 +105,16 @@ class VoiceStream:
         now, known = self._state(), list(self._heard)
         begin = self._beginning(packet, order, at)
         self._heard.insert(at + 1, _Heard(order, begin, self._heard[at + 1].begin - begin, packet))
+        whole = self._may_redo >= len(known) - at
+        self._may_redo -= len(known) - at if whole else 0
         try:
-            pieces = self._again_from(at)
+            pieces = self._again_from(at, None if whole else at + 2)
         except BadSound:
             self._restore(now)
             self._heard = known
             return []
+        if not whole:
+            self._restore(now)
         self._order.remember(packet)
         self._forget()
         return pieces
@@ -122,11 +131,11 @@ class VoiceStream:
         back = (behind.order - order) / (behind.order - first.order - 1)
         return behind.begin - round(back * (behind.begin - least))
 
-    def _again_from(self, at: int) -> list[VoicePiece]:
-        """Decode everything behind ``at`` once more; what stands next to it has just come."""
+    def _again_from(self, at: int, end: int | None) -> list[VoicePiece]:
+        """Decode everything behind ``at`` once more, up to ``end``; what stands next to it has just come."""
         self._restore(self._heard[at].state)
         pieces = []
-        for last, heard in pairwise(self._heard[at:]):
+        for last, heard in pairwise(self._heard[at:end]):
             gap = heard.begin - last.end if last.packet is not None else 0
             hole = heard.order > last.order + 1 and (gap > 0 or last.packet is None)
             last.state = self._state() if hole else None

@@ -236,6 +236,33 @@ def test_a_pause_of_the_sender_is_no_loss() -> None:
     assert find(out, sound(50))[0] - find(out, sound(29))[0] == pytest.approx(21 * PIECE + 0.4 * VOICE_RATE, abs=PIECE)
 
 
+def test_a_flood_of_late_packets_costs_little_more_than_as_many_in_order() -> None:
+    decoded = [0]
+
+    class Counting(Numbered):
+        def decode(self, data: bytes) -> PcmArray:
+            decoded[0] += 1
+            return super().decode(data)
+
+    stream = VoiceStream(lambda _: Counting())
+    order = [block + i for block in range(0, 6400, 64) for i in (*range(1, 64, 2), *range(0, 64, 2))]
+    for count, i in enumerate(order):
+        stream.push(packet(i), START + count / 6400)
+    assert decoded[0] < 2 * 6400 + 2500
+
+
+def test_a_barge_in_silences_what_comes_late() -> None:
+    heard, packets = Heard(), in_time([packet(i) for i in range(40)], {37: 0.05})
+    for when, one in sorted(packets, key=lambda arrival: arrival[0])[:-1]:
+        heard.until(when)
+        for piece in heard.stream.push(one, when):
+            heard.playout.hear(piece, when)
+    heard.playout.clear(1)
+    before = len(heard.parts)
+    heard.come(packets[37:38])
+    assert not np.concatenate(heard.parts[before:]).any()
+
+
 def test_what_no_codec_can_read_is_a_loss_and_not_the_end() -> None:
     heard = Heard()
     out = heard.come(in_time([packet(i, b"?" if i in (20, 21) else None) for i in range(40)]))
