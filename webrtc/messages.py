@@ -67,6 +67,8 @@ class VoiceTimes(Told):
 
     received: int
     lost: int
+    concealed: int
+    late: int
     padded: int
     shed: int
     refused: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aioice import Connection
@@ -14,10 +14,12 @@ from aiortc.rtcicetransport import candidate_to_aioice
 
 from engine.errors import VivifyError
 from webrtc.logs import SessionLog
+from webrtc.media.packet_order import VoicePacket
 from webrtc.rtc.ice_restart import RestartableConnection, connection_of
 from webrtc.rtc.ice_servers import configuration
 from webrtc.rtc.negotiation import BadOffer
 from webrtc.rtc.session_description import BadFragment, Fragment, Offer, short, unreadable
+from webrtc.rtc.voice_receiver import VoiceReceiver
 from webrtc.server_config import ServerConfig
 
 MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
@@ -58,6 +60,13 @@ class PeerConnection:
             transceiver = self.pc.addTransceiver(track, direction=direction)
             if track.kind == "video" and self._preferred:
                 _prefer(transceiver, self._preferred)
+
+    def hand_over_voice(self, take: Callable[[VoicePacket], None]) -> None:
+        """Let ``take`` have what comes on the audio line, packet by packet; between `take` and `answer`."""
+        for transceiver in self.pc.getTransceivers():
+            if transceiver.kind == "audio":
+                assert isinstance(transceiver.receiver, VoiceReceiver)
+                transceiver.receiver.hand_over(take)
 
     async def take(self) -> None:
         """Take the offer. Raises BadOffer."""

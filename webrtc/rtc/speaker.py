@@ -6,15 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 from aiortc import RTCDataChannel
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av import AudioFrame, AudioResampler
 
 from engine.errors import VivifyError
 from webrtc.budget import Budget
 from webrtc.logs import SessionLog
-from webrtc.media.voice_line import VOICE_RATE
+from webrtc.media.packet_order import VoicePacket
+from webrtc.media.voice_stream import VoiceStream
 from webrtc.messages import WORDS, Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
 from webrtc.rtc.peer_connection import PeerConnection
 from webrtc.rtc.session_description import Offer
@@ -23,9 +22,7 @@ from webrtc.server_config import ServerConfig
 if TYPE_CHECKING:  # the session stands above: it is handed in
     from webrtc.live_session import LiveSession
 
-LOOK_EVERY_S = 0.5
 CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place back
-SILENT_LIMIT_S = 10.0  # a client that sends neither sound nor a message for so long has vanished
 FLOOD = 300  # messages beyond the budget: no program that means well sends so many
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 
@@ -42,9 +39,9 @@ class Speaker:
         self._two_way = two_way
         self._loop = asyncio.get_running_loop()
         self._channel: RTCDataChannel | None = None
-        self._heard = self._opened = time.monotonic()  # the last sign of life; the start
+        self._opened = time.monotonic()
+        self._voice = VoiceStream()
         self._words = Budget(*WORDS)
-        self._talks = False  # the client has sent sound, or opened the control channel
         session.participants.join(self)
         session.participants.speak_for(self)
         self.connection.pc.on("track", self._on_track)
@@ -57,6 +54,7 @@ class Speaker:
             self.connection.send(self.session.sound, direction="sendrecv")
             self.connection.send(self.session.picture, direction="sendonly")
         await self.connection.take()
+        self.connection.hand_over_voice(self._on_voice)
 
     async def answer(self) -> str:
         """The answer's SDP. Raises BadOffer."""
@@ -86,14 +84,12 @@ class Speaker:
             channel.close()
             return
         self._channel = channel
-        self._talks = True
         channel.on("message", self._on_message)
         self.session.greet(self, self.connection.codec)
         self._start()
 
     def _on_message(self, message: str | bytes) -> None:
-        self._heard = time.monotonic()
-        if self._words.wait(self._heard):
+        if self._words.wait(time.monotonic()):
             self._too_much()
             return
         try:
@@ -127,31 +123,25 @@ class Speaker:
 
     def _start(self) -> None:
         if not self.session.started:
-            self._heard = time.monotonic()
             self.session.start()
 
+    def _on_voice(self, packet: VoicePacket) -> None:
+        for piece in self._voice.push(packet, time.monotonic()):
+            self.session.hear(self, piece)
+
     async def _listen(self, track: MediaStreamTrack) -> None:
-        """Take the voice in until it ends."""
-        mono = AudioResampler(format="s16", layout="mono", rate=VOICE_RATE)
+        """Tell of the voice's end; its packets go past the track, see `_on_voice`."""
         try:
             while True:
-                frame = await track.recv()
-                assert isinstance(frame, AudioFrame)
-                pts = (frame.pts or 0) * VOICE_RATE // frame.sample_rate
-                pcm = [f.to_ndarray().reshape(-1) for f in mono.resample(frame)]
-                self._heard, self._talks = time.monotonic(), True
-                if pcm:
-                    self.session.voice(self, pts, np.concatenate(pcm))
+                await track.recv()
         except MediaStreamError:
             SessionLog(self.session.name).info("the voice ended")
 
     async def _watch(self) -> None:
-        """End what has no other side any more."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            now = time.monotonic()
-            if self.connection.state != "connected" and now - self._opened > CONNECT_LIMIT_S:
-                break
-            if self.session.started and self._talks and now - self._heard > SILENT_LIMIT_S:
-                break  # a mere watcher, who never says anything, is ICE's to miss
-        await self.session.close("Nothing was heard from the client any more.")
+        """End what never had another side. One that vanishes later stops answering ICE's checks, see `_on_state`.
+
+        Silence tells nothing: a microphone may be taken away, muted, or send nothing while nobody speaks.
+        """
+        await asyncio.sleep(CONNECT_LIMIT_S)
+        if self.connection.state != "connected":
+            await self.session.close("The client never connected.")
