@@ -235,7 +235,8 @@ def _mu_law(codes: Any) -> PcmArray:
     """ITU-T G.711, table 2."""
     inverted = 255 - codes
     size = (((inverted & 15) << 3) + 132 << (inverted >> 4 & 7)) - 132
-    return np.where(inverted & 128, -size, size).astype(np.int16)
+    pcm: PcmArray = np.where(inverted & 128, -size, size).astype(np.int16)
+    return pcm
 
 
 def _a_law(codes: Any) -> PcmArray:
@@ -243,7 +244,8 @@ def _a_law(codes: Any) -> PcmArray:
     toggled = codes ^ 0x55
     segment, step = toggled >> 4 & 7, toggled & 15
     size = np.where(segment == 0, (step << 4) + 8, (step << 4) + 264 << np.maximum(segment - 1, 0))
-    return np.where(toggled & 128, size, -size).astype(np.int16)
+    pcm: PcmArray = np.where(toggled & 128, size, -size).astype(np.int16)
+    return pcm
 
 
 MakeDecoder = Callable[[str], Decoder]
