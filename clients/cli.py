@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -179,10 +176,9 @@ def enroll(
     from engine.render.preview import save_preview
 
     say.print("looking for the face...")
-    with _without_native_logs():
-        avatar, warnings = enrolment.enroll(photo, size=size)
-        avatar.save(out)
-        preview = save_preview(avatar, out)
+    avatar, warnings = enrolment.enroll(photo, size=size)
+    avatar.save(out)
+    preview = save_preview(avatar, out)
     for warning in warnings:
         say.print(f"[yellow]note:[/] {escape(warning)}")
     say.print(f"[green]{escape(str(out))}[/] is ready; {escape(str(preview))} shows what was understood of the photo.")
@@ -207,7 +203,7 @@ def evaluate(
         from clients.commands import evaluate as evaluating
     except ImportError as missing:
         raise VivifyError(
-            f"Evaluating needs {missing.name}, which is not installed: pip install 'vivify[evaluate,enroll,train]'."
+            f"Evaluating needs {missing.name}, which is not installed: pip install 'vivify[evaluate,train]'."
         ) from missing
     if video is None:
         with say.status("measuring the motion (minutes)...") as status:
@@ -221,7 +217,7 @@ def evaluate(
     from engine.evaluation.film_figures import open_networks
 
     given = open_networks(inception, arcface, syncnet_sound, syncnet_lips)
-    with _bar() as bar, _without_native_logs():
+    with _bar() as bar:
 
         def show(what: str, done: int, total: int) -> None:
             if not bar.tasks or bar.tasks[-1].description != what:
@@ -259,20 +255,6 @@ def _ice_servers(urls: list[str] | None, secret: str | None) -> tuple[IceServer,
     from webrtc.server_config import IceServer
 
     return tuple(IceServer(url, secret=secret if url.startswith("turn") else None) for url in urls or ())
-
-
-@contextmanager
-def _without_native_logs() -> Iterator[None]:
-    """Keep off the terminal what mediapipe's C++ parts log before they can be told not to."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _bar() -> Progress:

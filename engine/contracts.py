@@ -24,7 +24,7 @@ Space (the one place that states it)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FRAMES_PER_SECOND  # 640, exact
 LOOK_AHEADS_MS = (0, 40, 80, 120)  # the look-ahead knob, whole frames
 DEFAULT_LOOK_AHEAD_MS = 80
 
-FloatArray = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.floating[Any]]  # float32 where nothing else is said (numpy 2 types some sums wider)
 ByteArray = npt.NDArray[np.uint8]
 
 

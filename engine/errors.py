@@ -9,5 +9,12 @@ class EngineFull(VivifyError):
     """The engine already serves as many sessions as it may."""
 
 
+class EngineAway(VivifyError):
+    """There is no engine process just now; one is being started."""
+
+    def __init__(self) -> None:
+        super().__init__("The engine is not running: it is being restarted, please try again in a moment.")
+
+
 class UnknownAvatar(VivifyError):
     """The avatar asked for is not one of those installed."""

@@ -25,6 +25,7 @@ ROOMS = """
     kernels.gpu
     kernels
     engine
+    engine.imaging
     engine.audio
     engine.face
     engine.motion
@@ -40,6 +41,7 @@ ROOMS = """
     engine.cuda.posing
     engine.cuda
     engine.export
+    engine.enrolment.trackers
     engine.enrolment
     engine.process
     engine.sadtalker
@@ -67,9 +69,11 @@ ROOMS = """
 """
 MOST_FILES, MOST_LINES = 13, 320  # of a folder, besides __init__.py; of a file
 FOREIGN = {  # package -> the only places that may import it
-    "mediapipe": {"engine/enrolment/landmarks.py", "engine/training"},
-    "skimage": {"engine/enrolment/landmarks.py", "engine/training", "engine/evaluation"},
-    "onnxruntime": {"engine/programs", "engine/evaluation"},
+    "mediapipe": set(),
+    "skimage": set(),
+    "cv2": set(),
+    "scipy": {"engine/training", "engine/evaluation"},
+    "onnxruntime": {"engine/programs", "engine/enrolment/trackers", "engine/evaluation"},
     "onnx": {"engine/export"},
     "onnxscript": {"engine/export"},
     "asyncio": {"webrtc", "clients"},
@@ -207,6 +211,7 @@ NO_PUBLIC_NAME = {  # file -> what aiortc offers in no other way
     "webrtc/rtc/aiortc_patches.py": {"_create_ssl_context"},
     "webrtc/rtc/ice_restart.py": {"_connection"},
     "webrtc/rtc/jitter_buffers.py": {"_data"},
+    "webrtc/rtc/voice_receiver.py": {"_handle_rtp_packet", "_handle_rtcp_packet"},
 }
 
 

@@ -16,7 +16,7 @@ from engine.errors import VivifyError
 from engine.latency import LatencyWindow
 from engine.process.keeper import EngineKeeper, KeptSession
 from webrtc.media.playout import OPUS_DELAY, Playout
-from webrtc.media.voice_line import RATIO, VOICE_RATE, PcmArray
+from webrtc.media.voice_line import RATIO, VOICE_RATE, PcmArray, VoicePiece
 from webrtc.messages import Bye, Hello, Mapping, Settings, Stats
 from webrtc.metrics import FRAMES, STAGES, VOICE
 from webrtc.participants import Participant, Participants
@@ -117,6 +117,12 @@ class LiveSession:
         """Sound of ``one``: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
         if one is self.participants.speaker and self.started and not self.closing:
             self._playout.voice(pts, pcm, time.monotonic())
+            self._feed()
+
+    def hear(self, one: Participant, piece: VoicePiece) -> None:
+        """The same of a connection's voice, whose packets may come late or not at all."""
+        if one is self.participants.speaker and self.started and not self.closing:
+            self._playout.hear(piece, time.monotonic())
             self._feed()
 
     def when_left(self, then: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from engine.errors import VivifyError
 
 PROTOCOL = 1
 LONGEST_MESSAGE = 4096  # characters
+WORDS = (30.0, 60)  # control messages of one participant a second, and at once: a slider sends 25
 
 Percentiles = dict[Literal["p50", "p95", "p99"], float]  # milliseconds; empty while there are none
 Stage = Literal["features", "motion", "render", "compute", "queue", "encode", "total"]
@@ -66,6 +67,8 @@ class VoiceTimes(Told):
 
     received: int
     lost: int
+    concealed: int
+    late: int
     padded: int
     shed: int
     refused: int

@@ -8,7 +8,7 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from engine.errors import EngineFull, VivifyError
+from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from engine.process.keeper import EngineKeeper
 from webrtc.live_session import LiveSession, UnknownSession
 from webrtc.logs import SessionLog
@@ -19,10 +19,6 @@ from webrtc.rtc.speaker import Speaker
 from webrtc.rtc.viewer import Viewer
 from webrtc.server_config import ServerConfig
 from webrtc.visitor_portraits import VisitorPortraits
-
-
-class EngineDown(VivifyError):
-    """There is no engine process just now."""
 
 
 class TooMany(VivifyError):
@@ -50,12 +46,12 @@ class Service:
     ) -> tuple[Speaker, str]:
         """A new session, its speaker's connection, and the SDP of its answer.
 
-        Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineDown, or VivifyError for a look-ahead that is
+        Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineAway, or VivifyError for a look-ahead that is
         not offered.
         """
         with self._counting("page" if two_way else "whip"):
-            offer = read_offer(sdp)
-            async with self._place(look_ahead_ms, matte, owner) as session:
+            offer = read_offer(sdp, "two-way" if two_way else "publish")
+            async with self._place(avatar, look_ahead_ms, matte, owner) as session:
                 speaker = Speaker(session, offer, two_way, self.config)
                 await speaker.take()
                 await session.open(self.engine, avatar, next(self._seeds))
@@ -69,7 +65,7 @@ class Service:
     async def open_for_socket(self, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str) -> LiveSession:
         """A new session without a connection, whose voice is pushed (`webrtc.http.voice_socket`). Raises as `open`."""
         with self._counting("socket"):
-            async with self._place(look_ahead_ms, matte, owner) as session:
+            async with self._place(avatar, look_ahead_ms, matte, owner) as session:
                 await session.open(self.engine, avatar, next(self._seeds))
                 session.pump()
         SessionLog(session.name).info("opened with avatar '%s' for a socket", session.avatar)
@@ -85,7 +81,7 @@ class Service:
             limit = self.config.max_viewers
             if len(session.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
-            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp), self.config, self._unwatched)
+            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp, "watch"), self.config, self._unwatched)
             answer = await session.watch(viewer)
         SessionLog(name).info("watched by %s, %s", viewer.name, viewer.connection.codec or "sound only")
         return viewer, answer
@@ -139,10 +135,14 @@ class Service:
         }
 
     @contextlib.asynccontextmanager
-    async def _place(self, look_ahead_ms: int, matte: bool, owner: str) -> AsyncIterator[LiveSession]:
+    async def _place(
+        self, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str
+    ) -> AsyncIterator[LiveSession]:
         """A place for one more session, which is among the others once the block has ended well."""
         if not self.engine.alive:
-            raise EngineDown("The engine is being restarted: please try again in a moment.")
+            raise EngineAway
+        if avatar is not None and not self.engine.knows(avatar):
+            raise UnknownAvatar("There is no avatar of that name here.")
         if self.full:
             limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")

@@ -27,9 +27,20 @@ class Finding:
 
 def check(port: int) -> list[Finding]:
     """Look at everything once. Never raises: a check that breaks is a finding."""
-    checks: list[Callable[[], Finding]] = [_python, _torch, _cuda, _triton, _kernels, _codecs, _weights, _avatars]
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _torch,
+        _cuda,
+        _triton,
+        _kernels,
+        _codecs,
+        _weights,
+        _avatars,
+        _trackers,
+    ]
     findings = []
-    for one in [*checks, lambda: _port(port), _enroll]:
+    checks.append(lambda: _port(port))
+    for one in checks:
         try:
             findings.append(one())
         except Exception as error:
@@ -102,6 +113,14 @@ def _avatars() -> Finding:
     return Finding("avatars", bool(table), ", ".join(table), "" if table else "reinstall vivify")
 
 
+def _trackers() -> Finding:
+    from engine.enrolment.trackers.tracker_session import NAMES, tracker
+
+    for name in NAMES:
+        tracker(name)
+    return Finding("face trackers", True, f"{len(NAMES)} load")
+
+
 def _port(port: int) -> Finding:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -110,11 +129,3 @@ def _port(port: int) -> Finding:
         except OSError:
             return Finding(f"port {port}", False, "in use", f"vivify serve --port {port + 1}", needed=False)
     return Finding(f"port {port}", True, "free")
-
-
-def _enroll() -> Finding:
-    if importlib.util.find_spec("mediapipe") is None:
-        return Finding(
-            "enrol extra", False, "not installed", "to add portraits: pip install 'vivify[enroll]'", needed=False
-        )
-    return Finding("enrol extra", True, "mediapipe")

@@ -43,11 +43,15 @@ class Server:
 
 
 @contextmanager
-def server(*options: str) -> Iterator[Server]:
-    """``vivify serve`` on a free port; it ends with the block. Raises VivifyError if it does not start."""
+def server(*options: str, home: Path = ROOT) -> Iterator[Server]:
+    """``vivify serve`` on a free port; it ends with the block. Raises VivifyError if it does not start.
+
+    ``home`` is the checkout it is of: an older one, to compare with.
+    """
     port = free_port()
     command = [sys.executable, "-m", "clients.cli", "serve", "--port", str(port), *options]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    python_path = os.environ | {"PYTHONPATH": str(home)}
+    process = subprocess.Popen(command, cwd=home, stderr=subprocess.DEVNULL, env=python_path)
     try:
         url = f"http://127.0.0.1:{port}"
         _await_health(url, process)
@@ -113,7 +117,7 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def circumstances(bench: str, command: str) -> dict[str, Any]:
+def circumstances(bench: str, command: str, commit: str = "") -> dict[str, Any]:
     """What every record begins with: when, which commit, on which machine, how."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -122,7 +126,7 @@ def circumstances(bench: str, command: str) -> dict[str, Any]:
     return {
         "bench": bench,
         "date": time.strftime("%Y-%m-%d"),
-        "commit": done.stdout.strip(),
+        "commit": commit or done.stdout.strip(),
         "machine": {
             "cpu": model or platform.processor(),
             "cores": os.cpu_count(),

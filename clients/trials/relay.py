@@ -1,4 +1,4 @@
-"""A bad network for trials: a UDP relay between a client and its server that loses packets, both ways.
+"""A bad network for trials: a UDP relay between a client and its server that loses packets, both ways, or delays some.
 
 It stands in the place of the server's address in the answer, so that everything (ICE, DTLS, sound, pictures) goes
 through it; nothing of either side is changed.
@@ -13,10 +13,18 @@ from typing import Any
 
 
 class Relay:
-    """Loses ``loss`` (0..1) of the packets of each direction. One relay carries one connection."""
+    """Loses ``loss`` (0..1) of the packets of each direction. One relay carries one connection.
 
-    def __init__(self, loss: float, seed: int = 0) -> None:
+    With ``voice_only`` that befalls nothing but the client's media; so does ``late_s``, by which a ``late_share`` of
+    it comes later, behind its successors.
+    """
+
+    def __init__(
+        self, loss: float, seed: int = 0, voice_only: bool = False, late_share: float = 0.0, late_s: float = 0.0
+    ) -> None:
         self.loss = loss
+        self._voice_only = voice_only
+        self._late_share, self._late_s = late_share, late_s
         self.passed = self.lost = 0
         self._random = random.Random(seed)
         self._near: _Side | None = None  # towards the client
@@ -49,11 +57,16 @@ class Relay:
 
     def _from_client(self, data: bytes, address: tuple[Any, ...]) -> None:
         self._client = address
-        if self._far is not None and self._survives():
+        media = 128 <= data[0] < 192 and not 192 <= data[1] <= 223  # RFC 5761, section 4
+        if self._far is None or not (self._survives() if media or not self._voice_only else True):
+            return
+        if media and self._random.random() < self._late_share:
+            asyncio.get_running_loop().call_later(self._late_s, self._far.transport.sendto, data)
+        else:
             self._far.transport.sendto(data)
 
     def _from_server(self, data: bytes, _: tuple[Any, ...]) -> None:
-        if self._near is not None and self._client is not None and self._survives():
+        if self._near is not None and self._client is not None and (self._voice_only or self._survives()):
             self._near.transport.sendto(data, self._client)
 
     def _survives(self) -> bool:

@@ -11,6 +11,9 @@ from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.measures import unit
 from engine.face.morphable_model import FaceModel
+from engine.imaging.resampling import warped
+from engine.imaging.shapes import polygon_mask
+from engine.imaging.smoothing import blur
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 EYES_APART = 100.0  # pixels between the outer eye corners of the little picture in which glasses are looked for
@@ -23,22 +26,21 @@ LENS_ABOVE, LENS_BELOW, LENS_ASIDE = 1.4, 2.1, 5.2  # centimetres from the middl
 LID_FREE, SOFT = 0.35, 0.5  # centimetres around an eye that stay free, and over which stiffness ends
 LIP_REDNESS = -2.5  # CIE a* of lips beside cheeks: lips have 4 and more, what hides them less than this
 LIKE_SKIN = 7.0  # CIE Lab distance below which a mouth looks like a cheek: a hand
+TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
 COLOURED = 8.0  # chroma of skin below which a photo is grey and says nothing
 
 
 def wears_glasses(image: ByteArray, landmarks: FloatArray) -> bool:
     """Whether a frame crosses the nose's root in ``image`` [S, S, 3]: bare skin has no edge there."""
-    import cv2
-
     right, left = landmarks[top.OUTER_CORNER_RIGHT, :2], landmarks[top.OUTER_CORNER_LEFT, :2]
     along = (left - right) * EYES_APART / unit(landmarks) ** 2
     matrix = np.array([[along[0], along[1], 0.0], [-along[1], along[0], 0.0]])
     matrix[:, 2] = EYES_AT - matrix[:, :2] @ (0.5 * (left + right))
-    little = np.asarray(cv2.warpAffine(image, matrix, LITTLE, flags=cv2.INTER_CUBIC), np.float32) @ LUMA
-    little = np.asarray(cv2.GaussianBlur(little, (0, 0), 1.0))
+    little = blur(warped(image, matrix, *LITTLE, "cubic") @ LUMA, 1.0)
     light = max(float(np.median(little[LIT_CHEEKS])), 1.0)
-    edges = np.asarray(cv2.Sobel(little, cv2.CV_32F, 0, 1, ksize=1)) / light
-    return bool(np.abs(edges[BRIDGE].mean(1)).max() > BRIDGE_EDGE)
+    edges = (little[2:] - little[:-2]) / light  # from the second row on
+    rows, columns = BRIDGE
+    return bool(np.abs(edges[rows.start - 1 : rows.stop - 1, columns].mean(1)).max() > BRIDGE_EDGE)
 
 
 def stiffness(model: FaceModel) -> FloatArray:
@@ -59,20 +61,33 @@ def stiffness(model: FaceModel) -> FloatArray:
 
 def mouth_is_covered(image: ByteArray, landmarks: FloatArray) -> bool:
     """Whether the lips of ``image`` [S, S, 3] have a colour that lips do not have, beside the cheeks."""
-    import cv2
-
-    soft = cv2.GaussianBlur(image, (0, 0), max(0.5, len(image) / 512))
-    lab = np.asarray(cv2.cvtColor(soft.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
-    lips, cheeks = np.zeros(image.shape[:2], np.uint8), np.zeros(image.shape[:2], np.uint8)
-    for ring, value in ((list(top.LIP_OUTER), 1), (list(top.LIP_INNER), 0)):
-        cv2.fillPoly(lips, [np.round(landmarks[ring, :2]).astype(np.int32)], (value,))
-    for vertex in top.CHEEKS:
-        x, y = np.round(landmarks[vertex, :2]).astype(int)
-        cv2.circle(cheeks, (int(x), int(y)), max(2, round(0.03 * unit(landmarks))), (1,), -1)
+    reach, soft = max(2, round(0.03 * unit(landmarks))), max(0.5, len(image) / 512)
+    used = landmarks[[*top.LIP_OUTER, *top.CHEEKS], :2]
+    margin = reach + 4 * soft + 2
+    left, above = np.clip(used.min(0) - margin, 0, len(image) - 1).astype(int)
+    right, below = np.clip(used.max(0) + margin, 1, len(image)).astype(int)
+    window, corner = image[above : max(below, above + 1), left : max(right, left + 1)], np.array([left, above])
+    lab = to_lab(blur(window, soft) / 255)
+    outer, inner = (
+        polygon_mask(landmarks[list(ring), :2] - corner, *window.shape[1::-1])
+        for ring in (top.LIP_OUTER, top.LIP_INNER)
+    )
+    lips = outer & ~inner
+    y, x = np.mgrid[: window.shape[0], : window.shape[1]]
+    centres = np.round(landmarks[list(top.CHEEKS), :2]) - corner
+    cheeks = np.any([np.hypot(x - cx, y - cy) <= reach for cx, cy in centres], axis=0)
     if not lips.any() or not cheeks.any():
         return False
-    skin = np.median(lab[cheeks > 0], axis=0)
-    difference = np.median(lab[lips > 0], axis=0) - skin
+    skin = np.median(lab[cheeks], axis=0)
+    difference = np.median(lab[lips], axis=0) - skin
     if np.hypot(skin[1], skin[2]) < COLOURED:
         return False
     return bool(difference[1] < LIP_REDNESS or np.linalg.norm(difference) < LIKE_SKIN)
+
+
+def to_lab(rgb: FloatArray) -> FloatArray:
+    """CIE L*, a*, b* [..., 3] of sRGB in [0, 1], in daylight (D65)."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((np.maximum(rgb, 0) + 0.055) / 1.055) ** 2.4)
+    xyz = linear @ (TO_XYZ / TO_XYZ.sum(1, keepdims=True)).T
+    x, y, z = np.moveaxis(np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1).astype(np.float32)

@@ -6,6 +6,8 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
+from engine.imaging.resampling import covered, means, warped
+from engine.imaging.smoothing import blur
 
 FACE_SHARE = 0.45  # forehead to chin, as a share of the crop's side
 TIGHT_SHARE = 0.64  # the same at most, where the photo is narrow
@@ -19,8 +21,6 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
     A head that lies on its side is turned upright. Where the photo is too narrow the face fills more of the square, and
     what is still missing continues the photo's edge, blurred.
     """
-    import cv2
-
     told = []
     up = landmarks[top.FOREHEAD, :2] - landmarks[top.CHIN, :2]
     tall = float(np.linalg.norm(up))
@@ -41,32 +41,52 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
     cos, sin = factor * np.cos(turn), factor * np.sin(turn)
     matrix = np.array([[cos, sin, 0.0], [-sin, cos, 0.0]])
     matrix[:, 2] = middle - matrix[:, :2] @ centre
-    if factor < 1 / 1.3:  # shrinking: blur first, or fine patterns alias
-        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.5 / factor), np.uint8)
-    out = np.asarray(
-        cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE), np.float32
-    )
+    there, beyond = covered(rgb.shape, matrix, size, size)
+    rgb, matrix = _around(rgb, matrix, size, 4 + 2 / min(factor, 1))
+    if factor < 1 / 1.3:  # shrinking: blurred first, or fine patterns alias
+        rgb, matrix = _blurred(rgb, matrix, factor)
+    out = np.clip(warped(rgb, matrix, size, size, "lanczos"), 0, 255)
     if factor > 1.3:  # enlarging: what looks soft is given back some of its edges
-        out = out + SHARPEN * (out - np.asarray(cv2.GaussianBlur(out, (0, 0), 0.55 * factor)))
-    there = np.asarray(cv2.warpAffine(np.ones(rgb.shape[:2], np.float32), matrix, (size, size)))
+        out = out + SHARPEN * (out - blur(out, 0.55 * factor))
     if there.min() < 0.5:
         told.append(
             "The photo ends close to the face, so its surroundings are invented: a wider one would look better."
         )
-        out = _melt(out, np.asarray(there, np.float32))
+        out = _melt(out, beyond)
     return np.clip(out + 0.5, 0, 255).astype(np.uint8), told
 
 
-def _melt(picture: FloatArray, there: FloatArray) -> FloatArray:
-    """Missing surroundings get blurrier with distance from the photo's edge."""
-    import cv2
+def _around(rgb: ByteArray, matrix: np.ndarray, size: int, margin: float) -> tuple[ByteArray, np.ndarray]:
+    """The part of ``rgb`` that a square of ``size`` pixels shows with a margin, and ``matrix`` from its pixels."""
+    back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
+    ends = back @ np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]).T  # [2, 4]
+    limit = np.array(rgb.shape[1::-1])
+    x, y = np.clip(np.floor(ends.min(1) - margin), 0, limit - 1).astype(int)
+    right, low = np.clip(np.ceil(ends.max(1) + margin), 1, limit).astype(int)
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ [x, y]
+    return rgb[y : max(low, y + 1), x : max(right, x + 1)], moved
 
-    missing = (there < 0.5).astype(np.uint8)
-    distance = np.asarray(cv2.distanceTransform(missing, cv2.DIST_L2, 5))
+
+def _blurred(rgb: ByteArray, matrix: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """``rgb`` softened by half a pixel of the picture it is shrunk to, and ``matrix`` from its pixels.
+
+    Squares of pixels become their means first, as far as these are no softer than that: a large photo takes room.
+    """
+    step = max(1, int(0.5 / factor))
+    if step > 1:
+        rgb = means(rgb, step)
+        matrix = matrix @ np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2], [0, 0, 1]])
+    rest = (0.5 / factor) ** 2 - (step**2 - 1) / 12  # variances: what is wanted, and what the means have done
+    return blur(rgb, np.sqrt(rest) / step), matrix
+
+
+def _melt(picture: FloatArray, distance: FloatArray) -> FloatArray:
+    """Missing surroundings get blurrier with ``distance`` [S, S] from the photo's edge."""
     size = len(picture)
     out: np.ndarray = picture
     for reach, sigma in ((0.0, 0.006), (0.02, 0.02), (0.06, 0.05)):
-        soft = np.asarray(cv2.GaussianBlur(out, (0, 0), sigma * size))
+        soft = blur(out, sigma * size)
         share = np.clip((distance / size - reach) / (reach + 0.01), 0, 1)[..., None]
         out = out * (1 - share) + soft * share
     return out.astype(np.float32)

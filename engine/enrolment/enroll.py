@@ -34,7 +34,7 @@ def enroll(photo: Path, size: int = 512, facts: dict[str, str] | None = None) ->
     """The avatar of the one face in ``photo``, ``size`` pixels square, and warnings in words.
 
     ``facts`` (name, source, licence, consent) go into ``avatar.json``. Raises `VivifyError` with one sentence when the
-    photo cannot be read or holds no single usable face, or when the ``enroll`` extra is missing.
+    photo cannot be read or holds no single usable face.
     """
     return enroll_picture(read_photo(Path(photo)), size, {"name": Path(photo).stem, **(facts or {})})
 

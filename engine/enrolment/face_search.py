@@ -13,7 +13,9 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
+from engine.imaging.resampling import resized, rotated
 
+TURN_AT = 384  # pixels of the longer side of what is turned: twice what the detectors see
 LOOK_AT = 640  # pixels of the longer side that suffice to see a face that fills a tenth of it
 STEP = 30  # degrees between the angles at which a photo is looked at
 SURER = 0.04  # by how much a turned photo must look more like a face than the photo as it came
@@ -55,11 +57,12 @@ def look_everywhere(see: Detector, rgb: ByteArray) -> Iterator[tuple[int, list[S
     small, factor = _shrink(rgb, LOOK_AT)
     if small.std() < PLAIN:
         return
-    sure = [max((s.sure for s in see(_turn(small, angle))), default=0.0) for angle in range(0, 360, STEP)]
+    smaller = _shrink(small, TURN_AT)[0]
+    sure = [max((s.sure for s in see(_turn(smaller, angle))), default=0.0) for angle in range(0, 360, STEP)]
     best = int(np.argmax(sure))
     quarter = 0 if sure[best] < sure[0] + SURER else round(best * STEP / 90) % 4
     yield quarter, [_place(s, factor, 0, 0) for s in see(_turn(small, 90 * quarter))]
-    turned = [np.ascontiguousarray(np.rot90(rgb, k)) for k in range(4)]
+    turned = [np.rot90(rgb, k) for k in range(4)]
     for share in WINDOWS:
         found = [_look_closer(see, picture, share) for picture in turned]
         surest = [max((s.sure for s in sightings), default=0.0) for sightings in found]
@@ -69,25 +72,20 @@ def look_everywhere(see: Detector, rgb: ByteArray) -> Iterator[tuple[int, list[S
 
 def _shrink(rgb: ByteArray, most: int) -> tuple[ByteArray, float]:
     """The picture with a longer side of at most ``most`` pixels, and by which factor it was shrunk."""
-    import cv2
-
     factor = min(1.0, most / max(rgb.shape[:2]))
-    if factor == 1:
-        return np.ascontiguousarray(rgb), 1.0
-    return np.asarray(cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8), factor
+    return _scaled(rgb, factor), factor
+
+
+def _scaled(rgb: ByteArray, factor: float) -> ByteArray:
+    height, width = (max(round(factor * side), 1) for side in rgb.shape[:2])
+    return np.ascontiguousarray(resized(rgb, width, height))
 
 
 def _turn(rgb: ByteArray, degrees: int) -> ByteArray:
     """The picture turned to the left about its middle, nothing cut off."""
-    import cv2
-
     if degrees % 90 == 0:
         return np.ascontiguousarray(np.rot90(rgb, degrees // 90))
-    height, width = rgb.shape[:2]
-    matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0), np.float64)
-    across, down = np.abs(matrix[:, :2]) @ [width, height]
-    matrix[:, 2] += [(across - width) / 2, (down - height) / 2]
-    return np.asarray(cv2.warpAffine(rgb, matrix, (round(across), round(down)), borderValue=(127, 127, 127)), np.uint8)
+    return rotated(rgb, degrees, (127, 127, 127))
 
 
 def _place(seen: Sighting, factor: float, x: float, y: float) -> Sighting:
@@ -115,14 +113,11 @@ def find_faces(landmarks: Landmarker, rgb: ByteArray, sightings: list[Sighting])
 
     The whole photo is looked at, also enlarged and shrunk; where that shows nothing, each sighting by itself.
     """
-    import cv2
-
     height, width = rgb.shape[:2]
     for factor in (1.0, 2.0, 0.5):
         if max(height, width) * factor > 4000 or min(height, width) * factor < 64:
             continue
-        scaled = rgb if factor == 1 else cv2.resize(rgb, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        faces = landmarks(np.asarray(scaled, np.uint8))
+        faces = landmarks(_scaled(rgb, factor))
         if faces:
             return [_rescale(f, factor, 0, 0) for f in faces]
     found = [face for seen in sightings for face in _look_into(landmarks, rgb, seen.x, seen.y, seen.width)[:1]]
@@ -140,14 +135,11 @@ def look_again(landmarks: Landmarker, rgb: ByteArray, face: FloatArray) -> Float
 
 def _look_into(landmarks: Landmarker, rgb: ByteArray, x: float, y: float, width: float) -> list[FloatArray]:
     """Faces in a window around a place where one of ``width`` pixels seems to be."""
-    import cv2
-
     half = AROUND * width / 2
     left, above = max(int(x - half), 0), max(int(y - half), 0)
     window = rgb[above : int(y + half) + 1, left : int(x + half) + 1]
     factor = CLOSELY / max(window.shape[:2])
-    closer = np.asarray(cv2.resize(window, None, fx=factor, fy=factor), np.uint8)
-    return [_rescale(f, factor, left, above) for f in landmarks(closer)]
+    return [_rescale(f, factor, left, above) for f in landmarks(_scaled(window, factor))]
 
 
 def _rescale(landmarks: FloatArray, factor: float, x: float, y: float) -> FloatArray:

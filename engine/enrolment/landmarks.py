@@ -1,19 +1,23 @@
-"""From a photograph to landmarks, crop and person mask. The only file that imports mediapipe, and only when called."""
+"""From a photograph to landmarks, crop and person mask: what the trackers see, chosen and checked."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
 from engine.enrolment.cropping import crop
 from engine.enrolment.face_search import Sighting, face_height, find_faces, look_again, look_everywhere
+from engine.enrolment.trackers.face_detector import FAR, NEAR, detect
+from engine.enrolment.trackers.face_mesh import MeshTracker
+from engine.enrolment.trackers.person_matte import person_matte
 from engine.errors import VivifyError
 from engine.face import topology as top
+from engine.imaging.shapes import triangles_mask
+from engine.imaging.smoothing import grow, soften
 
+SIGHTS = ((NEAR, 0.5), (FAR, 0.6))  # the detector's networks, and from when each is believed
 SMALLEST_FACE = 60  # pixels from forehead to chin
 SECOND_LOOK = 256  # pixels a side
 CONFIRMED = 0.6  # how sure the detector must then be
@@ -26,6 +30,7 @@ TURNED = {  # quarter turns to the left that set a photo upright, and what is to
     2: ("The photo stood on its head and was turned upright.",),
     3: ("The photo lay on its side and was turned upright.",),
 }
+SOFT = 6  # pixels
 RIVAL = 0.8  # a second face this large beside the first makes the choice ambiguous
 
 
@@ -40,69 +45,45 @@ class Portrait:
     warnings: tuple[str, ...]
 
 
-def _mediapipe() -> Any:
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import mediapipe
-    except ImportError as missing:
-        raise VivifyError(
-            "Enrolling a photo needs mediapipe, which is not installed: run pip install 'vivify[enroll]'."
-        ) from missing
-    return mediapipe
-
-
 class FaceMesh:
-    """MediaPipe's 478 landmarks of every face in a picture; use as a context manager."""
+    """478 landmarks of every face in a picture; use as a context manager.
 
-    def __init__(self, faces: int = 4, confidence: float = 0.3) -> None:
-        self._net = _mediapipe().solutions.face_mesh.FaceMesh(
-            static_image_mode=True, refine_landmarks=True, max_num_faces=faces, min_detection_confidence=confidence
-        )
+    ``film``: the pictures follow one another, and faces are followed from each to the next instead of found anew.
+    """
+
+    def __init__(self, faces: int = 4, confidence: float = 0.3, film: bool = False) -> None:
+        self._tracker = MeshTracker(faces, confidence, film)
 
     def __enter__(self) -> FaceMesh:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._net.close()
+        pass
 
     def find(self, rgb: ByteArray) -> list[FloatArray]:
         """Landmarks [478, 3] in pixels of every face found, the largest first."""
-        height, width = rgb.shape[:2]
-        found = self._net.process(np.ascontiguousarray(rgb)).multi_face_landmarks or []
-        size = np.array([width, height, width], np.float32)
-        faces = [np.array([(p.x, p.y, p.z) for p in f.landmark], np.float32) * size for f in found]
-        # Pixel centres are whole numbers here, while MediaPipe counts from the picture's corner.
-        faces = [f - np.array([0.5, 0.5, 0.0], np.float32) for f in faces]
+        # Pixel centres are whole numbers here, while the tracker counts from the picture's corner.
+        faces = [face - np.array([0.5, 0.5, 0.0], np.float32) for face in self._tracker(rgb)]
         return sorted(faces, key=face_height, reverse=True)
 
 
 class FaceDetector:
-    """MediaPipe's two face detectors, for near and for distant faces; use as a context manager."""
-
-    def __init__(self, confidence: float = 0.3) -> None:
-        make = _mediapipe().solutions.face_detection.FaceDetection
-        self._nets = [make(confidence, model) for model in (0, 1)]
+    """Two face detectors, for near and for distant faces; use as a context manager."""
 
     def __enter__(self) -> FaceDetector:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for net in self._nets:
-            net.close()
+        pass
 
     def __call__(self, rgb: ByteArray) -> list[Sighting]:
         """Where faces seem to be, those of both detectors."""
-        height, width = rgb.shape[:2]
         out = []
-        for net in self._nets:
-            for found in net.process(np.ascontiguousarray(rgb)).detections or []:
-                place = found.location_data
-                box, eyes = place.relative_bounding_box, place.relative_keypoints[:2]
-                apart = np.hypot((eyes[0].x - eyes[1].x) * width, (eyes[0].y - eyes[1].y) * height)
-                centre = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
-                wide = max(box.width * width, 1.0)
-                out.append(Sighting(*centre, wide, float(found.score[0]), float(apart / wide)))
+        for sight, least in SIGHTS:
+            for found in detect(rgb, sight, least):
+                wide = max(found.box.width, 1.0)
+                apart = float(np.linalg.norm(found.points[0] - found.points[1]))
+                out.append(Sighting(found.box.x, found.box.y, wide, found.score, apart / wide))
         return out
 
 
@@ -128,25 +109,19 @@ def choose(faces: list[FloatArray]) -> tuple[FloatArray, list[str]]:
 
 
 def person_silhouette(rgb: ByteArray) -> FloatArray:
-    """How much of each pixel is the person [S, S], sharpened along the picture's own edges."""
-    import cv2
-
-    segmentation = _mediapipe().solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
-    with segmentation:
-        mask = np.asarray(segmentation.process(np.ascontiguousarray(rgb)).segmentation_mask, np.float32)
-    if hasattr(cv2, "ximgproc"):
-        mask = np.asarray(cv2.ximgproc.guidedFilter(rgb.astype(np.float32) / 255, mask, 6, 1e-4), np.float32)
-    return mask
+    """How much of each pixel is the person [S, S], a little softened: the network's own edges are steps."""
+    return soften(person_matte(rgb), SOFT)
 
 
 def face_mask(vertices: FloatArray, triangles: np.ndarray, size: int) -> FloatArray:
     """1 where the projected mesh lies [S, S]."""
-    import cv2
+    return triangles_mask(vertices[triangles], size, size).astype(np.float32)
 
-    mask = np.zeros((size, size), np.float32)
-    for corners in vertices[triangles][:, :, :2]:
-        cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), (1.0,))
-    return mask
+
+def person_mask(silhouette: FloatArray, landmarks: FloatArray, triangles: np.ndarray) -> FloatArray:
+    """The person [S, S] by picture and mesh together: where the face is, is certain."""
+    face = grow(face_mask(landmarks[: top.VERTICES], triangles, len(silhouette)), -1)
+    return np.clip((np.maximum(silhouette, face) - 0.15) / 0.7, 0, 1).astype(np.float32)
 
 
 def find_portrait(detector: FaceDetector, net: FaceMesh, rgb: ByteArray) -> tuple[int, list[FloatArray]]:
@@ -183,9 +158,6 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
         raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
     middle = np.array([size / 2, size / 2], np.float32)
     landmarks = min(seen, key=lambda f: float(np.linalg.norm(f[: top.VERTICES, :2].mean(0) - middle)))
-    import cv2
-
     silhouette = person_silhouette(image)
-    face = np.asarray(cv2.erode(face_mask(landmarks[: top.VERTICES], triangles, size), np.ones((3, 3))))
-    matte = np.clip((np.maximum(silhouette, face) - 0.15) / 0.7, 0, 1).astype(np.float32)
+    matte = person_mask(silhouette, landmarks, triangles)
     return Portrait(image, landmarks, matte, silhouette, (*TURNED[quarter], *told, *more))

@@ -13,6 +13,8 @@ from engine.contracts import ByteArray, FloatArray
 from engine.enrolment.solve import Solution
 from engine.face import topology as top
 from engine.face.morphable_model import face_model
+from engine.imaging.resampling import read_at
+from engine.imaging.smoothing import blur
 
 OPEN_FROM = 0.45  # centimetres between the lips; FaceMesh reports up to 0.3 for closed ones
 UPPER, LOWER = np.array(top.LIP_INNER_UPPER), np.array(top.LIP_INNER_LOWER)
@@ -37,9 +39,7 @@ def widen_eyes(vertices: FloatArray) -> FloatArray:
 
 def snap_to_seam(vertices: FloatArray, image: ByteArray, scale: float) -> FloatArray:
     """Both inner-lip rows on the darkest smooth line between them (dynamic programming over the columns)."""
-    import cv2
-
-    grey = cv2.GaussianBlur(image.astype(np.float32) @ LUMA, (0, 0), 0.6)
+    grey = blur(image.astype(np.float32) @ LUMA, 0.6)
     up, low = vertices[UPPER[1:-1]], vertices[LOWER[1:-1]]
     reach = np.linspace(-0.12 * scale, 0.12 * scale, 5)
     shares = np.linspace(0, 1, 9)
@@ -49,9 +49,7 @@ def snap_to_seam(vertices: FloatArray, image: ByteArray, scale: float) -> FloatA
     offsets = np.unique(np.r_[reach, 0.0])
     places = middle[:, :, None, :2] + offsets[:, None] * down
     places = places.reshape(len(up), -1, 2)
-    size = image.shape[0]
-    at = np.clip(places, 0, size - 1.001)
-    dark = cv2.remap(grey, at[..., 0].astype(np.float32), at[..., 1].astype(np.float32), cv2.INTER_LINEAR)
+    dark = read_at(grey, places[..., 0], places[..., 1])
     height = ((places - middle.mean(1)[:, None, :2]) @ down) / scale  # centimetres along the search line
     cost = dark[0] / 255 + 0.3 * height[0] ** 2
     back = []

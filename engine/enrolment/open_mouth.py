@@ -9,6 +9,7 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.panels import LUMA, SKIN, TEETH, fill, place, polygon, take_window, window
+from engine.imaging.smoothing import blur
 
 SHINES = 0.08  # of an open mouth's pixels that must be brighter than teeth are expected to be
 DIM = 0.74  # of a lip's brightness; what is darker beside the mouth is the mouth's dark
@@ -75,8 +76,6 @@ def _midline(face: FloatArray) -> tuple[np.ndarray, np.ndarray]:
 
 def clean_lips(image: ByteArray, face: FloatArray) -> np.ndarray:
     """The lips of an open smile without dark and teeth that spill over their rims, and would show when closed."""
-    import cv2
-
     size = image.shape[0]
     spot = place("lips", size)
     inner = face[list(top.LIP_INNER)]
@@ -87,7 +86,7 @@ def clean_lips(image: ByteArray, face: FloatArray) -> np.ndarray:
     mouth = polygon(inner, corner, spot, 0)
     flesh = polygon(face[list(top.LIP_OUTER)], corner, spot, -1) & ~mouth
     luma = pixels @ LUMA
-    red = cv2.GaussianBlur((pixels[..., 0] - pixels[..., 1]) / np.maximum(luma, 1), (0, 0), 0.8)
+    red = blur((pixels[..., 0] - pixels[..., 1]) / np.maximum(luma, 1), 0.8)
     spill = np.zeros_like(mouth)
     middle = np.interp(np.arange(spot.width) + corner[0], *_midline(face))
     above = np.arange(spot.height)[:, None] + corner[1] < middle[None]

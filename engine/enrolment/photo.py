@@ -1,4 +1,4 @@
-"""Any photograph as an upright RGB array, or one sentence saying why not. Needs Pillow (the ``enroll`` extra)."""
+"""Any photograph as an upright RGB array, or one sentence saying why not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.contracts import ByteArray
 from engine.errors import VivifyError
@@ -21,12 +22,6 @@ def read_photo(path: Path) -> ByteArray:
     The first picture of an animation is taken; CMYK, palette, grey and 16-bit files are converted. Raises
     `VivifyError` when the file is missing, over 100 MB, over 40 megapixels, truncated or no picture at all.
     """
-    try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
-    except ImportError as missing:
-        raise VivifyError(
-            "Enrolling a photo needs Pillow, which is not installed: run pip install 'vivify[enroll]'."
-        ) from missing
     if path.is_dir():
         raise VivifyError(f"A photo was expected at {path}, but that is a folder: name one picture in it.")
     if not path.is_file():
@@ -45,7 +40,8 @@ def read_photo(path: Path) -> ByteArray:
                         f"The photo {path.name} has {width * height / 1e6:.0f} megapixels: give one of at most 40."
                     )
                 image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)  # a large photo is not held twice
+                return _to_rgb(image)
     except UnidentifiedImageError as problem:
         if _is_heif(path):
             raise VivifyError(
@@ -67,9 +63,7 @@ def _is_heif(path: Path) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
 
 
-def _to_rgb(image) -> ByteArray:  # type: ignore[no-untyped-def]  # PIL.Image.Image, which may be missing
-    from PIL import Image
-
+def _to_rgb(image: Image.Image) -> ByteArray:
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits or more: spread what is there over 8
         values = np.asarray(image, np.float64)
         top = 65535.0 if values.max() > 255 else 255.0
@@ -78,4 +72,4 @@ def _to_rgb(image) -> ByteArray:  # type: ignore[no-untyped-def]  # PIL.Image.Im
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = Image.new("RGBA", image.size, (128, 128, 128, 255))
         image = Image.alpha_composite(over, image.convert("RGBA"))
-    return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))

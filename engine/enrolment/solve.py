@@ -23,6 +23,7 @@ NOISE = 0.5  # centimetres by which a landmark may be off
 LIP_TRUST = 1.7  # of the lips' inner rim: nothing but an expression opens it
 SPREAD = 0.25  # of an expression's coefficient, before anything is seen
 STEPS, STILL = 8, 1e-5
+MOST_STEPS, FLAT = 50, 1e-10  # of the search within bounds, and when it ends
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def solve(face: FloatArray) -> Solution:
     identity, expressions, rows = _bases()
     used = model.pose_weights > 0
     scale, rotation, shift = similarity(model.neutral[used], face[used], model.pose_weights[used])
-    trust = np.ones((top.VERTICES, 3))
-    trust[list(top.LIP_INNER)] *= LIP_TRUST
-    trust = (trust / NOISE).reshape(-1)
+    each = np.ones((top.VERTICES, 3))
+    each[list(top.LIP_INNER)] *= LIP_TRUST
+    trust = (each / NOISE).reshape(-1)
     ridge = np.r_[np.zeros(7), 1 / model.identity_spread, np.full(len(rows), 1 / SPREAD)] ** 2
     mean = model.neutral.reshape(-1).astype(np.float64)
     alpha, beta = np.zeros(len(identity)), np.zeros(len(rows))
@@ -91,20 +92,43 @@ def solve(face: FloatArray) -> Solution:
 
 def _bounded(square: np.ndarray, aim: np.ndarray, last: int) -> np.ndarray:
     """The minimum of x' square x / 2 - aim' x whose ``last`` entries lie within 0 and 1; the others are eliminated."""
-    from scipy.optimize import lsq_linear
-
     free = len(aim) - last
     inner, cross = square[:free, :free], square[:free, free:]
     solved = np.linalg.solve(inner, np.c_[cross, aim[:free]])
     rest = square[free:, free:] - cross.T @ solved[:, :last]
     goal = aim[free:] - cross.T @ solved[:, last]
-    root = np.linalg.cholesky(rest)
-    bounded = lsq_linear(root.T, np.linalg.solve(root, goal), bounds=(0, 1), method="bvls").x
+    bounded = _within(rest, goal)
     return np.r_[solved[:, last] - solved[:, :last] @ bounded, bounded]
+
+
+def _within(square: np.ndarray, aim: np.ndarray) -> np.ndarray:
+    """The minimum of x' square x / 2 - aim' x with every x within 0 and 1: Newton's steps, held to the bounds.
+
+    What lies on a bound and would leave it stays there; the others are solved for together.
+    """
+
+    def height(x: np.ndarray) -> float:
+        return float(0.5 * x @ square @ x - aim @ x)
+
+    x = np.clip(np.linalg.solve(square, aim), 0, 1)
+    for _ in range(MOST_STEPS):
+        slope = square @ x - aim
+        free = ~((x <= 0) & (slope > 0) | (x >= 1) & (slope < 0))
+        if not free.any() or np.abs(slope[free]).max() < FLAT * np.abs(aim).max():
+            break
+        step = np.zeros_like(x)
+        step[free] = -np.linalg.solve(square[np.ix_(free, free)], slope[free])
+        tried = (np.clip(x + share * step, 0, 1) for share in 0.5 ** np.arange(30))
+        better = next((y for y in tried if height(y) < height(x)), None)
+        if better is None:
+            break
+        x = better
+    return x
 
 
 def _turned(turn: np.ndarray) -> np.ndarray:
     """The rotation about the vector ``turn`` [3] by its length in radians."""
-    from scipy.spatial.transform import Rotation
-
-    return np.asarray(Rotation.from_rotvec(turn).as_matrix())
+    angle = float(np.linalg.norm(turn))
+    x, y, z = turn / max(angle, 1e-12)
+    across = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * across + (1 - np.cos(angle)) * across @ across

@@ -19,6 +19,7 @@ from engine.face import measures
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.morphable_model import face_model, similarity
+from engine.imaging.resampling import to_bytes, warped
 from engine.render.renderer import Renderer
 
 NOSE_BASE = 2  # a vertex
@@ -46,14 +47,12 @@ class Judge:
 
     def read(self, picture: ByteArray) -> FloatArray | None:
         """Landmarks [478, 3] of ``picture`` [S, S, 3], None when no copy of it shows a face."""
-        import cv2
-
         size, readings = len(picture), []
         for right, down, scale in self._copies:
             shift = size * np.array([right + (1 - scale) / 2, down + (1 - scale) / 2])
             matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-            copy = np.asarray(cv2.warpAffine(picture, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE), np.uint8)
-            for face in self._tracker.find(picture if scale == 1 else copy)[:1]:
+            copy = picture if scale == 1 else to_bytes(warped(picture, matrix, size, size))
+            for face in self._tracker.find(copy)[:1]:
                 face[:, :2] -= shift if scale != 1 else 0
                 readings.append(face / scale)
         self.lost += not readings
@@ -65,15 +64,12 @@ class Judge:
 
     def see_rotated(self, degrees: np.ndarray) -> tuple[list[int], list[FloatArray]]:
         """The portrait itself rotated as a picture: at which of ``degrees`` a face was found in it, and the faces."""
-        import cv2
-
-        portrait = self.avatar.portrait
-        middle = [float(v) for v in self.avatar.pivot[:2]]
+        portrait, middle = self.avatar.portrait, self.avatar.pivot[:2].astype(float)
         faces = []
-        for angle in degrees:
-            turn = cv2.getRotationMatrix2D(middle, -float(angle), 1.0)
-            picture = cv2.warpAffine(portrait, turn, portrait.shape[:2], borderMode=cv2.BORDER_REPLICATE)
-            faces.append(self.read(np.asarray(picture, np.uint8)))
+        for angle in np.radians(degrees):
+            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+            matrix = np.c_[turn, middle - turn @ middle]
+            faces.append(self.read(to_bytes(warped(portrait, matrix, len(portrait), len(portrait)))))
         return _found(faces)
 
 

@@ -18,6 +18,8 @@ from engine.evaluation import picture_figures as pictures
 from engine.evaluation.foreign_networks import FeatureNet
 from engine.face import topology as top
 from engine.face.morphable_model import face_model, similarity
+from engine.imaging.resampling import covered, resized, to_bytes, warped
+from engine.imaging.shapes import inside
 
 LONGEST_S = 60.0  # three quarters of a gigabyte of pictures at 512
 MOUTH_MARGIN = 1.35  # the mouth's region is its outline, so much larger
@@ -162,11 +164,9 @@ def _size(film: Watched) -> str:
 
 def mouth_region(landmarks: FloatArray, size: tuple[int, ...]) -> np.ndarray:
     """Mask [H, W] of the mouth with its margin, from landmarks [478, 3]."""
-    from skimage.draw import polygon2mask
-
     ring = landmarks[list(top.LIP_OUTER), :2]
     grown = ring.mean(0) + MOUTH_MARGIN * (ring - ring.mean(0))
-    return np.asarray(polygon2mask(size[:2], grown[:, ::-1]))
+    return inside(np.arange(size[1])[None], np.arange(size[0])[:, None], grown)
 
 
 def lip_distance(made: FloatArray, truth: FloatArray) -> float:
@@ -205,23 +205,26 @@ _ARCFACE = np.array([[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.
 
 def aligned_faces(film: Watched, frames: np.ndarray) -> ByteArray:
     """Faces [n, 112, 112, 3] brought to ArcFace's template."""
-    from skimage.transform import SimilarityTransform, warp
-
     out = []
     for k in frames:
         mark = film.landmarks[k, :, :2]
         eyes = [mark[list(top.EYE_RIGHT)].mean(0), mark[list(top.EYE_LEFT)].mean(0)]
-        five = np.array([*eyes, mark[1], mark[61], mark[291]])
-        fitted = SimilarityTransform.from_estimate(five, _ARCFACE)
-        face = warp(film.pictures[k], fitted.inverse, output_shape=(112, 112), preserve_range=True)
-        out.append(np.round(face))
-    return np.array(out, np.uint8)
+        matrix = _laid_over(np.array([*eyes, mark[1], mark[61], mark[291]]), _ARCFACE)
+        face = warped(film.pictures[k], matrix, 112, 112)
+        out.append(to_bytes(face * covered(film.pictures[k].shape, matrix, 112, 112)[0][..., None]))
+    return np.array(out)
+
+
+def _laid_over(points: FloatArray, goal: FloatArray) -> np.ndarray:
+    """The turn, scale and shift [2, 3] that bring ``points`` [n, 2] nearest to ``goal`` [n, 2]."""
+    here, there = ((p - p.mean(0)) @ np.array([1, 1j]) for p in (points, goal))
+    turn = (here.conj() @ there) / (here.conj() @ here)
+    matrix = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
+    return np.c_[matrix, goal.mean(0) - matrix @ points.mean(0)]
 
 
 def face_crops(film: Watched) -> ByteArray:
     """Square crops [T, 224, 224, 3] around the face, steady over time, as SyncNet was trained on."""
-    from skimage.transform import resize
-
     known = film.landmarks[film.seen][:, : top.VERTICES, :2]
     low, high = known.min((0, 1)), known.max((0, 1))
     half = int(np.ceil(0.7 * (high - low).max()))
@@ -229,4 +232,4 @@ def face_crops(film: Watched) -> ByteArray:
     padded = np.pad(film.pictures, ((0, 0), (half, half), (half, half), (0, 0)), mode="edge")
     cut = padded[:, y : y + 2 * half, x : x + 2 * half]
     side = networks.SYNC_SIDE
-    return np.array([resize(p, (side, side), preserve_range=True, anti_aliasing=True) for p in cut], np.uint8)
+    return np.array([resized(p, side, side) for p in cut])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
+from engine.evaluation import canny
 
 BLOCK = 64  # pixels; CPBD judges contrast block by block
 EDGES_NEEDED = 0.002  # of a block's pixels, or the block says nothing about sharpness
+_SSIM_REACH = 5  # pixels from the middle of its window to the end
+_SSIM_LIGHT, _SSIM_STRUCTURE = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _JUST_NOTICED = (5.0, 3.0)  # edge width in pixels at which blur is just noticed, at low and at high contrast
 _LOW_CONTRAST = 50  # grey levels
 _BETA = 3.6
@@ -23,12 +26,19 @@ def psnr(made: ByteArray, truth: ByteArray, mask: np.ndarray | None = None) -> f
 
 def ssim(made: ByteArray, truth: ByteArray) -> float:
     """Structural similarity (Wang 2004, Gaussian window), of one picture [H, W, 3]."""
-    from skimage.metrics import structural_similarity
+    from scipy.ndimage import gaussian_filter
 
-    same = structural_similarity(
-        made, truth, channel_axis=-1, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-    )
-    return float(same)
+    def local(x: np.ndarray) -> np.ndarray:
+        near = gaussian_filter(x, (1.5, 1.5, 0), truncate=_SSIM_REACH / 1.5)
+        return np.asarray(near[_SSIM_REACH:-_SSIM_REACH, _SSIM_REACH:-_SSIM_REACH])
+
+    a, b = made.astype(np.float64), truth.astype(np.float64)
+    mean_a, mean_b = local(a), local(b)
+    spread_a, spread_b = local(a * a) - mean_a**2, local(b * b) - mean_b**2
+    both = local(a * b) - mean_a * mean_b
+    light = (2 * mean_a * mean_b + _SSIM_LIGHT) / (mean_a**2 + mean_b**2 + _SSIM_LIGHT)
+    structure = (2 * both + _SSIM_STRUCTURE) / (spread_a + spread_b + _SSIM_STRUCTURE)
+    return float((light * structure).mean())
 
 
 def region_error(made: ByteArray, truth: ByteArray, mask: np.ndarray) -> float:
@@ -53,11 +63,9 @@ def cpbd(grey: ByteArray) -> float:
     Edges are followed along their row to where brightness stops changing; an edge whose width would not be noticed as
     blur counts as sharp. A picture without edges gives 0.
     """
-    from skimage.feature import canny
-
     x = grey.astype(np.float32)
     slope = np.gradient(x, axis=1)
-    edges = canny(x / 255.0, sigma=1.0) & (np.abs(slope) >= np.abs(np.gradient(x, axis=0)))
+    edges = canny.edges(x / 255.0) & (np.abs(slope) >= np.abs(np.gradient(x, axis=0)))
     widths = np.where(slope > 0, _run(x), _run(-x))
     sharp = total = 0
     for top in range(0, x.shape[0], BLOCK):

@@ -8,6 +8,8 @@ from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.panels import LUMA, fill, place, polygon, take_window, window
 from engine.face.surround import smoothstep
+from engine.imaging.neighbours import nearest_points
+from engine.imaging.smoothing import blur
 
 LASHES = 0.5  # of the way from the lid's rim to the crease above it: lashes and eyeliner, which do not stretch
 BARE_LID = 0.8  # of that way, where a lid's skin is free of them
@@ -108,24 +110,18 @@ def lid_panel(
 
 def _along(pixels: np.ndarray, known: np.ndarray, reach: float, tall: float) -> np.ndarray:
     """``pixels`` [h, w, 3] evened by ``reach`` sideways and ``tall`` downwards within ``known``, and spread beyond."""
-    import cv2
-
     across = max(reach, 1.0)
-    weight = np.asarray(cv2.GaussianBlur(known, (0, 0), sigmaX=across, sigmaY=tall))
-    colour = np.asarray(cv2.GaussianBlur(pixels * known[..., None], (0, 0), sigmaX=across, sigmaY=tall))
+    weight, colour = blur(known, across, tall), blur(pixels * known[..., None], across, tall)
     return fill(colour / np.maximum(weight, 1e-4)[..., None], weight > 0.02)
 
 
 def _round_fill(pixels: np.ndarray, seen: np.ndarray, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Hidden parts of an iris from seen ones at the same radius, the nearest angle first."""
-    import cv2
-    from scipy.spatial import cKDTree
-
     if not seen.any():
         return pixels
     angle = np.arctan2(np.abs(dy), dx)  # above and below look alike
     polar = np.stack([radius * 3.0, angle * np.maximum(radius, 1.0)], -1)
-    near = cKDTree(polar[seen]).query(polar[~seen])[1]
+    near, _ = nearest_points(polar[~seen], polar[seen])
     out = pixels.copy()
     out[~seen] = pixels[seen][near]
-    return np.where(seen[..., None], pixels, cv2.GaussianBlur(out, (0, 0), 1.0))  # lashes leave specks
+    return np.where(seen[..., None], pixels, blur(out, 1.0))  # lashes leave specks

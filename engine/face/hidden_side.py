@@ -15,6 +15,8 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.surround import smoothstep
+from engine.imaging.neighbours import nearest_points
+from engine.imaging.smoothing import blur
 
 OVAL = list(top.OVAL)
 BEYOND = 0.022  # of the face's width: how far past the outline the sheet takes its texture
@@ -81,11 +83,9 @@ def _trust(gain: FloatArray) -> float:
 
 
 def _gain(face: FloatArray, twins: np.ndarray, both: np.ndarray, image: ByteArray) -> FloatArray:
-    import cv2
-
     if both.sum() <= 5:
         return np.ones(3, np.float32)
-    soft = np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), 3))
+    soft = blur(image, 3)
     at = np.clip(face[:, :2].astype(int), 0, image.shape[0] - 1)
     colour = soft[at[:, 1], at[:, 0]]
     ratio = colour[both].mean(0) / np.maximum(colour[twins[both]].mean(0), 8)
@@ -107,12 +107,10 @@ def _tuck(face: FloatArray, silhouette: FloatArray) -> FloatArray:
 
 def _beyond(face: FloatArray, face_area: FloatArray) -> FloatArray:
     """Texture places of the oval's vertices [36, 2]; one that lies inside the visible face moves past its outline."""
-    from scipy.spatial import cKDTree
-
     width = float(np.linalg.norm(face[top.EAR_RIGHT] - face[top.EAR_LEFT]))
     rim = face[OVAL, :2]
     empty = np.argwhere(face_area == 0)[:, ::-1].astype(np.float32)
-    distance, nearest = cKDTree(empty).query(rim)
+    nearest, distance = nearest_points(rim, empty)
     away = (empty[nearest] - rim) / np.maximum(distance, 1e-6)[:, None]
     outside = empty[nearest] + away * BEYOND * width
     share = smoothstep((distance - 1.5) / 3.0)

@@ -14,6 +14,9 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
+from engine.imaging import smoothing
+from engine.imaging.neighbours import nearest_known
+from engine.imaging.shapes import polygon_mask
 
 MARGIN = 16  # the portrait's side over this is the mirrored margin around it
 SKIN, LIPS, TEETH, CAVITY = range(4)  # rows of Avatar.tones
@@ -75,30 +78,16 @@ def take_window(image: np.ndarray, corner: tuple[int, int], spot: Place) -> np.n
 
 def polygon(points: FloatArray, corner: tuple[int, int], spot: Place, grow: int = 0) -> np.ndarray:
     """A window's pixels inside ``points`` [N, 2], grown or shrunk by whole pixels: bool [h, w]."""
-    import cv2
-
-    blank = np.zeros((spot.height, spot.width), np.uint8)
-    local = np.round((points[:, :2] - np.array(corner)) * 16).astype(np.int32)
-    mask = np.asarray(cv2.fillPoly(blank, [local], (1,), cv2.LINE_8, 4))
-    if grow:
-        kernel = np.ones((2 * abs(grow) + 1,) * 2, np.uint8)
-        mask = np.asarray(cv2.dilate(mask, kernel) if grow > 0 else cv2.erode(mask, kernel))
-    return np.asarray(mask > 0)
+    return smoothing.grow(polygon_mask(points[:, :2] - np.array(corner), spot.width, spot.height), grow)
 
 
 def fill(window_pixels: np.ndarray, known: np.ndarray, tall: float = 1.0, soften: float = 1.2) -> np.ndarray:
     """Unknown pixels take the nearest known colour; ``tall`` > 1 prefers what lies above or below."""
-    import cv2
-    from scipy.spatial import cKDTree
-
     if known.all() or not known.any():
         return window_pixels
-    scale = np.array([1.0, tall])  # rows, columns
-    here, there = np.argwhere(~known), np.argwhere(known)
-    near = there[cKDTree(there * scale).query(here * scale)[1]]
-    out = window_pixels.copy()
-    out[here[:, 0], here[:, 1]] = window_pixels[near[:, 0], near[:, 1]]
-    blurred = cv2.GaussianBlur(out, (0, 0), soften)
+    # What lies aside counts as ``tall`` times as far: the same as what lies above or below being nearer.
+    out = window_pixels[nearest_known(known, 1 / tall)]
+    blurred = smoothing.blur(out, soften)
     return np.where(known[..., None], out, blurred)
 
 

@@ -1,6 +1,6 @@
 """The rubber sheet around the face: hair, ears, neck, torso and background as a mesh that hangs on the face's oval.
 
-Built once at enrolment (scipy, OpenCV). What moves how much was found by trial: the head's turn fades down the neck and
+Built once at enrolment. What moves how much was found by trial: the head's turn fades down the neck and
 away from the person's outline, so hair follows, shoulders stay and a distant background stands still; the face's
 expression fades with distance from the oval; depth grows behind the chin, so that it hides the neck when it drops.
 """
@@ -13,6 +13,10 @@ import numpy as np
 
 from engine.contracts import FloatArray
 from engine.face import topology as top
+from engine.imaging.neighbours import distance_to
+from engine.imaging.shapes import inside
+from engine.imaging.smoothing import grow
+from engine.imaging.triangulation import delaunay
 
 STEP = 9 / 512  # mesh spacing as a share of the portrait's side
 MARGIN = 1 / 16  # how far the sheet reaches over the portrait's edge
@@ -40,12 +44,12 @@ def smoothstep(x: np.ndarray | float) -> np.ndarray:
 
 def build_surround(face: FloatArray, face_area: FloatArray, matte: FloatArray) -> Surround:
     """The sheet for ``face`` [468, 3] in pixels, with its projected area and the person's matte, both [S, S]."""
-    from scipy.spatial import cKDTree
-
-    grid = _grid(face_area)
+    line, number, grid = _grid(face_area)
     height = float(np.linalg.norm(face[top.FOREHEAD] - face[top.CHIN]))
     width = float(np.linalg.norm(face[top.EAR_RIGHT] - face[top.EAR_LEFT]))
-    distance, nearest = cKDTree(face[OVAL, :2]).query(grid, k=6)
+    apart = np.linalg.norm(grid[:, None] - face[OVAL, :2], axis=2)
+    nearest = np.argsort(apart, axis=1)[:, :6]
+    distance = np.take_along_axis(apart, nearest, axis=1)
     share = 1 / (distance + 2) ** 2
     share /= share.sum(1, keepdims=True)
     away = distance[:, 0]
@@ -71,7 +75,7 @@ def build_surround(face: FloatArray, face_area: FloatArray, matte: FloatArray) -
     )
     return Surround(
         points=np.c_[grid, z].astype(np.float32),
-        triangles=_stitch(face, grid),
+        triangles=_stitch(face, line, number, grid),
         head=_head_weight(grid, below, height, width, matte),
         skin=np.exp(-((away / reach) ** 2)).astype(np.float32),
         near=OVAL[nearest].astype(np.int32),
@@ -80,43 +84,56 @@ def build_surround(face: FloatArray, face_area: FloatArray, matte: FloatArray) -
     )
 
 
-def _grid(face_area: FloatArray) -> np.ndarray:
-    """Sheet vertices [G, 2]: a square grid over portrait and margin, except on the face."""
-    import cv2
+def _grid(face_area: FloatArray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sheet vertices [G, 2]: a grid over portrait and margin, except on the face.
 
+    Before them the line [n] whose places it crosses itself at, and each crossing's number [n, n], -1 on the face.
+    """
     size = face_area.shape[0]
     step, margin = STEP * size, MARGIN * size
     line = np.linspace(-margin, size - 1 + margin, round((size + 2 * margin) / step))
     line[0], line[-1] = line[0] - size / 4, line[-1] + size / 4  # slack: a strong turn uncovers nothing
     grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
-    taken = cv2.dilate(face_area, np.ones((max(3, size // 57),) * 2)) > 0
-    inside = ((grid >= 0) & (grid <= size - 1)).all(1)
+    taken = grow(face_area, max(1, size // 114)) > 0
+    within = ((grid >= 0) & (grid <= size - 1)).all(1)
     at = np.clip(grid, 0, size - 1).astype(int)
-    return np.asarray(grid[~(inside & taken[at[:, 1], at[:, 0]])])
+    kept = ~(within & taken[at[:, 1], at[:, 0]])
+    number = np.where(kept, np.cumsum(kept) - 1, -1).reshape(len(line), len(line))
+    return line, number, grid[kept]
 
 
-def _stitch(face: FloatArray, grid: np.ndarray) -> np.ndarray:
-    """Triangles between grid and oval [T, 3]; those within the oval are the face's own business."""
-    import cv2
-    from scipy.spatial import Delaunay
+def _stitch(face: FloatArray, line: np.ndarray, number: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Triangles between grid and oval [T, 3]; those within the oval are the face's own business.
 
-    points = np.vstack([face[OVAL, :2], grid])
-    triangles = Delaunay(points).simplices
-    outline = face[OVAL, :2].astype(np.float32)
-    middle = points[triangles].mean(1)
-    outside = [cv2.pointPolygonTest(outline, (float(x), float(y)), False) < 0 for x, y in middle]
+    A cell of the grid that is whole and keeps clear of the oval is two triangles; only what is left between these cells
+    and the oval must be triangulated.
+    """
+    oval = face[OVAL, :2]
+    cells = np.stack([number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]], -1)  # [n - 1, n - 1, 4]
+    middle, half = (line[1:] + line[:-1]) / 2, (line[1:] - line[:-1]) / 2
+    centre, reach = np.stack(np.meshgrid(middle, middle), -1), np.hypot(half, half[:, None])
+    clear = np.linalg.norm(centre[:, :, None] - oval, axis=-1).min(-1) > reach
+    whole = (cells >= 0).all(-1) & clear
+    squares = cells[whole]
+    around = np.unique(cells[grow(~whole, 1)])
+    around = around[around >= 0]
+    joined = delaunay(np.vstack([oval, grid[around]]))
+    names = np.r_[np.arange(len(OVAL)), len(OVAL) + around]
+    points = np.vstack([oval, grid])
+    between = names[joined]
+    x, y = points[between].mean(1).T
+    column, row = (np.clip(np.searchsorted(line, v) - 1, 0, len(line) - 2) for v in (x, y))
+    between = between[~whole[row, column]]
+    triangles = np.vstack([len(OVAL) + squares[:, [0, 1, 2]], len(OVAL) + squares[:, [0, 2, 3]], between])
+    x, y = points[triangles].mean(1).T
     names = np.r_[OVAL, top.VERTICES + np.arange(len(grid))]
-    return np.ascontiguousarray(names[triangles[outside]].astype(np.int32))
+    return np.ascontiguousarray(names[triangles[~inside(x, y, oval)]].astype(np.int32))
 
 
 def _head_weight(grid: np.ndarray, below: np.ndarray, height: float, width: float, matte: FloatArray) -> FloatArray:
-    import cv2
-
     size = matte.shape[0]
     neck = 1 - smoothstep((below + 0.02 * height) / (0.50 * height))
-    outside = cv2.distanceTransform((matte < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    at = np.clip(grid, 0, size - 1).astype(int)
-    beyond = outside[at[:, 1], at[:, 0]]
+    beyond = distance_to(matte >= 0.5, np.clip(grid, 0, size - 1))
     follow = np.exp(-((beyond / (0.32 * width)) ** 2))
     # Background at the picture's border stands still, while a person who is cut by it still moves.
     inward = np.minimum(grid, size - 1 - grid).min(1) / (0.09 * size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import mmap
 import os
 import queue
@@ -27,9 +28,11 @@ import numpy as np
 from engine.clock import look_ahead_frames
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.contracts import Frame, Ledger
-from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
 from engine.process.wire import Wire
+
+log = logging.getLogger("vivify")
 
 OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
 STOP_TIMEOUT_S = 5.0
@@ -68,6 +71,12 @@ class EngineProcess:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def ending(self) -> str:
+        """How the process ended, in words."""
+        code = self._process.poll() if self._process else None
+        return "it still runs" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
@@ -80,6 +89,13 @@ class EngineProcess:
         folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             file.truncate(size)
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)  # really there: else the first picture would kill the engine
+            except OSError as error:
+                raise VivifyError(
+                    f"{size >> 20} MB of memory were expected in {folder or tempfile.gettempdir()} for pictures, "
+                    f"but there is less ({error.strerror}): make it larger, or --max-sessions or --size smaller."
+                ) from None
             self._memory = mmap.mmap(file.fileno(), size)
             self._process = self._spawn(file.fileno())
         assert self._process.stdin
@@ -231,8 +247,11 @@ class EngineProcess:
         try:
             while (message := self._outbox.get()) is not None:
                 self._wire.send(*message)
-        except (OSError, ValueError):
+        except OSError:
             pass  # the process is gone: the reader notices, too
+        except ValueError:  # what cannot be sent: without its writer the process would be deaf, and nobody would know
+            log.exception("a message to the engine could not be sent: it is ended")
+            self.kill()
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 
@@ -291,4 +310,4 @@ class EngineProcess:
             self._opening.clear()
         for answer in waiting:
             if not answer.done():
-                answer.set_exception(VivifyError("The engine is not running: restart the server."))
+                answer.set_exception(EngineAway())

@@ -32,6 +32,8 @@ from engine.scheduler import Scheduler
 from engine.session import Session
 from kernels.cpu import pixel_kernels
 
+SHARE = 64  # commands between two steps: more than all sessions send in the time of one
+
 
 def i420(picture: ByteArray) -> ByteArray:
     """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]; RGBA -> [H * 3 // 2, 2 W]: the colours, and the matte as grey.
@@ -105,19 +107,28 @@ class Worker:
         self._scheduler.close(session)
 
     def _read(self) -> None:
-        while (message := self._wire.receive()) is not None:
-            self._commands.put(message)
-        self._commands.put(None)
+        """On a thread of its own. However it ends, the process does: one that hears nothing is of no use to anybody."""
+        try:
+            while (message := self._wire.receive()) is not None:
+                self._commands.put(message)
+        finally:
+            self._commands.put(None)
 
     def _apply(self, wait: bool) -> None:
-        """Carry out the commands that have come, in order; with ``wait``, at least one."""
-        try:
-            while (message := self._commands.get(block=wait)) is not None:
-                self._command(*message)
-                wait = False
-            self._running = False  # the pipe has closed
-        except queue.Empty:
-            pass
+        """Carry out commands that have come, in order, a share at a time: pictures are drawn between two of them.
+
+        With ``wait``, at least one.
+        """
+        for _ in range(SHARE):
+            try:
+                message = self._commands.get(block=wait)
+            except queue.Empty:
+                return
+            if message is None:  # the pipe has closed
+                self._running = False
+                return
+            self._command(*message)
+            wait = False
 
     def _command(self, head: dict[str, Any], payload: bytes) -> None:
         name, number = head["do"], head.get("session", -1)

@@ -7,6 +7,7 @@ clock's gap in the pictures shows.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from engine.errors import VivifyError
 from engine.motion.controls import Controls
 from engine.process.engine_process import EngineProcess
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
+
+log = logging.getLogger("vivify")
 
 LOOK_EVERY_S = 0.5
 HANG_LIMIT_S = 8.0  # a process that gives no sign of life for so long is replaced; reading an avatar takes less
@@ -182,6 +185,10 @@ class EngineKeeper:
     def avatars(self) -> list[str]:
         return self._process.avatars()
 
+    def knows(self, avatar: str) -> bool:
+        """Whether a session may ask for an avatar of that name: a name is looked up before it travels."""
+        return avatar in self._added or avatar in self._process.avatars()
+
     def start(self, on_progress: Callable[[str], None] | None = None) -> None:
         """Start the engine and wait until it is warm. Raises VivifyError when it cannot be started."""
         self._process.on_death = self._dead.set
@@ -237,17 +244,20 @@ class EngineKeeper:
             if self._dead.wait(LOOK_EVERY_S):
                 self._replace()
             elif self._process.silent_s > HANG_LIMIT_S:
+                log.warning("the engine gave no sign of life for %.0f s: it is ended", HANG_LIMIT_S)
                 self._process.kill()
             else:
                 self._process.ping()
 
     def _replace(self) -> None:
         pause = FIRST_PAUSE_S
+        log.warning("the engine died (%s): a new one is started", self._process.ending)
         while not self._stopping.is_set():
             process = EngineProcess(self.config)
             try:
                 process.start()
-            except (VivifyError, OSError):
+            except (VivifyError, OSError) as error:
+                log.error("the engine could not be started, once more in %.1f s: %s", pause, error)
                 self._stopping.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 continue
@@ -264,4 +274,5 @@ class EngineKeeper:
                 sessions = list(self._sessions)
             for session in sessions:
                 session.resume(process)
+            log.warning("the engine runs again, %d sessions go on", len(sessions))
             return

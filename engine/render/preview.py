@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-from engine.contracts import ByteArray, FloatArray, Motion
+from engine.contracts import ByteArray, Motion
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.morphable_model import face_model
 from engine.face.png import write_png
+from engine.imaging.resampling import resized, to_bytes
+from engine.imaging.shapes import soft_lines
 from engine.render.renderer import Renderer
 
 TILE = 320  # pixels a side
@@ -26,7 +29,7 @@ YAW = 8.0  # degrees
 def save_preview(avatar: Avatar, folder: Path) -> Path:
     """Write ``preview.png`` beside the avatar's files and return its path.
 
-    Needs OpenCV (the ``enroll`` extra). Raises `VivifyError` when the folder cannot be written.
+    Raises `VivifyError` when the folder cannot be written.
     """
     path = Path(folder) / FILE
     picture = draw_preview(avatar)
@@ -68,23 +71,11 @@ def _pose(yaw: float = 0.0, **shapes: float) -> Motion:
 
 
 def _with_mesh(avatar: Avatar) -> ByteArray:
-    import cv2
-
-    lines, out = avatar.portrait.copy(), avatar.portrait.copy()
-    triangles = face_model().triangles
-
-    def places(points: FloatArray) -> np.ndarray:
-        return np.asarray(np.round(points[:, :2] * 16), np.int32)
-
-    cv2.polylines(lines, list(places(avatar.reference)[triangles]), True, MESH, 1, cv2.LINE_AA, 4)
-    cv2.addWeighted(lines, 0.25, out, 0.75, 0, out)
-    rings = [places(avatar.reference[list(loop)]) for loop in LOOPS]
-    cv2.polylines(out, rings, True, RINGS, 1, cv2.LINE_AA, 4)
-    for x, y, radius in avatar.irises:
-        cv2.circle(
-            out, (round(float(x) * 16), round(float(y) * 16)), round(float(radius) * 16), RINGS, 1, cv2.LINE_AA, 4
-        )
-    return out
+    face, size = avatar.reference, avatar.size
+    mesh = 0.25 * soft_lines(list(face[face_model().triangles]), size, size)[..., None]
+    rings = soft_lines([face[list(loop)] for loop in LOOPS], size, size, avatar.irises)[..., None]
+    out = avatar.portrait + mesh * (np.array(MESH) - avatar.portrait)
+    return to_bytes(out + rings * (np.array(RINGS) - out))
 
 
 def _with_matte(avatar: Avatar) -> ByteArray:
@@ -94,12 +85,8 @@ def _with_matte(avatar: Avatar) -> ByteArray:
 
 
 def _tile(picture: ByteArray, text: str) -> ByteArray:
-    import cv2
-
-    shrinking = picture.shape[0] > TILE
-    out = np.asarray(
-        cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC), np.uint8
-    )
-    out[:20, : 12 + 8 * len(text)] = (20, 20, 24)
-    cv2.putText(out, text, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (240, 240, 240), 1, cv2.LINE_AA)
-    return out
+    tile = Image.fromarray(resized(picture, TILE, TILE))
+    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(12)
+    draw.rectangle([0, 0, 11 + draw.textlength(text, font), 19], fill=(20, 20, 24))
+    draw.text((6, 3), text, (240, 240, 240), font)
+    return np.array(tile)

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import webrtcvad
 
 from engine.audio.sound_files import read_speech
 from engine.audio.vad import Decision, TurnDetector, TurnSettings, VoiceActivity
@@ -99,6 +100,74 @@ def test_silence_and_nonsense_are_not_speech() -> None:
         np.full(16_000, np.inf, np.float32),
     ):
         assert not any(d.voiced for d in decisions(sound, 640)[10:])
+
+
+HERTZ = np.fft.rfftfreq(12 * SAMPLE_RATE, 1 / SAMPLE_RATE)
+TIME = np.arange(12 * SAMPLE_RATE) / SAMPLE_RATE
+
+
+def coloured(exponent: float, low: float = 0, high: float = 8000) -> np.ndarray:
+    """12 s of noise whose power falls with that exponent of frequency."""
+    shape = np.maximum(HERTZ, 40) ** (-exponent / 2) * ((low <= HERTZ) & (high >= HERTZ))
+    return np.fft.irfft(shape * np.fft.rfft(np.random.default_rng(0).standard_normal(len(TIME))))
+
+
+STEADY = {
+    "white": coloured(0),
+    "pink": coloured(1),
+    "brown": coloured(2),
+    "a narrow band": coloured(0, 300, 700),
+    "a tone": np.sin(2 * np.pi * 440 * TIME),
+    "a low tone": np.sin(2 * np.pi * 150 * TIME),
+    "a high tone in noise": np.sin(2 * np.pi * 3000 * TIME) + 0.1 * coloured(0),
+    "mains hum": sum(np.sin(2 * np.pi * 50 * k * TIME) / k for k in range(1, 12)),
+    "a motor": TIME * 97 % 1 - 0.5,
+}
+
+
+def at_level(sound: np.ndarray, decibels: float) -> np.ndarray:
+    return np.asarray(sound / np.sqrt(np.mean(sound**2)) * 10 ** (decibels / 20), np.float32)
+
+
+@pytest.mark.parametrize("sound", STEADY.values(), ids=STEADY.keys())
+@pytest.mark.parametrize("decibels", [-30, -20])
+def test_steady_sound_is_speech_for_three_seconds_at_most(sound: np.ndarray, decibels: float) -> None:
+    silence = np.zeros(SAMPLE_RATE, np.float32)
+    for piece_ms in (10, 20, 30) if decibels == -20 else (20,):
+        detector = TurnDetector()
+        for one in decisions(np.concatenate([silence, at_level(sound, decibels)]), 640, piece_ms):
+            detector.push(one)
+            if one.position > 4 * SAMPLE_RATE:
+                assert not one.voiced
+                assert not detector.speaking
+
+
+@pytest.mark.parametrize("sound", STEADY.values(), ids=STEADY.keys())
+@pytest.mark.parametrize("decibels", [-30, -20])
+def test_speech_in_steady_sound_is_found(sound: np.ndarray, decibels: float) -> None:
+    """10 dB above it."""
+    speech = read_speech(assets() / "speech.wav")
+    spoken = [one.voiced for one in decisions(speech, 640)]
+    length = len(spoken) * PIECE
+    loud = at_level(speech[:length], 0) * np.sqrt(np.mean(np.repeat(spoken, PIECE)))  # 0 dB while somebody speaks
+    before = np.zeros(4 * SAMPLE_RATE, np.float32)
+    mixed = np.concatenate([before, loud * 10 ** ((decibels + 10) / 20)])
+    mixed += np.resize(at_level(sound, decibels), len(mixed))
+    found = decisions(mixed, 640)[len(before) // PIECE :]
+    hits = [one.voiced for one, wanted in zip(found, spoken, strict=True) if wanted]
+    assert np.mean(hits) >= 0.95
+    detector = TurnDetector()
+    told = next(one.position + one.length for one in found if detector.push(one) is not None)
+    assert told - len(before) - spoken.index(True) * PIECE <= 0.2 * SAMPLE_RATE
+
+
+def test_clean_speech_is_decided_as_webrtcvad_alone_decides() -> None:
+    speech = read_speech(assets() / "speech.wav")
+    alone = webrtcvad.Vad(2)
+    pcm = (np.clip(speech, -1, 1) * 32767).astype("<i2")
+    for one in decisions(speech, 640):
+        piece = pcm[one.position : one.position + one.length].tobytes()
+        assert one.voiced == alone.is_speech(piece, SAMPLE_RATE)
 
 
 def test_other_pieces_are_refused() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from command import vivify
 
+from clients.commands.doctor import Finding
 from engine.paths import assets
 
 pytestmark = pytest.mark.cpu
@@ -113,11 +114,12 @@ def test_what_cannot_work_gets_one_sentence(
 def test_the_doctor_finds_this_machine_fit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert vivify(monkeypatch, "doctor") == 0
     told = capsys.readouterr().out
-    for what in ("Python", "torch", "CUDA", "codecs", "motion weights", "avatars", "port 8080", "enrol extra"):
+    for what in ("Python", "torch", "CUDA", "codecs", "motion weights", "avatars", "port 8080", "face trackers"):
         assert what in told
 
 
 def test_advice_keeps_its_brackets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    finding = Finding("an extra", False, "not installed", "pip install 'vivify[cuda]'", needed=False)
+    monkeypatch.setattr("clients.commands.doctor.check", lambda port: [finding])
     assert vivify(monkeypatch, "doctor") == 0
-    assert "vivify[enroll]" in capsys.readouterr().out.replace("\n", "").replace(" ", "")
+    assert "vivify[cuda]" in capsys.readouterr().out.replace("\n", "").replace(" ", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -18,7 +17,6 @@ pytestmark = pytest.mark.cpu
 ROOT = Path(__file__).resolve().parents[1].parent
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mediapipe") is None, reason="tracking needs the extra 'enroll'")
 def test_tracked_lips_follow_the_phones_and_rest_in_silence(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     render(assets() / "speech.wav", film, "astronaut")

@@ -28,7 +28,7 @@ SHELL = [(snippet, line) for snippet in snippets("sh") for line in commands(snip
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Running]:
     with running() as server:
         yield server

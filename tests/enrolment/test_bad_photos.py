@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.enrolment.enroll import enroll
 from engine.errors import VivifyError
 from engine.face import topology as top
 
-Image = pytest.importorskip("PIL.Image", reason="needs the enroll extra")
-pytestmark = [
-    pytest.mark.cpu,
-    pytest.mark.filterwarnings("ignore"),  # mediapipe and its protobuf warn about their own use of deprecated names
-    pytest.mark.skipif(importlib.util.find_spec("mediapipe") is None, reason="enrolling needs the extra 'enroll'"),
-]
+pytestmark = pytest.mark.cpu
 SIZE = 256
 
 
 @pytest.fixture(scope="module")
 def photo() -> np.ndarray:
-    data = pytest.importorskip("skimage.data", reason="needs the enroll extra")
+    data = pytest.importorskip("skimage.data", reason="needs the test extra")
     return np.asarray(data.astronaut())
 
 

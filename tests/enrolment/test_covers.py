@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from engine.enrolment.covers import mouth_is_covered, stiffness, wears_glasses
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.measures import unit
 from engine.face.morphable_model import face_model
+from engine.imaging.resampling import resized, to_bytes, warped
 
-cv2 = pytest.importorskip("cv2", reason="needs the enroll extra")
 pytestmark = pytest.mark.cpu
 
 
 def spectacled(avatar: Avatar, thick: int, colour: tuple[int, int, int]) -> np.ndarray:
     """Two rings and a bridge on the portrait."""
-    out, face, size = avatar.portrait.copy(), avatar.reference, unit(avatar.reference)
+    picture, face, size = Image.fromarray(avatar.portrait), avatar.reference, unit(avatar.reference)
+    draw = ImageDraw.Draw(picture)
     for outer, inner in ((33, 133), (263, 362)):
-        x, y = face[[outer, inner], :2].mean(0)
-        axes = (int(0.24 * size), int(0.19 * size))
-        cv2.ellipse(out, (round(x), round(y + 0.06 * size)), axes, 0, 0, 360, colour, thick)
+        x, y = face[[outer, inner], :2].mean(0) + np.array([0, 0.06 * size])
+        wide, tall = 0.24 * size, 0.19 * size
+        draw.ellipse([x - wide, y - tall, x + wide, y + tall], outline=colour, width=thick)
     (x0, y0), (x1, y1) = face[133, :2], face[362, :2]
-    cv2.line(out, (round(x0 + 0.08 * size), round(y0)), (round(x1 - 0.08 * size), round(y1)), colour, thick)
-    return out
+    draw.line([x0 + 0.08 * size, y0, x1 - 0.08 * size, y1], colour, thick)
+    return np.array(picture)
 
 
 @pytest.mark.parametrize("thick", [1, 2, 4])
@@ -34,11 +36,12 @@ def test_glasses_are_seen(astronaut: Avatar, thick: int) -> None:
 
 
 def test_glasses_of_a_tilted_head_are_seen(astronaut: Avatar) -> None:
-    matrix = cv2.getRotationMatrix2D((256, 256), 25, 1.0)
+    cos, sin = np.cos(np.radians(25)), np.sin(np.radians(25))
+    matrix = np.array([[cos, sin, 256 * (1 - cos - sin)], [-sin, cos, 256 * (1 - cos + sin)]])
     face = astronaut.reference.copy()
     face[:, :2] = face[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     for picture, seen in ((astronaut.portrait, False), (spectacled(astronaut, 2, (40, 30, 30)), True)):
-        assert wears_glasses(cv2.warpAffine(picture, matrix, (512, 512)), face) == seen
+        assert wears_glasses(to_bytes(warped(picture, matrix, 512, 512)), face) == seen
 
 
 def test_lids_stay_free_under_stiff_glasses() -> None:
@@ -53,9 +56,10 @@ def test_lids_stay_free_under_stiff_glasses() -> None:
 def test_something_before_the_mouth_is_seen(astronaut: Avatar, colour: tuple[int, int, int]) -> None:
     assert not mouth_is_covered(astronaut.portrait, astronaut.reference)
     x, y = astronaut.reference[[13, 14], :2].mean(0)
-    size, picture = unit(astronaut.reference), astronaut.portrait.copy()
-    cv2.ellipse(picture, (round(x), round(y)), (int(0.45 * size), int(0.3 * size)), 0, 0, 360, colour, -1)
-    assert mouth_is_covered(picture, astronaut.reference)
+    size, picture = unit(astronaut.reference), Image.fromarray(astronaut.portrait)
+    wide, tall = 0.45 * size, 0.3 * size
+    ImageDraw.Draw(picture).ellipse([x - wide, y - tall, x + wide, y + tall], fill=colour)
+    assert mouth_is_covered(np.array(picture), astronaut.reference)
 
 
 def test_a_hand_is_as_skin(astronaut: Avatar) -> None:
@@ -63,7 +67,7 @@ def test_a_hand_is_as_skin(astronaut: Avatar) -> None:
     (x, y), (cx, cy) = astronaut.reference[[13, 14], :2].mean(0), astronaut.reference[205, :2]
     reach = int(0.1 * size)
     cheek = picture[int(cy) - reach : int(cy) + reach, int(cx) - reach : int(cx) + reach]
-    hand = cv2.resize(cheek, (int(0.8 * size), int(0.5 * size)))
+    hand = resized(cheek, int(0.8 * size), int(0.5 * size))
     left, above = int(x - 0.4 * size), int(y - 0.25 * size)
     picture[above : above + hand.shape[0], left : left + hand.shape[1]] = hand
     assert mouth_is_covered(picture, astronaut.reference)
@@ -76,7 +80,6 @@ def test_a_grey_photo_says_nothing_of_colours(astronaut: Avatar) -> None:
 
 def test_films_of_people_with_and_without(shared) -> None:
     """One of these speakers wears thin wire."""
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
     import av
 
     from engine.enrolment.enroll import enroll_picture

@@ -1,12 +1,12 @@
-"""Enrolment for real: the detector runs on real pictures. Skipped where the enroll extra is not installed."""
+"""Enrolment for real: the detector runs on real pictures."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from engine.enrolment.enroll import enroll, enroll_picture, judge_pose
 from engine.enrolment.landmarks import choose
@@ -15,15 +15,12 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.morphable_model import face_model
 
-Image = pytest.importorskip("PIL.Image", reason="needs the enroll extra")
-# mediapipe and its protobuf warn about their own use of deprecated names.
-pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.cpu
 
 
 @pytest.fixture(scope="module")
 def photo() -> np.ndarray:
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
-    data = pytest.importorskip("skimage.data", reason="needs the enroll extra")
+    data = pytest.importorskip("skimage.data", reason="needs the test extra")
     return np.asarray(data.astronaut())
 
 
@@ -104,8 +101,6 @@ def test_a_profile_without_landmarks_is_told(shared: Path) -> None:
 
 def draw_head(path: Path, yaw: float) -> np.ndarray:
     """The scan's neutral face in plain shading, turned to the side: RGB [512, 512, 3]."""
-    import cv2
-
     scan = np.load(path)
     points, faces = scan["neutral"].astype(float), scan["faces"][:11144]
     cos, sin = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
@@ -115,12 +110,13 @@ def draw_head(path: Path, yaw: float) -> np.ndarray:
     normals = np.cross(b - a, c - a)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
     light = 0.35 + 0.65 * np.clip(normals @ [0.3, 0.4, 0.86], 0, None)
-    picture = np.full((512, 512, 3), 150, np.uint8)
+    picture = Image.new("RGB", (1024, 1024), (150, 150, 150))
+    draw = ImageDraw.Draw(picture)
     for k in np.argsort(points[corners, 2].mean(1)):
         if normals[k, 2] > -0.05:
-            place = np.round((points[corners[k], :2] * [14, -14] + 256) * 8).astype(np.int32)
-            cv2.fillConvexPoly(picture, place, (light[k] * np.array([200, 150, 125])).tolist(), cv2.LINE_AA, 3)
-    return picture
+            place = (points[corners[k], :2] * [28, -28] + 512).reshape(-1).tolist()
+            draw.polygon(place, fill=tuple(int(light[k] * v) for v in (200, 150, 125)))
+    return np.array(picture.reduce(2))
 
 
 @pytest.mark.parametrize(("quarters", "words"), [(1, "lay on its side"), (2, "stood on its head"), (3, "on its side")])
@@ -160,26 +156,26 @@ def test_a_photo_that_ends_close_to_the_face(photo: np.ndarray) -> None:
 
 
 def test_a_drawn_character_speaks() -> None:
-    import cv2
-
     from engine.face.blendshapes import INDEX
     from engine.render.renderer import Renderer, still
 
-    def disc(x: int, y: int, wide: int, tall: int, ink: tuple[int, int, int], start: int = 0, end: int = 360) -> None:
-        cv2.ellipse(drawing, (x, y), (wide, tall), 0, start, end, ink, -1, cv2.LINE_AA)
+    canvas = Image.new("RGB", (2048, 2048), (180, 210, 240))
+    draw = ImageDraw.Draw(canvas)
 
-    drawing = np.full((512, 512, 3), (180, 210, 240), np.uint8)
+    def disc(x: int, y: int, wide: int, tall: int, ink: tuple[int, int, int], start: int = 0, end: int = 360) -> None:
+        draw.chord([4 * (x - wide), 4 * (y - tall), 4 * (x + wide) + 3, 4 * (y + tall) + 3], start, end, fill=ink)
+
     disc(256, 260, 110, 140, (250, 205, 170))
-    disc(256, 170, 125, 80, (90, 50, 20), 180)
+    disc(256, 170, 125, 80, (90, 50, 20), 180, 360)
     for x in (210, 302):
         disc(x, 212, 28, 8, (80, 45, 20), 190, 350)
         disc(x, 240, 27, 19, (30, 20, 10), 180)
         disc(x, 240, 24, 16, (255, 255, 255))
         disc(x, 240, 10, 10, (40, 90, 160))
         disc(x, 240, 5, 5, (0, 0, 0))
-    cv2.polylines(drawing, [np.array([(256, 245), (248, 290), (264, 292)])], False, (210, 150, 120), 3, cv2.LINE_AA)
+    draw.line([4 * v for v in (256, 245, 248, 290, 264, 292)], (210, 150, 120), 12)
     disc(256, 335, 38, 12, (200, 80, 80), 0, 180)
-    made, _ = enroll_picture(drawing, 256, {})
+    made, _ = enroll_picture(np.array(canvas.reduce(4)), 256, {})
     x, y = made.reference[[13, 14], :2].mean(0).astype(int)
     moment = still()
     moment.blendshapes[INDEX["jawOpen"]] = 0.4
@@ -221,12 +217,6 @@ def test_a_file_on_disk(photo: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(photo).save(tmp_path / "eileen.jpg", quality=95)
     made, _ = enroll(tmp_path / "eileen.jpg", 256)
     assert made.name == "eileen"
-
-
-def test_without_the_extra_the_sentence_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(VivifyError, match=r"vivify\[enroll\]"):
-        enroll_picture(np.zeros((64, 64, 3), np.uint8), 512, {})
 
 
 def test_a_second_smaller_face_is_told(photo: np.ndarray) -> None:

@@ -29,7 +29,6 @@ def mouth(open_by: float) -> np.ndarray:
 
 
 def test_teeth_that_shine_give_their_tone() -> None:
-    pytest.importorskip("cv2", reason="needs the enroll extra")
     from engine.enrolment.open_mouth import teeth_tone
 
     image = np.empty((512, 512, 3), np.uint8)
@@ -43,7 +42,6 @@ def test_teeth_that_shine_give_their_tone() -> None:
 
 
 def test_lips_lose_the_dark_and_the_teeth_over_their_rims() -> None:
-    pytest.importorskip("cv2", reason="needs the enroll extra")
     from engine.enrolment.open_mouth import clean_lips
 
     face = mouth(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,7 @@ from engine.face import topology as top
 from engine.face.blendshapes import INDEX, NAMES
 from engine.render.renderer import Renderer, still
 
-pytestmark = [
-    pytest.mark.cpu,
-    pytest.mark.skipif(importlib.util.find_spec("mediapipe") is None, reason="enrolling needs the extra 'enroll'"),
-]
+pytestmark = pytest.mark.cpu
 
 
 @pytest.mark.parametrize("name", ["painting_2.jpg", "painting_5.jpg"])

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.enrolment import photo
 from engine.enrolment.photo import read_photo
 from engine.errors import VivifyError
 
-Image = pytest.importorskip("PIL.Image", reason="needs the enroll extra")
 pytestmark = pytest.mark.cpu
 
 

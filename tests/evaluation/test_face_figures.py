@@ -25,13 +25,11 @@ from engine.face.blendshapes import INDEX, NAMES
 from engine.face.measures import landmark_error, rotation_angles
 from engine.render.projection import Scene
 
-# mediapipe and its protobuf warn about their own use of deprecated names.
-pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.cpu
 
 
 @pytest.fixture(scope="module")
 def tracker() -> Iterator:
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
     from engine.enrolment.landmarks import FaceMesh
 
     with FaceMesh(faces=1) as net:

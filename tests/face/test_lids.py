@@ -11,8 +11,7 @@ from engine.face.lids import both_lids, how_shut, open_eyes
 from engine.face.measures import eye_aspect_ratio
 from engine.render.renderer import Renderer, still
 
-# mediapipe and its protobuf warn about their own use of deprecated names.
-pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.cpu
 
 
 def test_opening_undoes_closing(astronaut: Avatar) -> None:
@@ -38,7 +37,6 @@ def test_how_far_eyes_are_shut(astronaut: Avatar) -> None:
 
 
 def test_a_drooping_eye_opens_and_the_photo_comes_back(astronaut: Avatar) -> None:
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
     from engine.enrolment.enroll import enroll_picture
 
     lids = [INDEX["eyeBlinkRight"], INDEX["eyeBlinkLeft"]]

@@ -15,15 +15,13 @@ from engine.paths import assets
 from engine.pipeline import Pipeline
 from engine.scheduler import Scheduler
 
-# mediapipe and its protobuf warn about their own use of deprecated names.
-pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.cpu
 
 OPEN, CLOSED = 0.05, 0.025  # outer-eye-corner distances
 
 
 @pytest.fixture(scope="module")
 def scheduler() -> Scheduler:
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
     return Scheduler(Pipeline(EngineConfig()))
 
 

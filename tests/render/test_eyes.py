@@ -23,7 +23,6 @@ def driven(avatar: Avatar) -> DrivenFace:
 
 
 def test_the_white_beside_the_iris_is_as_light_as_its_corner() -> None:
-    pytest.importorskip("cv2", reason="needs the enroll extra")
     from engine.face.eye_panels import eye_panels
     from engine.face.panels import LUMA, place, window
 
@@ -92,7 +91,6 @@ def test_a_wider_eye_uncovers_no_line(astronaut: Avatar, renderer: Renderer, tal
 
 
 def test_a_closing_lid_comes_out_of_the_brows_shade(astronaut: Avatar) -> None:
-    pytest.importorskip("cv2", reason="needs the enroll extra")
     from engine.face.eye_panels import lid_panel
     from engine.face.panels import LUMA, place, window
 

@@ -20,7 +20,6 @@ def test_sides_in_like_light_are_exchanged_others_not() -> None:
 
 
 def test_the_rim_lets_go_of_the_sheet_gradually() -> None:
-    pytest.importorskip("cv2", reason="needs the enroll extra")
     from engine.face.hidden_side import _beyond
 
     angle = np.linspace(0, 2 * np.pi, len(OVAL), endpoint=False)

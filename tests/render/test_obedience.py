@@ -1,4 +1,4 @@
-"""Does the picture do what it is told? A face tracker looks at it. Skipped where the enroll extra is not installed.
+"""Does the picture do what it is told? A face tracker looks at it.
 
 The tracker reads openings and angles too small, so correlation and order count, not absolute values.
 """
@@ -14,13 +14,11 @@ from engine.contracts import Motion
 from engine.face.blendshapes import INDEX
 from engine.render.renderer import Renderer
 
-# mediapipe and its protobuf warn about their own use of deprecated names.
-pytestmark = [pytest.mark.cpu, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.cpu
 
 
 @pytest.fixture(scope="module")
 def tracker() -> Iterator:
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
     from engine.enrolment.landmarks import FaceMesh
 
     with FaceMesh(faces=1) as net:

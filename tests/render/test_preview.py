@@ -10,8 +10,6 @@ import pytest
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.face.png import read_png
-
-pytest.importorskip("cv2", reason="needs the enroll extra")
 from engine.render.preview import TILE, draw_preview, save_preview
 
 pytestmark = pytest.mark.cpu

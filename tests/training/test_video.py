@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,16 @@ def test_a_real_film_is_tracked_once_and_read_back(
     assert not track.pose[0].any(), "poses count from the first frame"
     assert 0.05 < np.percentile(track.aperture, 95) < 0.2
     assert track.refused == ()
+
+
+def test_pictures_are_made_ahead_in_their_order_and_what_fails_is_told() -> None:
+    assert list(video._ahead(iter(range(1, 8)))) == list(range(1, 8))
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise VivifyError("the film broke")
+
+    pictures = video._ahead(broken())
+    assert next(pictures) == 1
+    with pytest.raises(VivifyError, match="broke"):
+        next(pictures)

@@ -36,7 +36,6 @@ def told(server: Running, reply: Reply) -> Reply:
 
 
 def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mediapipe", reason="enrolment needs the extra 'enroll'")
     monkeypatch.setattr(webrtc.visitor_portraits, "KEPT_S", 3.0)
     with running(portraits=1) as server:
         job = brought(server, (assets() / "avatars" / "astronaut" / "portrait.png").read_bytes())

@@ -42,8 +42,17 @@ def refusal(asked: HTTPConnection, config: ServerConfig, openings: Rate) -> Resp
 
 
 def _protected(asked: HTTPConnection) -> bool:
-    path = asked.url.path
+    path = route_of(asked)
     return path.startswith(PROTECTED) and not (asked.scope.get("method") == "OPTIONS" and path.startswith(OPEN))
+
+
+def route_of(asked: HTTPConnection) -> str:
+    """The path that the routes are matched with: without the prefix under which the application is mounted.
+
+    Never the request's URL, which the Host header takes part in.
+    """
+    path, root = str(asked.scope["path"]), str(asked.scope.get("root_path", ""))
+    return path.removeprefix(root) if root and path.startswith(root) else path
 
 
 def _local_name(host: str) -> bool:

@@ -60,7 +60,7 @@ def _sessions(router: APIRouter, service: Service) -> None:
         response_model=Answer,
         responses={
             201: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "ETag")}},
-            **refusals(*BODY, 404, 429, 503),
+            **refusals(*BODY, 404, 422, 429, 503),
         },
         openapi_extra=takes(JSON, OfferBody.model_json_schema()),
     )

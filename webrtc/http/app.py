@@ -13,10 +13,12 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import VivifyError
 from webrtc.http import api, voice_socket, whip
-from webrtc.http.admission import refusal
+from webrtc.http.admission import OPEN, refusal, route_of
 from webrtc.http.rate_limit import Rate
 from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters
 from webrtc.messages import PROTOCOL
@@ -50,6 +52,7 @@ def create_app(service: Service) -> FastAPI:
     """The application over a running service; it owns nothing and can be mounted anywhere."""
     app = FastAPI(title="Vivify", version=str(PROTOCOL), summary=SUMMARY, docs_url=None, redoc_url=None)
     openings = Rate(service.config.openings_per_minute)
+    app.add_middleware(HeadAsGet)
     app.middleware("http")(_guard(service, openings))
     app.add_exception_handler(VivifyError, refuse)
     app.add_exception_handler(HTTPException, refuse_http)
@@ -66,6 +69,23 @@ def create_app(service: Service) -> FastAPI:
 async def _obs(session: str) -> Response:
     """The bare page of a session, for OBS; it finds the session itself, and waits for one that is not there yet."""
     return FileResponse(PAGE / "obs.html")
+
+
+class HeadAsGet:
+    """HEAD is answered as GET is, without the body (RFC 9110, 9.3.2); WHIP and WHEP have answers of their own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or route_of(HTTPConnection(scope)).startswith(OPEN):
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
 Next = Callable[[Request], Awaitable[Response]]

@@ -9,11 +9,11 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from webrtc.live_session import UnknownSession
+from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
-from webrtc.rtc.session_description import UnfitOffer
-from webrtc.service import EngineDown, TooMany
+from webrtc.service import TooMany
 from webrtc.visitor_portraits import NoPortraits
 
 RETRY_AFTER_S = 10
@@ -25,7 +25,7 @@ STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     UnfitOffer: 422,
     NoRestart: 422,
     EngineFull: 503,
-    EngineDown: 503,
+    EngineAway: 503,
 }
 
 

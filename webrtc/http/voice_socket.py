@@ -16,6 +16,7 @@ from fastapi import APIRouter, Query, WebSocket
 
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, SAMPLE_RATE
 from engine.errors import VivifyError
+from webrtc.budget import Budget
 from webrtc.http.admission import asker, refusal
 from webrtc.http.rate_limit import Rate
 from webrtc.http.refusals import refused
@@ -24,13 +25,14 @@ from webrtc.logs import SessionLog
 from webrtc.media.playout import PIECE_S
 from webrtc.media.pushed_sound import PushedVoice
 from webrtc.media.voice_line import PIECE
-from webrtc.messages import Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Set, Told, read
+from webrtc.messages import WORDS, Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Set, Told, read
 from webrtc.service import Service
 
 LONGEST_PUSH = 1 << 20  # bytes of one message of sound
 ALONE_LIMIT_S = 30.0  # a session that a socket opened waits so long for one to come back, then it ends
 IDLE_LIMIT_S = 600.0  # a socket over which nothing comes for so long is not in use; a ping is something
 OUTBOX = 64  # messages that wait for a slow client; one more ends its socket
+SOUNDS = (400, 400)  # messages of sound a second, and at once: eight times what a microphone sends
 STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
 
 
@@ -77,6 +79,7 @@ class Pusher:
         self._flushes = 0
         self._flushed: deque[int] = deque()  # which are still to be played
         self._position = 0
+        self._words, self._sounds = Budget(*WORDS), Budget(*SOUNDS)
         self._heard = time.monotonic()  # when the last message came
 
     async def run(self) -> None:
@@ -131,10 +134,13 @@ class Pusher:
         await self._socket.close()
 
     async def _listen(self) -> None:
+        """Take messages in, no faster than their budgets: TCP then holds the sender back, and nobody else waits."""
         while (message := await self._socket.receive())["type"] == "websocket.receive":
             self._heard = time.monotonic()
+            sound = message.get("bytes") is not None
+            await asyncio.sleep((self._sounds if sound else self._words).wait(self._heard))
             try:
-                if message.get("bytes") is not None:
+                if sound:
                     self._push(message["bytes"])
                 else:
                     self._obey(message["text"])

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.clock import structural_delay_ms
 from engine.contracts import SAMPLES_PER_FRAME, Frame
-from webrtc.media.voice_line import PIECE, RATIO, VOICE_RATE, PcmArray, VoiceLine
+from webrtc.media.voice_line import PIECE, RATIO, VOICE_RATE, PcmArray, VoiceLine, VoicePiece
 
 FRAME = RATIO * SAMPLES_PER_FRAME  # 1920 samples of 48 kHz
 FRAME_S = FRAME / VOICE_RATE  # 0.040
@@ -162,10 +162,17 @@ class Playout:
 
     def voice(self, pts: int, pcm: PcmArray, now: float) -> None:
         """A packet came: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
+        self.hear(VoicePiece(pts, pcm), now)
+
+    def hear(self, piece: VoicePiece, now: float) -> None:
+        """The same of which more is known. What comes behind others mends the sound and tells nothing of the pace."""
+        if piece.late or piece.again:
+            self.line.take_in(piece)
+            return
         measured = self.measured_delay
         error = 0.0 if measured is None else self.delay - measured
-        self._lead.move(self.line.accept(pts, pcm, round(error * VOICE_RATE)))
-        self._lead.add(self.line.written, now)
+        self._lead.move(self.line.take_in(piece, round(error * VOICE_RATE)))
+        self._lead.add(self.line.newest, now)
         self.clock.steer(error, now, QUICK_SLEW if self.line.in_silence or error > SUFFERING_S else MAX_SLEW)
         self._last_voice = now
 
@@ -175,7 +182,7 @@ class Playout:
         ahead = self.delay - PIECE_S / 2 if absent else GUARD_S
         missing = ahead - (self.clock.time_of(self.line.written) - now)
         if missing > 0:
-            self.line.pad(PIECE * int(np.ceil(missing / PIECE_S)))
+            self.line.pad(PIECE * int(np.ceil(missing / PIECE_S)), broke_off=not absent)
 
     def sound_due(self) -> float:
         """When the next piece of sound leaves; its sound is that of the picture leaving at ``time_of`` its index."""

@@ -1,8 +1,9 @@
-"""What we change about aiortc, in one place: bitrates, VP8 encoder, jitter buffers, ICE, ciphers.
+"""What we change about aiortc, in one place: bitrates, VP8 encoder, receivers, ICE, ciphers.
 
-aiortc keeps its bitrates as module constants and looks its encoder, jitter buffer and ICE connection up by name in its
-modules; they are set here, once. Only its list of ciphers has no public name. An aiortc in which one of these names is
-gone or means something else is refused at start: a patch that misses would only show as delay, weeks later.
+aiortc keeps its bitrates as module constants and looks its encoder, receiver, jitter buffer and ICE connection up by
+name in its modules; they are set here, once. Only its list of ciphers has no public name. An aiortc in which one of
+these names is gone or means something else is refused at start: a patch that misses would only show as delay, weeks
+later.
 """
 
 from __future__ import annotations
@@ -12,8 +13,16 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-from aiortc import RTCCertificate, RTCRtpCodecParameters, rtcicetransport, rtcrtpreceiver, rtcrtpsender
-from aiortc.codecs import get_encoder, h264, vpx
+import aioice.ice
+from aiortc import (
+    RTCCertificate,
+    RTCRtpCodecParameters,
+    rtcicetransport,
+    rtcpeerconnection,
+    rtcrtpreceiver,
+    rtcrtpsender,
+)
+from aiortc.codecs import CODECS, get_encoder, h264, vpx
 from aiortc.codecs.base import Encoder
 from OpenSSL import SSL
 
@@ -21,6 +30,7 @@ from engine.contracts import FRAMES_PER_SECOND
 from engine.errors import VivifyError
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
+from webrtc.rtc.voice_receiver import VoiceReceiver
 from webrtc.rtc.vp8_encoder import PictureEncoder
 
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)
@@ -33,11 +43,20 @@ CIPHERS = [
     for exchange in _KEY_EXCHANGES
     for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
 ]
+# Checks, about 5.5 s apart, that go unanswered before the other side has vanished: found within 33 s (RFC 7675: 30).
+CONSENT_FAILURES = 5
+# What is asked of those who send a voice: each packet may hold the last one's sound once more, coarser, in case that
+# one was lost; libopus's encoders do so as soon as our reports tell of losses.
+OPUS_WISHES: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1}
 BITRATES = ("DEFAULT_BITRATE", "MIN_BITRATE", "MAX_BITRATE")
 # What is called by aiortc under its own name: where it looks that name up, and what it hands over.
 CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (rtcrtpsender, "get_encoder", ("codec",)),
     (rtcrtpreceiver, "JitterBuffer", ("capacity", "prefetch", "is_video")),
+    (rtcpeerconnection, "RTCRtpReceiver", ("kind", "transport")),
+    (rtcrtpreceiver.RTCRtpReceiver, "receive", ("self", "parameters")),
+    (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtp_packet", ("self", "packet", "arrival_time_ms")),
+    (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtcp_packet", ("self", "packet")),
     (rtcicetransport, "Connection", ("ice_controlling",)),
     (RTCCertificate, "_create_ssl_context", ("self", "srtp_profiles")),
 )
@@ -59,11 +78,17 @@ def patch_aiortc() -> None:
     RTCCertificate._create_ssl_context = _with_our_ciphers  # type: ignore[assignment,method-assign]
     rtcicetransport.Connection = RestartableConnection  # type: ignore[assignment,misc]
     rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment,misc]
+    rtcpeerconnection.RTCRtpReceiver = VoiceReceiver  # type: ignore[misc]
+    aioice.ice.CONSENT_FAILURES = CONSENT_FAILURES
+    for codec in CODECS["audio"]:
+        if codec.name == "opus":
+            codec.parameters = OPUS_WISHES
 
 
 def check_names() -> None:
     """Raises VivifyError when a name that will be set is not there, or is called in another way than we answer."""
     numbers = [(module, name) for module in (vpx, h264) for name in BITRATES] + [(h264, "MAX_FRAME_RATE")]
+    numbers.append((aioice.ice, "CONSENT_FAILURES"))
     for module, name in numbers:
         if not isinstance(getattr(module, name, None), int):
             raise VivifyError(_strange(module, name, "is no number"))

@@ -8,7 +8,8 @@ from aiortc.utils import uint16_add, uint16_gt
 
 
 class VoiceBuffer(JitterBuffer):
-    """Hands every packet on as it comes; one that comes after a later one counts as lost.
+    """Hands every packet on as it comes; one that comes after a later one counts as lost: it serves our own clients.
+    What a session hears never comes here (`webrtc.rtc.voice_receiver`).
 
     aiortc's own buffer holds voice back by four packets (80 ms), and by up to sixteen (320 ms) for the rest of the
     session once a packet was lost. Here the delay line behind it (`webrtc.media.playout`) already waits, for the
@@ -20,10 +21,12 @@ class VoiceBuffer(JitterBuffer):
         self._last: int | None = None
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        if not packet._data:  # type: ignore[attr-defined]  # set by the receiver
+            return False, None  # another has taken it
         if self._last is not None and not uint16_gt(packet.sequence_number, self._last):
             return False, None
         self._last = packet.sequence_number
-        return False, JitterFrame(packet._data, packet.timestamp)  # type: ignore[attr-defined]  # set by the receiver
+        return False, JitterFrame(packet._data, packet.timestamp)  # type: ignore[attr-defined]
 
 
 class PictureBuffer(JitterBuffer):

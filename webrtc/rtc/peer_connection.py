@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aioice import Connection
@@ -14,9 +14,12 @@ from aiortc.rtcicetransport import candidate_to_aioice
 
 from engine.errors import VivifyError
 from webrtc.logs import SessionLog
+from webrtc.media.packet_order import VoicePacket
 from webrtc.rtc.ice_restart import RestartableConnection, connection_of
 from webrtc.rtc.ice_servers import configuration
-from webrtc.rtc.session_description import BadFragment, BadOffer, Fragment, Offer, short, unreadable
+from webrtc.rtc.negotiation import BadOffer
+from webrtc.rtc.session_description import BadFragment, Fragment, Offer, short, unreadable
+from webrtc.rtc.voice_receiver import VoiceReceiver
 from webrtc.server_config import ServerConfig
 
 MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
@@ -58,10 +61,17 @@ class PeerConnection:
             if track.kind == "video" and self._preferred:
                 _prefer(transceiver, self._preferred)
 
+    def hand_over_voice(self, take: Callable[[VoicePacket], None]) -> None:
+        """Let ``take`` have what comes on the audio line, packet by packet; between `take` and `answer`."""
+        for transceiver in self.pc.getTransceivers():
+            if transceiver.kind == "audio":
+                assert isinstance(transceiver.receiver, VoiceReceiver)
+                transceiver.receiver.hand_over(take)
+
     async def take(self) -> None:
         """Take the offer. Raises BadOffer."""
         try:
-            await self.pc.setRemoteDescription(RTCSessionDescription(self.offer.sdp, "offer"))
+            await self.pc.setRemoteDescription(RTCSessionDescription(self.offer.fitted.sdp, "offer"))
         except Exception as error:
             raise BadOffer(unreadable(error)) from error
 
@@ -71,8 +81,8 @@ class PeerConnection:
             await self.pc.setLocalDescription(await self.pc.createAnswer())
         except Exception as error:
             raise BadOffer(f"The offer could not be answered ({short(error)}): send a browser's own.") from error
-        sdp: str = self.pc.localDescription.sdp
-        self.codec = _first_codec(sdp)
+        sdp = self.offer.fitted.answer(self.pc.localDescription.sdp)
+        self.codec = _first_codec(self.pc.localDescription.sdp)
         return sdp.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n")  # RFC 9725, section 4.4.1
 
     async def trickle(self, fragment: Fragment) -> str | None:
@@ -89,7 +99,7 @@ class PeerConnection:
             raise BadFragment(f"A session was expected to need at most {MOST_CANDIDATES} candidates, but more came.")
         for candidate in fragment.candidates:
             self.spawn(self._add(candidate))
-        if fragment.complete:
+        if fragment.complete and self._restarts:  # a first connection waits for whoever knocks, told of or not
             self.spawn(self._add(None))
         return answer
 

@@ -9,14 +9,7 @@ from aiortc import RTCIceCandidate
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from engine.errors import VivifyError
-
-
-class BadOffer(VivifyError):
-    """The session description is not one a browser would send."""
-
-
-class UnfitOffer(VivifyError):
-    """A session description that can be read, but asks for what is not offered here."""
+from webrtc.rtc.negotiation import BadOffer, Fitted, UnfitOffer, Use, check_codecs, fit, hidden
 
 
 class BadFragment(VivifyError):
@@ -25,31 +18,33 @@ class BadFragment(VivifyError):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an SDP offer asks for."""
+    """What an SDP offer asks for, and what of it is taken."""
 
-    sdp: str
-    kinds: tuple[str, ...]  # of its media lines: audio, video
-    directions: tuple[str, ...]  # of the same lines, as the other side sees them
+    fitted: Fitted
+    kinds: tuple[str, ...]  # of the media lines that are taken: audio, video
     has_channel: bool
     credentials: tuple[str | None, str | None]  # ICE user name fragment and password
     candidates: int
 
 
-def read_offer(sdp: str) -> Offer:
-    """Raises BadOffer for what is no session description."""
+def read_offer(sdp: str, use: Use) -> Offer:
+    """Raises BadOffer for what is no session description, UnfitOffer for one that ``use`` cannot take."""
     try:
-        parsed = SessionDescription.parse(sdp)
-        media = [m for m in parsed.media if m.kind in ("audio", "video")]
+        SessionDescription.parse(sdp)
+        fitted = fit(sdp, use)
+        parsed = SessionDescription.parse(fitted.sdp)
+        check_codecs(parsed)
         ice = parsed.media[0].ice
         assert ice is not None
         return Offer(
-            sdp,
-            tuple(m.kind for m in media),
-            tuple(m.direction or "sendrecv" for m in media),
+            fitted,
+            tuple(m.kind for m in parsed.media if m.kind in ("audio", "video")),
             any(m.kind == "application" for m in parsed.media),
             (ice.usernameFragment, ice.password),
             sum(len(m.ice_candidates) for m in parsed.media),
         )
+    except (BadOffer, UnfitOffer):
+        raise
     except Exception as error:  # aiortc's parser raises whatever its lines of code happen to
         raise BadOffer(unreadable(error)) from error
 
@@ -68,7 +63,7 @@ def read_fragment(text: str) -> Fragment:
     values: dict[str, str] = {}
     mid: str | None = None
     candidates: list[RTCIceCandidate] = []
-    complete = False
+    complete = hides = False
     for line in filter(None, text.splitlines()):
         if not re.match(r"[a-z]=", line):
             raise BadFragment("An SDP fragment was expected to consist of lines such as a=candidate:..., others came.")
@@ -80,10 +75,13 @@ def read_fragment(text: str) -> Fragment:
         elif name == "mid":
             mid = value
         elif name == "candidate":
-            candidates.append(_candidate(value, mid))
+            if hidden(f"a={line[2:]} "):
+                hides = True
+            else:
+                candidates.append(_candidate(value, mid))
         elif name == "end-of-candidates":
             complete = True
-    if not values and not candidates and not complete:
+    if not values and not candidates and not complete and not hides:
         raise BadFragment("An SDP fragment was expected to hold candidates, but there is none in it.")
     return Fragment((values.get("ice-ufrag"), values.get("ice-pwd")), tuple(candidates), complete)
 

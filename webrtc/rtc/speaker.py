@@ -6,25 +6,24 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 from aiortc import RTCDataChannel
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
-from av import AudioFrame, AudioResampler
 
 from engine.errors import VivifyError
+from webrtc.budget import Budget
 from webrtc.logs import SessionLog
-from webrtc.media.voice_line import VOICE_RATE
-from webrtc.messages import Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
+from webrtc.media.packet_order import VoicePacket
+from webrtc.media.voice_stream import VoiceStream
+from webrtc.messages import WORDS, Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
 from webrtc.rtc.peer_connection import PeerConnection
-from webrtc.rtc.session_description import BadOffer, Offer, UnfitOffer
+from webrtc.rtc.session_description import Offer
 from webrtc.server_config import ServerConfig
 
 if TYPE_CHECKING:  # the session stands above: it is handed in
     from webrtc.live_session import LiveSession
 
-LOOK_EVERY_S = 0.5
 CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place back
-SILENT_LIMIT_S = 10.0  # a client that sends neither sound nor a message for so long has vanished
+FLOOD = 300  # messages beyond the budget: no program that means well sends so many
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 
 
@@ -35,14 +34,14 @@ class Speaker:
     """
 
     def __init__(self, session: LiveSession, offer: Offer, two_way: bool, config: ServerConfig) -> None:
-        _check(offer, two_way)
         self.session = session
         self.connection = PeerConnection(session.name, offer, config)
         self._two_way = two_way
         self._loop = asyncio.get_running_loop()
         self._channel: RTCDataChannel | None = None
-        self._heard = self._opened = time.monotonic()  # the last sign of life; the start
-        self._talks = False  # the client has sent sound, or opened the control channel
+        self._opened = time.monotonic()
+        self._voice = VoiceStream()
+        self._words = Budget(*WORDS)
         session.participants.join(self)
         session.participants.speak_for(self)
         self.connection.pc.on("track", self._on_track)
@@ -52,8 +51,10 @@ class Speaker:
     async def take(self) -> None:
         """Take the offer. Raises BadOffer."""
         if self._two_way:
-            self.connection.send(self.session.sound, self.session.picture, direction="sendrecv")
+            self.connection.send(self.session.sound, direction="sendrecv")
+            self.connection.send(self.session.picture, direction="sendonly")
         await self.connection.take()
+        self.connection.hand_over_voice(self._on_voice)
 
     async def answer(self) -> str:
         """The answer's SDP. Raises BadOffer."""
@@ -83,17 +84,25 @@ class Speaker:
             channel.close()
             return
         self._channel = channel
-        self._talks = True
         channel.on("message", self._on_message)
         self.session.greet(self, self.connection.codec)
         self._start()
 
     def _on_message(self, message: str | bytes) -> None:
-        self._heard = time.monotonic()
+        if self._words.wait(time.monotonic()):
+            self._too_much()
+            return
         try:
             self._obey(read(message))
         except VivifyError as error:
             self.tell(Misunderstood(error=str(error)))
+
+    def _too_much(self) -> None:
+        """A data channel cannot be read more slowly: what is beyond the budget is dropped, a flood ends the session."""
+        if self._words.owed == 1:
+            self.tell(Misunderstood(error=f"At most {WORDS[0]:.0f} messages a second are taken: this one was dropped."))
+        elif self._words.owed > FLOOD:
+            self.connection.spawn(self.session.close("Too many messages came."))
 
     def _obey(self, command: Said) -> None:
         if isinstance(command, Clear):
@@ -114,54 +123,25 @@ class Speaker:
 
     def _start(self) -> None:
         if not self.session.started:
-            self._heard = time.monotonic()
             self.session.start()
 
+    def _on_voice(self, packet: VoicePacket) -> None:
+        for piece in self._voice.push(packet, time.monotonic()):
+            self.session.hear(self, piece)
+
     async def _listen(self, track: MediaStreamTrack) -> None:
-        """Take the voice in until it ends."""
-        mono = AudioResampler(format="s16", layout="mono", rate=VOICE_RATE)
+        """Tell of the voice's end; its packets go past the track, see `_on_voice`."""
         try:
             while True:
-                frame = await track.recv()
-                assert isinstance(frame, AudioFrame)
-                pts = (frame.pts or 0) * VOICE_RATE // frame.sample_rate
-                pcm = [f.to_ndarray().reshape(-1) for f in mono.resample(frame)]
-                self._heard, self._talks = time.monotonic(), True
-                if pcm:
-                    self.session.voice(self, pts, np.concatenate(pcm))
+                await track.recv()
         except MediaStreamError:
             SessionLog(self.session.name).info("the voice ended")
 
     async def _watch(self) -> None:
-        """End what has no other side any more."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            now = time.monotonic()
-            if self.connection.state != "connected" and now - self._opened > CONNECT_LIMIT_S:
-                break
-            if self.session.started and self._talks and now - self._heard > SILENT_LIMIT_S:
-                break  # a mere watcher, who never says anything, is ICE's to miss
-        await self.session.close("Nothing was heard from the client any more.")
+        """End what never had another side. One that vanishes later stops answering ICE's checks, see `_on_state`.
 
-
-def _check(offer: Offer, two_way: bool) -> None:
-    """Raises BadOffer unless the lines of an offer are the ones its use needs."""
-    if two_way and sorted(offer.kinds) != ["audio", "video"]:
-        raise BadOffer(
-            f"The offer was expected to hold one audio and one video line, but it holds {_listed(offer)}: "
-            "send the microphone and ask to receive video."
-        )
-    if not two_way and offer.kinds != ("audio",):
-        raise UnfitOffer(
-            f"The offer was expected to hold one audio line and no other, but it holds {_listed(offer)}: "
-            "publish the microphone alone."
-        )
-    for kind, direction in zip(offer.kinds, offer.directions, strict=True):
-        if two_way and direction not in ("sendrecv", "recvonly"):
-            raise BadOffer(f"The offer was expected to receive {kind}, but it does not: ask for it.")
-        if not two_way and direction not in ("sendrecv", "sendonly"):
-            raise UnfitOffer("The offer was expected to send audio, but it does not: publish the microphone.")
-
-
-def _listed(offer: Offer) -> str:
-    return ", ".join(offer.kinds) or "neither"
+        Silence tells nothing: a microphone may be taken away, muted, or send nothing while nobody speaks.
+        """
+        await asyncio.sleep(CONNECT_LIMIT_S)
+        if self.connection.state != "connected":
+            await self.session.close("The client never connected.")

@@ -15,7 +15,7 @@ from engine.contracts import Frame
 from webrtc.logs import SessionLog
 from webrtc.media.voice_line import PcmArray
 from webrtc.rtc.peer_connection import PeerConnection
-from webrtc.rtc.session_description import Offer, UnfitOffer
+from webrtc.rtc.session_description import Offer
 from webrtc.rtc.tracks import picture_frame, sound_frame
 from webrtc.server_config import ServerConfig
 
@@ -89,7 +89,6 @@ class Viewer:
     def __init__(
         self, name: str, session: str, offer: Offer, config: ServerConfig, on_closed: Callable[[Viewer], None]
     ) -> None:
-        _check(offer)
         self.name = name
         self.session = session
         self.sound = SoundTap(SOUND_QUEUE)
@@ -133,15 +132,3 @@ class Viewer:
         await asyncio.sleep(CONNECT_LIMIT_S)
         if self.connection.state != "connected":
             await self.close()
-
-
-def _check(offer: Offer) -> None:
-    """Raises UnfitOffer for one that wants anything but one voice, one face, or both."""
-    if sorted(offer.kinds) not in (["audio"], ["video"], ["audio", "video"]):
-        raise UnfitOffer(
-            "The offer was expected to hold at most one audio and one video line, and one of them at least, "
-            f"but it holds {', '.join(offer.kinds) or 'neither'}."
-        )
-    for kind, direction in zip(offer.kinds, offer.directions, strict=True):
-        if direction not in ("recvonly", "sendrecv"):
-            raise UnfitOffer(f"The offer was expected to receive {kind}, but it does not: ask for it.")

@@ -129,8 +129,8 @@ class Tongues:
         self._down, self._push = on(0.25 * u**2 * (1 - reach) - 0.35), on(1.6 * reach**1.5)
         self._ahead, self._share = on(one.OUT * (1 - before) - one.BEFORE * before), on(_smooth(reach / 0.5))
         grid = np.eye(len(t)).reshape(one.ROWS, one.COLUMNS, -1)
-        steps = np.gradient(grid, axis=0), np.gradient(grid, axis=1)
-        self._steps = on(np.concatenate([s.reshape(len(t), -1) for s in steps]))  # [260, 130]: along, and across
+        steps = [np.asarray(np.gradient(grid, axis=axis)).reshape(len(t), -1) for axis in (0, 1)]
+        self._steps = on(np.concatenate(steps))  # [260, 130]: along, and across
         self._sun = on(one.LIGHT)
 
     def __call__(self, known: Known, read: Read, lower: Tensor, opening: Tensor) -> tuple[Tensor, Tensor]:

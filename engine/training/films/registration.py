@@ -39,7 +39,7 @@ def registered(renderer: Renderer, motions: list[Motion], landmarks: FloatArray)
         left[k, :, :2] = (points[: top.VERTICES] - renderer.driven_mesh(motion))[_LIPS, :2]
         left[k] = left[k] @ motion.rotation @ avatar.rotation / avatar.unit
     padded = np.concatenate([left[:1], left, left[-1:]])
-    left = sum(w * padded[k : k + len(left)] for k, w in enumerate(_LIGHT))
+    left = np.sum([w * padded[k : k + len(left)] for k, w in enumerate(_LIGHT)], axis=0)
     return [
         replace(motion, lip_offsets=(motion.lip_offsets + offsets).astype(np.float32))
         for motion, offsets in zip(moved, left, strict=True)

@@ -1,28 +1,33 @@
 """A talking film as the engine's clock sees it: 25 sets of face landmarks a second beside 16 kHz sound.
 
-MediaPipe's FaceMesh looks at every picture; the landmarks are then read off at the middles of the engine's frames, so
+The face tracker looks at every picture; the landmarks are then read off at the middles of the engine's frames, so
 films of any rate, and files whose sound starts before or after the picture, end up on one clock.
 """
 
 from __future__ import annotations
 
-import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import av
 import numpy as np
 
-from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
+from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, ByteArray, FloatArray
+from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError
 from engine.face.topology import LANDMARKS
 
 LOOK_AT = 960  # pixels of the longer side: the landmark network sees 192 pixels of face in any case
+_AHEAD = 3  # pictures
 _THUMBNAIL = 48  # pixels: what cuts are found on
 _BRIDGE = 3  # frames without a face that are still believed to be one shot
 _CUT_LEAST, _CUT_TIMES = 4.0, 5.0  # grey levels, and times the change usual around it
+_Picture = TypeVar("_Picture")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,19 @@ def _look(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Time [N] of each picture, landmarks [N, 478, 3] (NaN without a face), change [N] against the picture before."""
     times, found, change = [], [], []
     before = None
-    with _face_mesh() as net, av.open(str(path)) as container:
+    with FaceMesh(faces=1, confidence=0.5, film=True) as net:
+        for time, picture, thumbnail in _ahead(_pictures(path)):
+            faces = net.find(picture)
+            found.append(faces[0] if faces else np.full((LANDMARKS, 3), np.nan))
+            change.append(0.0 if before is None else float(np.abs(thumbnail - before).mean()))
+            before = thumbnail
+            times.append(time)
+    return np.array(times), np.array(found), np.array(change)
+
+
+def _pictures(path: Path) -> Iterator[tuple[float, ByteArray, np.ndarray]]:
+    """Each picture's time, itself as it is looked at, and its thumbnail."""
+    with av.open(str(path)) as container:
         if not container.streams.video:
             raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
         for frame in container.decode(video=0):
@@ -79,29 +96,18 @@ def _look(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 continue
             shrink = min(1.0, LOOK_AT / max(frame.width, frame.height))
             width, height = (2 * int(0.5 * shrink * side) for side in (frame.width, frame.height))
-            faces = net.process(frame.to_ndarray(format="rgb24", width=width, height=height)).multi_face_landmarks
-            points = np.full((LANDMARKS, 3), np.nan)
-            if faces:
-                points = np.array([(p.x * width - 0.5, p.y * height - 0.5, p.z * width) for p in faces[0].landmark])
+            picture = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
             thumbnail = frame.to_ndarray(format="gray", width=_THUMBNAIL, height=_THUMBNAIL).astype(float)
-            change.append(0.0 if before is None else float(np.abs(thumbnail - before).mean()))
-            before = thumbnail
-            times.append(float(frame.time))
-            found.append(points)
-    return np.array(times), np.array(found), np.array(change)
+            yield float(frame.time), picture, thumbnail
 
 
-def _face_mesh() -> Any:
-    """The landmark network in its mode for films: the face is followed, which is steadier than finding it anew."""
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import mediapipe
-    except ImportError as missing:
-        raise VivifyError(
-            "Tracking films needs mediapipe, which is not installed: run pip install 'vivify[enroll]'."
-        ) from missing
-    return mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=False, refine_landmarks=True, max_num_faces=1)
+def _ahead(pictures: Iterator[_Picture]) -> Iterator[_Picture]:
+    """``pictures``, the next few of them made in a thread while one is looked at."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(next, pictures, None) for _ in range(_AHEAD))
+        while (picture := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, pictures, None))
+            yield picture
 
 
 def _listen(path: Path) -> tuple[float, FloatArray]:

@@ -14,7 +14,6 @@ from math import radians
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,11 +21,13 @@ from torch import Tensor
 
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 from engine.enrolment.enroll import build_avatar
-from engine.enrolment.landmarks import FaceMesh, Portrait, face_mask, person_silhouette
+from engine.enrolment.landmarks import FaceMesh, Portrait, person_mask, person_silhouette
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.morphable_model import face_model
+from engine.imaging.resampling import resized
+from engine.imaging.shapes import polygon_mask
 from engine.motion.rotation import rotation_matrix
 from engine.render.dense_motion import HeadTurn
 from engine.render.learned.eyesight import Eyesight
@@ -94,9 +95,7 @@ def _mouth(face: FloatArray) -> np.ndarray:
     """1 in the mouth's region [256, 256], 0 elsewhere, as bool."""
     ring = face[list(top.LIP_OUTER), :2]
     grown = ring.mean(0) + 1.35 * (ring - ring.mean(0))
-    mask = np.zeros((PICTURE, PICTURE), np.uint8)
-    cv2.fillPoly(mask, [np.round(grown).astype(np.int32)], (1,))
-    return mask.astype(bool)
+    return polygon_mask(grown, PICTURE, PICTURE)
 
 
 def from_film(path: Path, references: int = 3) -> Pairs:
@@ -190,8 +189,7 @@ def _square(faces: FloatArray, shape: tuple[int, ...]) -> tuple[int, int, int]:
 def _cut(frame: ByteArray, square: tuple[int, int, int]) -> ByteArray:
     """The square as 256 pixels a side."""
     x, y, side = square
-    way = cv2.INTER_AREA if side > PICTURE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(frame[y : y + side, x : x + side], (PICTURE, PICTURE), interpolation=way), np.uint8)
+    return resized(frame[y : y + side, x : x + side], PICTURE, PICTURE)
 
 
 def _enrolled(picture: ByteArray, landmarks: FloatArray | None = None) -> Avatar:
@@ -204,8 +202,7 @@ def _enrolled(picture: ByteArray, landmarks: FloatArray | None = None) -> Avatar
             raise VivifyError("The face of a film's reference frame was lost: leave the film out.")
         landmarks = faces[0]
     silhouette = person_silhouette(picture)
-    area = np.asarray(cv2.erode(face_mask(landmarks[: top.VERTICES], model.triangles, PICTURE), np.ones((3, 3))))
-    matte = np.clip((np.maximum(silhouette, area) - 0.15) / 0.7, 0, 1).astype(np.float32)
+    matte = person_mask(silhouette, landmarks, model.triangles)
     return build_avatar(Portrait(picture, landmarks, matte, silhouette, ()), model, {})
 
 
@@ -215,7 +212,7 @@ def from_still(avatar: Avatar, count: int, seed: int = 0) -> Pairs:
     renderer = Renderer(avatar, PICTURE)
     own = renderer.own_expression
     factor = PICTURE / avatar.size
-    truth = np.asarray(cv2.resize(avatar.portrait, (PICTURE, PICTURE), interpolation=cv2.INTER_AREA), np.uint8)
+    truth = resized(avatar.portrait, PICTURE, PICTURE)
     items = []
     for away in _turns(rng, count):
         none = np.zeros(3, np.float32)

@@ -54,8 +54,8 @@ def noise(rng: Generator, n: int, babble: list[np.ndarray]) -> np.ndarray:
     elif kind == 3:
         t = np.arange(n) / SAMPLE_RATE
         base = rng.uniform(48, 125)
-        out = sum(rng.uniform(0, 1) / k * np.sin(2 * np.pi * (k * base * t + rng.random())) for k in range(1, 9))
-        out = out + 0.2 * rng.normal(0, 1, n)
+        hums = [rng.uniform(0, 1) / k * np.sin(2 * np.pi * (k * base * t + rng.random())) for k in range(1, 9)]
+        out = np.sum(hums, axis=0) + 0.2 * rng.normal(0, 1, n)
     else:
         spectrum = np.fft.rfft(rng.normal(0, 1, n))
         out = np.fft.irfft(spectrum / np.maximum(np.arange(len(spectrum)), 40 * n / SAMPLE_RATE) ** (kind / 2), n)

@@ -60,7 +60,9 @@ def cut(text: str, cuts: list[tuple[float, int, str]]) -> str:
 @often
 @given(cuts=CUTS)
 def test_broken_offers(offer: str, cuts: list[tuple[float, int, str]]) -> None:
-    refused_in_a_sentence(read_offer, cut(offer, cuts))
+    broken = cut(offer, cuts)
+    for use in ("two-way", "publish", "watch"):
+        refused_in_a_sentence(lambda text, use=use: read_offer(text, use), broken)
 
 
 @often

@@ -16,8 +16,7 @@ from clients.trials.measuring import spoken
 from engine.face.measures import aperture
 from webrtc.media.voice_line import VOICE_RATE
 
-# mediapipe and its protobuf warn about their own use of deprecated names.
-pytestmark = [pytest.mark.net, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.net
 
 RATE = 24_000
 OPEN, CLOSED = 0.05, 0.025  # gap of the lips in outer-eye-corner distances
@@ -39,7 +38,6 @@ class Eyes:
 
 
 async def test_after_an_interruption_no_open_mouth_is_seen(server: Running) -> None:
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
     from engine.enrolment.landmarks import FaceMesh
 
     eyes = Eyes()

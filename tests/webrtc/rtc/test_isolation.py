@@ -19,8 +19,7 @@ from webrtc.media.playout import FRAME
 from webrtc.media.voice_line import VOICE_RATE
 from webrtc.rtc.tracks import VIDEO_RATE
 
-# mediapipe and its protobuf warn about their own use of deprecated names.
-pytestmark = [pytest.mark.net, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.net
 
 REST_S, TURN_S, TURNS = 2.0, 1.2, 4
 OWN, OTHER = 0.5, 0.2  # correlation of the lips' opening with a voice's loudness
@@ -72,7 +71,6 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 
 async def test_each_face_follows_its_own_voice(server: Running) -> None:
-    pytest.importorskip("mediapipe", reason="needs the enroll extra")
     from engine.enrolment.landmarks import FaceMesh
 
     senses = [Senses(), Senses()]
