@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
+from without_torch import files_that_need_torch
 
-if not torch.cuda.is_available():  # counts when Triton is first imported, which any test's imports may do
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+def _has_cuda() -> bool:
+    if not HAS_TORCH:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+if not _has_cuda():  # counts when Triton is first imported, which any test's imports may do
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from engine.face.avatar import Avatar
-from engine.paths import assets
-from engine.render.renderer import Renderer
+from engine.face.avatar import Avatar  # noqa: E402
+from engine.paths import assets  # noqa: E402
+from engine.render.renderer import Renderer  # noqa: E402
 
 MARKS = {"cpu", "gpu", "net", "browser"}
+collect_ignore = [] if HAS_TORCH else files_that_need_torch()
+
+
+def pytest_report_header() -> str | None:
+    """What is left out is said, not silent."""
+    told = f"torch is not installed: {len(collect_ignore)} files of tests that need it are left out (extra 'test')"
+    return None if HAS_TORCH else told
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,13 +49,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no chromium here: install Debian's package 'chromium'"))
 
 
-def _has_cuda() -> bool:
-    return torch.cuda.is_available()
-
-
 def chromium() -> str | None:
     """The browser the tests drive."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def pytest_sessionfinish() -> None:
+    """The one engine of a run ends with it, whoever started it."""
+    import serving
+
+    if serving.engine.cache_info().currsize:
+        serving.engine().stop()
 
 
 @pytest.fixture(scope="session")

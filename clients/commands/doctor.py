@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from engine import avatars
 from engine.errors import VivifyError
-from engine.paths import assets
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,14 @@ def check(port: int) -> list[Finding]:
 
 
 def _python() -> Finding:
-    ok = (3, 11) <= sys.version_info[:2] <= (3, 12)
-    return Finding("Python", ok, platform.python_version(), "" if ok else "use Python 3.11 or 3.12")
+    ok = (3, 11) <= sys.version_info[:2] <= (3, 14)
+    return Finding("Python", ok, platform.python_version(), "" if ok else "use Python 3.11 to 3.14")
 
 
 def _torch() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        what = "only a GPU, training and evaluating need it: pip install 'vivify[cuda]'"
+        return Finding("torch", False, "not installed", what, needed=False)
     import torch
 
     ok = tuple(int(p) for p in torch.__version__.split("+")[0].split(".")[:2]) >= (2, 11)
@@ -63,6 +65,8 @@ def _torch() -> Finding:
 
 
 def _cuda() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("CUDA", False, "not looked for", "torch finds it, where it is wanted", needed=False)
     import torch
 
     if torch.cuda.is_available():
@@ -95,10 +99,10 @@ def _codecs() -> Finding:
 
 
 def _weights() -> Finding:
-    from engine.motion.facial.facial_motion import FacialMotion
+    from engine.programs.motion_programs import MotionPrograms
 
     try:
-        FacialMotion.load(assets() / "weights" / "facial.safetensors")
+        MotionPrograms(1)
     except (VivifyError, FileNotFoundError) as error:
         return Finding("motion weights", False, str(error), "reinstall vivify")
     return Finding("motion weights", True, "load")

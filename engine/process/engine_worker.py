@@ -54,7 +54,12 @@ def _pipeline(config: EngineConfig) -> tuple[Pipeline, Callable[[Avatar], None]]
     """The pipeline of the config's device, and what makes it ready for its first avatar; only CUDA needs torch."""
     if config.device == "cpu":
         return Pipeline(config), lambda avatar: None
-    from engine.cuda.cuda_pipeline import DevicePipeline
+    try:
+        from engine.cuda.cuda_pipeline import DevicePipeline
+    except ImportError as missing:
+        raise VivifyError(
+            f"A CUDA device was asked for, but {missing.name} is not installed: pip install 'vivify[cuda]'."
+        ) from missing
 
     device = DevicePipeline(config)
     return device, device.warm_up

@@ -242,7 +242,8 @@ class EngineKeeper:
         """Notice death at once and silence in time; both are mended by a new process."""
         while not self._stopping.is_set():
             if self._dead.wait(LOOK_EVERY_S):
-                self._replace()
+                if not self._stopping.is_set():
+                    self._replace()
             elif self._process.silent_s > HANG_LIMIT_S:
                 log.warning("the engine gave no sign of life for %.0f s: it is ended", HANG_LIMIT_S)
                 self._process.kill()

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1].parent
 
 
 def test_tracked_lips_follow_the_phones_and_rest_in_silence(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
     film = tmp_path / "film.mp4"
     render(assets() / "speech.wav", film, "astronaut")
     judge = [sys.executable, str(ROOT / "scripts" / "judge_lips"), str(film), str(assets() / "speech.json")]

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import Running, engine, running
+from serving import Running, running
 
 from docs.markdown import ROOT, Snippet, commands, snippets
 from engine.paths import assets
@@ -28,11 +28,10 @@ SHELL = [(snippet, line) for snippet in snippets("sh") for line in commands(snip
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its threads would draw numbers beside hypothesis, which forbids that
 def server() -> Iterator[Running]:
     with running() as server:
         yield server
-    engine().stop()
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +111,8 @@ ORDER = [
 def test_vivify_commands(line: str, folder: Path, server: Running) -> None:
     if any(word in line for word in ELSEWHERE):
         pytest.skip(f"needs what is not on this machine; its options are tried in test_docs.py: {line}")
+    if "evaluate" in line:
+        pytest.importorskip("torch", reason="torch is not installed")
     words = shlex.split(line.replace("http://127.0.0.1:8080", server.url))
     command = [sys.executable, "-m", "clients.cli", *words[1:]]
     if words[1] == "serve":

@@ -103,6 +103,7 @@ def test_half_a_syncnet_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_foreign_figures_come_with_their_networks(films: tuple[Watched, Watched], tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
     given = open_networks(
         tiny(tmp_path / "i.onnx", (3, 299, 299)),
         tiny(tmp_path / "a.onnx", (3, 112, 112)),

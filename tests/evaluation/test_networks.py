@@ -26,6 +26,7 @@ def test_frechet_distance_of_gaussians_known_beforehand() -> None:
 
 
 def test_fid_and_csim_tell_like_from_unlike(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
     rng = np.random.default_rng(1)
     a = rng.integers(0, 255, (6, 40, 40, 3), dtype=np.uint8)
     b = rng.integers(0, 255, (6, 40, 40, 3), dtype=np.uint8) // 3
@@ -50,6 +51,7 @@ def test_sync_finds_how_late_the_sound_is() -> None:
 
 
 def test_sync_runs_on_pictures_and_sound(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
     rng = np.random.default_rng(3)
     sound = FeatureNet(tiny(tmp_path / "s.onnx", (1, 13, 20)), "SyncNet", (1, 13, 20))
     lips = FeatureNet(tiny(tmp_path / "l.onnx", (3, 5, 224, 224)), "SyncNet", (3, 5, 224, 224))

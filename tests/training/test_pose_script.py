@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "evaluate_pose"
 
 
 def test_tracks_without_any_for_testing_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
     (tmp_path / "split.json").write_text(json.dumps({"train": ["somebody"], "val": [], "test": []}))
     told = subprocess.run([sys.executable, SCRIPT, "--tracks", tmp_path], capture_output=True, text=True, check=False)
     assert told.returncode == 1
