@@ -1,7 +1,7 @@
 """A server's handle on the engine process: starts it, opens sessions, hands out frames, notices when it dies.
 
-The process itself is `engine.process.engine_worker`. Torch and the kernels live only there, so that neither their
-memory nor their locks are the server's.
+The process itself is `engine.process.engine_worker`. The networks and the kernels live only there, so that neither
+their memory nor their locks are the server's.
 """
 
 from __future__ import annotations
@@ -42,6 +42,12 @@ MOST_UNSENT = 30_000  # messages that wait for a process that stalls: ten minute
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 _REFUSALS: dict[str, type[VivifyError]] = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar}
+
+
+def _reserve(file: int, size: int) -> None:
+    """Really have the space: a full disk in memory would kill the engine at its first picture. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):  # macOS has none
+        os.posix_fallocate(file, 0, size)
 
 
 class EngineProcess:
@@ -90,7 +96,7 @@ class EngineProcess:
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             file.truncate(size)
             try:
-                os.posix_fallocate(file.fileno(), 0, size)  # really there: else the first picture would kill the engine
+                _reserve(file.fileno(), size)
             except OSError as error:
                 raise VivifyError(
                     f"{size >> 20} MB of memory were expected in {folder or tempfile.gettempdir()} for pictures, "

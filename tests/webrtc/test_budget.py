@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from typing import Any
 
 import numpy as np
 import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
 from serving import Running
 from websockets.asyncio.client import connect
 from whip_peers import ask
 
 from clients.generator import AudioSegmentEnd, VideoGenerator
 from webrtc.budget import Budget
+from webrtc.rtc.ice_servers import no_servers
 
 VOICE = "".join(
     f"{line}\r\n"
@@ -88,3 +91,39 @@ def test_a_name_that_is_not_there_never_travels(server: Running) -> None:
     assert reply.status == 404, reply
     assert server.service.engine.alive
     assert server.service.engine.restarts == restarts
+
+
+@pytest.mark.net
+async def test_a_flood_over_a_data_channel_ends_its_own_session(server: Running) -> None:
+    """A channel cannot be read more slowly: what is too much is told once and dropped, and a flood ends the session."""
+    pc = RTCPeerConnection(no_servers())
+    pc.addTransceiver("audio")
+    pc.addTransceiver("video", direction="recvonly")
+    channel = pc.createDataChannel("control")
+    told: list[dict[str, Any]] = []
+    hello, bye = asyncio.Event(), asyncio.Event()
+
+    @channel.on("message")
+    def on_message(text: str) -> None:
+        message = json.loads(text)
+        told.append(message)
+        {"hello": hello, "bye": bye}.get(message["type"], asyncio.Event()).set()
+
+    await pc.setLocalDescription(await pc.createOffer())
+    body = json.dumps({"type": "offer", "sdp": pc.localDescription.sdp}).encode()
+    kind = {"Content-Type": "application/json"}
+    reply = await asyncio.to_thread(ask, "POST", f"{server.url}/api/session", body, kind)
+    answer = json.loads(reply.body)
+    await pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
+    async with asyncio.timeout(15):
+        await hello.wait()
+        for _ in range(600):
+            channel.send('{"type": "ping", "t": 1}')
+        await bye.wait()
+    assert [m["reason"] for m in told if m["type"] == "bye"] == ["Too many messages came."]
+    assert len([m for m in told if m["type"] == "error"]) == 1, "told once"
+    assert len([m for m in told if m["type"] == "pong"]) >= 60, "what was within the budget is answered"
+    await pc.close()
+    async with asyncio.timeout(10):
+        while answer["session"] in server.service.sessions:  # noqa: ASYNC110  # the server runs on another thread's loop
+            await asyncio.sleep(0.1)

@@ -99,7 +99,7 @@ class Speaker:
 
     def _too_much(self) -> None:
         """A data channel cannot be read more slowly: what is beyond the budget is dropped, a flood ends the session."""
-        if self._words.owed == 1:
+        if self._words.owed <= 1:  # the first beyond it
             self.tell(Misunderstood(error=f"At most {WORDS[0]:.0f} messages a second are taken: this one was dropped."))
         elif self._words.owed > FLOOD:
             self.connection.spawn(self.session.close("Too many messages came."))
