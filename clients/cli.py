@@ -106,6 +106,7 @@ def serve(
     portraits: Annotated[int, typer.Option(min=0, help="Portraits visitors may bring, at a time; 0: none.")] = 8,
     openings_per_minute: Annotated[int, typer.Option(help="Sessions and viewers of one token or address.")] = 120,
     sessions_per_token: Annotated[int | None, typer.Option(help="Of --max-sessions, what one token may have.")] = None,
+    drain_seconds: Annotated[float, typer.Option(help="When told to stop, sessions may finish within so long.")] = 20.0,
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
     from clients.commands.serve import serve as run
@@ -119,6 +120,7 @@ def serve(
         "portraits": portraits,
         "openings_per_minute": openings_per_minute,
         "sessions_per_token": sessions_per_token,
+        "drain_seconds": drain_seconds,
     }
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         proven = runner.run(run(host, port, engine, token, prove, once, say, **settings))

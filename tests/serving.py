@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from engine.process.keeper import EngineKeeper
 from webrtc.server import listen, loop_factory, serve_on, url_of
 from webrtc.server_config import ServerConfig
 from webrtc.service import Service
+from webrtc.upkeep.draining import Draining
 
 
 @functools.cache
@@ -29,6 +30,7 @@ def engine() -> EngineKeeper:
 class Running:
     url: str
     service: Service
+    drain: Callable[[], None]  # as a signal does; nothing here is a main thread
 
     @property
     def sessions(self) -> int:
@@ -42,27 +44,34 @@ def running(max_sessions: int = 4, **settings: Any) -> Iterator[Running]:
     ``settings`` are ServerConfig's.
     """
     process = engine()
-    settings = {"openings_per_minute": 100_000, **settings}
-    config = ServerConfig(port=0, **settings, engine=EngineConfig(max_sessions=max_sessions))
+    settings = {"port": 0, "openings_per_minute": 100_000, **settings}
+    config = ServerConfig(**settings, engine=EngineConfig(max_sessions=max_sessions))
     service = Service(process, config)
+    draining = Draining(service)
     ready, stop = threading.Event(), threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def wait(_: str) -> bool:
+        loops.append(asyncio.get_running_loop())
         ready.set()
-        await asyncio.to_thread(stop.wait)
+        while not stop.is_set():  # noqa: ASYNC110  # a thread's event; a server that drains ends this wait
+            await asyncio.sleep(0.05)
         return False
+
+    def drain() -> None:
+        loops[0].call_soon_threadsafe(draining.signalled)
 
     with listen(config.host, config.port) as sock:
 
         def run() -> None:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                runner.run(serve_on(service, sock, wait))
+                runner.run(serve_on(service, sock, wait, draining))
 
         thread = threading.Thread(target=run, name="server")
         thread.start()
         try:
             assert ready.wait(30), "the server did not start"
-            yield Running(url_of(sock), service)
+            yield Running(url_of(sock), service, drain)
         finally:
             stop.set()
             thread.join(30)

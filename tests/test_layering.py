@@ -59,6 +59,7 @@ ROOMS = """
     webrtc.live_session
     webrtc.visitor_portraits
     webrtc.service
+    webrtc.upkeep
     webrtc.http
     webrtc.server
     clients.trials

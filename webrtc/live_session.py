@@ -176,12 +176,15 @@ class LiveSession:
     def forget(self, viewer: Viewer) -> None:
         self.viewers.pop(viewer.name, None)
 
-    async def close(self, reason: str = "") -> None:
-        """End it for everybody and give the engine's place back. Calling it again does nothing."""
+    async def close(self, reason: str = "", come_back_s: float | None = None) -> None:
+        """End it for everybody and give the engine's place back. Calling it again does nothing.
+
+        ``come_back_s``: in so many seconds clients may open another one in its stead, without asking anybody.
+        """
         if self.closing:
             return
         self.closing = True
-        self.participants.tell(Bye(reason=reason))
+        self.participants.tell(Bye(reason=reason, come_back_s=come_back_s))
         self.sound.stop()
         self.picture.stop()
         self.picture.arrived()

@@ -110,10 +110,11 @@ class Misunderstood(Told):
 
 
 class Bye(Told):
-    """The last message: why the server ends the session."""
+    """The last message: why the server ends the session, and in how many seconds another one may be opened instead."""
 
     type: Literal["bye"] = "bye"
     reason: str
+    come_back_s: float | None = None
 
 
 class Played(Told):

@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from types import FrameType
 
 import uvicorn
 
@@ -19,6 +20,7 @@ from webrtc.memory import Sweeper, settle
 from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.server_config import ServerConfig
 from webrtc.service import Service
+from webrtc.upkeep.draining import Draining
 
 GRACE_S = 3  # for requests in flight when the server stops
 PING_S = 10  # a socket that does not answer within so long is closed
@@ -30,7 +32,7 @@ async def serve(
     on_progress: Callable[[str], None] | None = None,
     after_start: AfterStart | None = None,
 ) -> None:
-    """Serve until interrupted, or until ``after_start`` says so.
+    """Serve until a signal (SIGTERM, SIGINT) says to stop, see `webrtc.upkeep.draining`, or ``after_start`` does.
 
     The port is taken first and the engine warmed up before the first request is answered. ``after_start`` runs
     beside the server once it answers: what it raises ends the service and is raised here.
@@ -90,19 +92,37 @@ def _worth_a_line(record: logging.LogRecord) -> bool:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, with an event for the moment it answers."""
+    """uvicorn's, with an event for the moment it answers; a signal begins ``draining``.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    uvicorn itself would stop at once, and send the process the signal again before anything is put in order.
+    """
+
+    def __init__(self, config: uvicorn.Config, draining: Draining) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._draining = draining
+        draining.on_end = self.stop
+
+    def stop(self) -> None:
+        self.force_exit = self.should_exit  # asked for it twice
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._draining.signalled)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
 
 
-async def serve_on(service: Service, sock: socket.socket, after_start: AfterStart | None = None) -> None:
-    """Serve over an engine that runs already, on a socket that listens already; ends as `serve` does."""
+async def serve_on(
+    service: Service, sock: socket.socket, after_start: AfterStart | None = None, draining: Draining | None = None
+) -> None:
+    """Serve over an engine that runs already, on a socket that listens already; ends as `serve` does.
+
+    A caller's own ``draining`` is what a signal begins, and where there are no signals, as on a thread, the caller.
+    """
     patch_aiortc()
     settings = uvicorn.Config(
         create_app(service),
@@ -116,7 +136,7 @@ async def serve_on(service: Service, sock: socket.socket, after_start: AfterStar
         ws_ping_timeout=PING_S,
     )
     logging.getLogger("uvicorn.error").addFilter(_worth_a_line)  # one function: adding it again changes nothing
-    server = _Server(settings)
+    server = _Server(settings, draining or Draining(service))
     serving = asyncio.create_task(server.serve([sock]))
     try:
         await server.ready.wait()

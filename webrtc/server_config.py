@@ -84,6 +84,7 @@ class ServerConfig:
     origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
     portraits: int = 8  # that visitors may have brought, at a time; 0: none are taken
     max_viewers: int = 4  # of one session; each has an encoder of its own
+    drain_seconds: float = 20.0  # that sessions have to finish when the server is told to stop
     logs: str | None = None  # 'text' or 'json': what happens to sessions is written to the standard error stream
     engine: EngineConfig = field(default_factory=EngineConfig)
 
@@ -100,6 +101,8 @@ class ServerConfig:
             )
         if self.openings_per_minute < 1 or (self.sessions_per_token or 1) < 1:
             raise VivifyError("Limits of openings and sessions were expected to be 1 at least.")
+        if not 0 <= self.drain_seconds <= 86_400:
+            raise VivifyError(f"Draining was expected to take 0 to 86400 seconds, but {self.drain_seconds} were given.")
         if self.token is None and not is_loopback(self.host):
             raise VivifyError(
                 f"Listening on {self.host} lets others in and therefore needs a token, but none was given: "

@@ -25,6 +25,13 @@ class TooMany(VivifyError):
     """One asker has all that one may have."""
 
 
+class Stopping(VivifyError):
+    """The server is about to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is about to stop and takes nobody new: please try again in a little while.")
+
+
 class Service:
     """The open sessions, by name. Names are unguessable: knowing one is the right to watch it and to end it."""
 
@@ -38,6 +45,7 @@ class Service:
         )
         self.portraits = VisitorPortraits(engine, config.portraits, self._shown)
         self._on_ended = on_ended  # a session, or somebody's watching, is over
+        self.draining = False  # it is about to stop: nobody new is let in
         self._opening = 0
         self._seeds = itertools.count()
 
@@ -105,9 +113,19 @@ class Service:
             raise UnknownSession
         return viewers[name]
 
-    async def close_all(self) -> None:
+    async def close_all(self, come_back_s: float | None = None) -> None:
+        """End all sessions; clients are told when to come back, if they should."""
         self.portraits.close()
-        await asyncio.gather(*(session.close("The server is stopping.") for session in list(self.sessions.values())))
+        sessions = list(self.sessions.values())
+        await asyncio.gather(*(session.close("The server is stopping.", come_back_s) for session in sessions))
+
+    def closed_because(self) -> str | None:
+        """Why a new session would not be let in; None when it would."""
+        if self.draining:
+            return "The server is stopping."
+        if not self.engine.alive:
+            return "The engine is down."
+        return "All places are taken." if self.full else None
 
     def _shown(self, avatar: str) -> bool:
         return any(session.avatar == avatar for session in self.sessions.values())
@@ -139,6 +157,8 @@ class Service:
         self, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str
     ) -> AsyncIterator[LiveSession]:
         """A place for one more session, which is among the others once the block has ended well."""
+        if self.draining:
+            raise Stopping
         if not self.engine.alive:
             raise EngineAway
         if avatar is not None and not self.engine.knows(avatar):

@@ -16,6 +16,7 @@ let session = null;
 let voice = null;
 const ONLY_BEFORE = "input:not([type=range]), .devices select"; // what a running session does not take
 const AGAIN_MS = [500, 2000, 4000, 8000]; // pauses before each attempt to get a lost connection back
+const RESTART_MS = [2000, 3000, 4000, 6000, 8000, 10000, 10000, 10000]; // the same, for a server that starts anew
 const devices = new Devices(at("microphone"), at("speaker"), video);
 
 function setState(state) {
@@ -71,6 +72,9 @@ async function start() {
   }
 }
 
+/** Pauses before each attempt to come back to a server that stopped; not all pages in the same instant. */
+const pausesFrom = (seconds) => [1000 * seconds * (1 + Math.random() / 2), ...RESTART_MS];
+
 /** A session for the voice that is open. */
 async function connect(cancelled) {
   const { ice_servers: iceServers } = await read("/api/ice-servers");
@@ -80,19 +84,22 @@ async function connect(cancelled) {
   session.addEventListener("stats", showFigures);
   await session.open(chosenFace(), chosenLookAhead());
   if (cancelled()) return current.close();
-  session.addEventListener("lost", ({ detail }) => (detail.final ? fail(detail.sentence) : reconnect(detail.sentence)));
+  session.addEventListener("lost", ({ detail }) => {
+    if (detail.final) fail(detail.sentence);
+    else reconnect(detail.sentence, detail.comeBack === null ? AGAIN_MS : pausesFrom(detail.comeBack));
+  });
   session.receiver = new Receiver(session.peer);
   setState("live");
   wish();
 }
 
 /** The connection went without anybody's wish: get another one, with the same voice. */
-async function reconnect(sentence) {
+async function reconnect(sentence, pauses) {
   const attempt = start.attempt;
   const cancelled = () => start.attempt !== attempt;
   setState("connecting");
   at("veil-text").textContent = "Reconnecting";
-  for (const pause of AGAIN_MS) {
+  for (const pause of pauses) {
     await new Promise((resolve) => setTimeout(resolve, pause));
     if (cancelled()) return;
     try {

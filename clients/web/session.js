@@ -98,7 +98,7 @@ export class Session extends EventTarget {
   #message(message) {
     this.heard = performance.now();
     if (message.type === "hello") this.hello = message;
-    if (message.type === "bye") this.#lost(message.reason, true);
+    if (message.type === "bye") this.#lost(message.reason, message.come_back_s == null, message.come_back_s);
     if (message.type === "stats") {
       this.stats = message;
       this.dispatchEvent(new Event("stats"));
@@ -113,12 +113,12 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
-  /** `final`: the server ended it, and asking again would be rude. */
-  #lost(reason, final = false) {
+  /** `final`: the server ended it, and asking again would be rude; `comeBack`: it named the seconds until then. */
+  #lost(reason, final = false, comeBack = null) {
     if (this.ended) return;
     this.close();
     const sentence = reason || "The connection was lost: check the network, then start again.";
-    this.dispatchEvent(new CustomEvent("lost", { detail: { sentence, final } }));
+    this.dispatchEvent(new CustomEvent("lost", { detail: { sentence, final, comeBack } }));
   }
 
   #gathered() {

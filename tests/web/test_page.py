@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -262,3 +263,25 @@ def test_the_page_fits_a_phone(browser: Any, server: Running) -> None:
     for control in page.query_selector_all("button:visible, .choice, #face-list label, #bring, summary:visible"):
         assert control.bounding_box()["height"] >= 40
     space.close()
+
+
+def test_the_page_comes_back_to_a_server_that_was_restarted(browser: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running(port=port, drain_seconds=0.5) as server:
+        pages = opened(browser, server.url)
+        page = next(pages)
+        start(page, "sample")
+        server.drain()
+        page.wait_for_selector("body[data-state=connecting]", timeout=10_000)
+        assert page.inner_text("#veil-text") == "Reconnecting"
+        time.sleep(0.5)  # the server has gone
+    with running(port=port) as server:
+        page.wait_for_selector("body[data-state=live]", timeout=20_000)
+        (session,) = server.service.sessions.values()
+        page.wait_for_selector("#stage.speaking", timeout=20_000)
+        assert session.stats()["voice_ms"]["received"] > 0, "and it talks again"
+        page.click("#start")
+        assert state(page) == "idle"
+    next(pages, None)

@@ -75,6 +75,14 @@ try {
 
   hear(examples.server.bye);
   assert.deepEqual(lost, [examples.server.bye.reason]);
+
+  const goodbyes = [];
+  for (const name of ["bye", "bye for now"]) {
+    const other = new Session({ track: {} }, {});
+    other.addEventListener("lost", ({ detail }) => goodbyes.push([detail.final, detail.comeBack]));
+    other.control.onmessage({ data: JSON.stringify(examples.server[name]) });
+  }
+  assert.deepEqual(goodbyes, [[true, null], [false, examples.server["bye for now"].come_back_s]]);
   console.log("the page and the examples agree");
 } finally {
   rmSync(folder, { recursive: true });

@@ -35,7 +35,7 @@ from webrtc.http.schemas import (
     takes,
 )
 from webrtc.http.whip import RESTARTED, trickle
-from webrtc.service import Service
+from webrtc.service import Service, Stopping
 from webrtc.visitor_portraits import Job, NoPortraits
 
 JSON = "application/json"
@@ -126,6 +126,8 @@ def _avatars(router: APIRouter, service: Service) -> None:
         """Make an avatar of a photograph; how far it is, is told at the Location."""
         if not service.config.portraits:
             raise NoPortraits
+        if service.draining:
+            raise Stopping
         job = service.portraits.begin(await read_body(request, PHOTOS, "Accept-Post", MOST_PHOTO))
         response.headers["Location"] = f"/api/enrolments/{job.name}"
         return _enrolment(job)
@@ -164,14 +166,12 @@ def _figures(router: APIRouter, service: Service) -> None:
         body = Health(ok=alive, sessions=len(service.sessions), max_sessions=service.config.engine.max_sessions)
         return JSONResponse(body.model_dump(), 200 if alive else 503)
 
-    @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Down, or full."}})
+    @router.get(
+        "/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Down, full, or stopping."}}
+    )
     async def ready() -> JSONResponse:
         """Whether a new session would be let in."""
-        reason = None
-        if not service.engine.alive:
-            reason = "The engine is down."
-        elif service.full:
-            reason = "All places are taken."
+        reason = service.closed_because()
         body = Ready(ready=reason is None, reason=reason)
         return JSONResponse(body.model_dump(), 200 if reason is None else 503)
 

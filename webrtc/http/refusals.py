@@ -13,7 +13,7 @@ from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from webrtc.live_session import UnknownSession
 from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
-from webrtc.service import TooMany
+from webrtc.service import Stopping, TooMany
 from webrtc.visitor_portraits import NoPortraits
 
 RETRY_AFTER_S = 10
@@ -26,6 +26,7 @@ STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     NoRestart: 422,
     EngineFull: 503,
     EngineAway: 503,
+    Stopping: 503,
 }
 
 

@@ -33,6 +33,7 @@ ALONE_LIMIT_S = 30.0  # a session that a socket opened waits so long for one to 
 IDLE_LIMIT_S = 600.0  # a socket over which nothing comes for so long is not in use; a ping is something
 OUTBOX = 64  # messages that wait for a slow client; one more ends its socket
 SOUNDS = (400, 400)  # messages of sound a second, and at once: eight times what a microphone sends
+SERVICE_RESTART = 1012  # a close code (RFC 6455's registry): come back
 STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
 
 
@@ -129,9 +130,12 @@ class Pusher:
         self._outbox.put_nowait(None)
 
     async def _send(self) -> None:
+        code = 1000
         while (message := await self._outbox.get()) is not None:
             await self._socket.send_text(message.model_dump_json())
-        await self._socket.close()
+            if isinstance(message, Bye) and message.come_back_s is not None:
+                code = SERVICE_RESTART
+        await self._socket.close(code)
 
     async def _listen(self) -> None:
         """Take messages in, no faster than their budgets: TCP then holds the sender back, and nobody else waits."""
