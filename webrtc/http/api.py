@@ -166,9 +166,7 @@ def _figures(router: APIRouter, service: Service) -> None:
         body = Health(ok=alive, sessions=len(service.sessions), max_sessions=service.config.engine.max_sessions)
         return JSONResponse(body.model_dump(), 200 if alive else 503)
 
-    @router.get(
-        "/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Down, full, or stopping."}}
-    )
+    @router.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Not now."}})
     async def ready() -> JSONResponse:
         """Whether a new session would be let in."""
         reason = service.closed_because()

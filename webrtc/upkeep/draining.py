@@ -42,7 +42,7 @@ class Draining:
             count, most = len(service.sessions), round(self._seconds)
             log.warning("stopping: %d sessions may finish within %d s; a second signal ends them at once", count, most)
         deadline = time.monotonic() + self._seconds
-        while service.sessions and not self._hurried and time.monotonic() < deadline:
+        while service.sessions and not self._hurried and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_EVERY_S)
         left = len(service.sessions)
         await service.close_all(COME_BACK_S)
