@@ -89,15 +89,19 @@ class Pipeline:
         """Whether networks finish the pictures just now."""
         return self._painters.learned
 
-    def join(self, avatar: Avatar, look_ahead_ms: int, seed: int) -> int:
-        """Take a free row. Raises EngineFull when there is none."""
+    def renderer(self, avatar: Avatar) -> Renderer:
+        """What will draw ``avatar``: half a step's time of work, which another thread may do."""
+        return self._painters.renderer(avatar)
+
+    def join(self, avatar: Avatar, look_ahead_ms: int, seed: int, renderer: Renderer | None = None) -> int:
+        """Take a free row, drawn by ``renderer`` if it is made already. Raises EngineFull when there is none."""
         if None not in self._rows:
             raise EngineFull(
                 f"The engine serves {len(self._rows)} sessions and all are taken: try again when one has ended."
             )
         row = self._rows.index(None)
         look_ahead = look_ahead_frames(look_ahead_ms)
-        self._rows[row] = Row(self._painters.renderer(avatar), IdleMotion(seed), look_ahead)
+        self._rows[row] = Row(renderer or self.renderer(avatar), IdleMotion(seed), look_ahead)
         self._look_ahead[row] = look_ahead
         self._networks.begin(self._mask([row]), np.full(len(self._rows), seed))
         return row

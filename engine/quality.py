@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from pathlib import Path
 from statistics import median
 
@@ -11,6 +11,7 @@ from engine.contracts import FRAMES_PER_SECOND, ByteArray, Motion
 from engine.face.avatar import Avatar
 from engine.render.learned.learned_renderer import LearnedRenderer
 from engine.render.learned.picture_programs import PicturePrograms
+from engine.render.prepared import Prepared, prepare
 from engine.render.renderer import Renderer
 
 FRAME_MS = 1000 / FRAMES_PER_SECOND
@@ -19,6 +20,7 @@ SHORT = 0.6 * FRAME_MS  # what a step with the networks must promise to take bef
 SEEN = 12  # steps that are looked back at
 PATIENCE = 10 * FRAMES_PER_SECOND  # steps before the first new try; twice as many before each further one
 LONGEST_PATIENCE = 300 * FRAMES_PER_SECOND
+MOST_PREPARED = 8  # portraits kept ready, some 5 MB each; one that was not asked for in a while is prepared anew
 
 
 class Governor:
@@ -68,6 +70,7 @@ class Painters:
 
     def __init__(self, quality: Quality, size: int, weights: Path, unhurried: bool = False) -> None:
         self._size = size
+        self._prepared: OrderedDict[int, tuple[Avatar, Prepared]] = OrderedDict()  # by identity
         wanted = quality == "learned" or (quality == "auto" and weights.is_file())
         self._networks = PicturePrograms(weights) if wanted else None
         self._governor = Governor() if wanted and quality == "auto" and not unhurried else None
@@ -78,9 +81,13 @@ class Painters:
         return self._networks is not None and (self._governor is None or self._governor.learned)
 
     def renderer(self, avatar: Avatar) -> Renderer:
+        known = self._prepared.pop(id(avatar))[1] if id(avatar) in self._prepared else prepare(avatar)
+        self._prepared[id(avatar)] = avatar, known
+        while len(self._prepared) > MOST_PREPARED:
+            self._prepared.popitem(last=False)
         if self._networks is None:
-            return Renderer(avatar, self._size)
-        renderer = LearnedRenderer(avatar, self._networks, self._size)
+            return Renderer(avatar, self._size, known)
+        renderer = LearnedRenderer(avatar, self._networks, self._size, known)
         renderer.share = float(self.learned)
         return renderer
 

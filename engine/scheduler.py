@@ -9,6 +9,7 @@ from typing import Any
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, AudioChunk, Frame, Ledger
 from engine.face.avatar import Avatar
 from engine.pipeline import Drawn, Pipeline, Request
+from engine.render.renderer import Renderer
 from engine.session import Session
 
 MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
@@ -38,9 +39,10 @@ class Scheduler:
         seed: int = 0,
         live: bool = True,
         matte: bool = False,
+        renderer: Renderer | None = None,
     ) -> Session:
-        """A new session on a free row. Raises EngineFull when there is none."""
-        session = Session(self._pipeline.join(avatar, look_ahead_ms, seed), live, matte)
+        """A new session on a free row, drawn by ``renderer`` where it is made already. Raises EngineFull."""
+        session = Session(self._pipeline.join(avatar, look_ahead_ms, seed, renderer), live, matte)
         self._sessions.append(session)
         return session
 
@@ -48,9 +50,9 @@ class Scheduler:
         self._sessions.remove(session)
         self._pipeline.leave(session.row)
 
-    def clear(self, session: Session, now: float = 0.0) -> int:
+    def clear(self, session: Session, now: float = 0.0, times: int = 1) -> int:
         """Barge-in: see `Session.clear`. The row forgets what it heard, so the mouth closes with the next frame."""
-        epoch = session.clear(now)
+        epoch = session.clear(now, times)
         self._pipeline.forget(session.row)
         self._pipeline.skip(session.row, session.take_skipped())
         return epoch

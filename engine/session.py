@@ -72,14 +72,16 @@ class Session:
             self._pending.append(frame)
             self._arrivals.append(now)
 
-    def clear(self, now: float = 0.0) -> int:
+    def clear(self, now: float = 0.0, times: int = 1) -> int:
         """Barge-in at the monotonic time ``now``: forget all sound and every frame not fetched. Returns the new epoch.
+
+        ``times`` that came at once are one, but count as so many epochs.
 
         The clock does not stop: sound that waited is skipped, and `take_skipped` tells how many frames that was. The
         frame that was filling is taken for silence and goes to the engine at once, so that the mouth need not wait for
         more sound to close; up to 40 ms of what follows is not heard.
         """
-        self.epoch += 1
+        self.epoch += times
         self._skipped += len(self._pending)
         self._pending.clear()
         self._arrivals.clear()

@@ -73,9 +73,8 @@ class LiveSession:
 
     async def open(self, engine: EngineKeeper, avatar: str | None, seed: int) -> None:
         """Take a place in the engine. Raises EngineFull, UnknownAvatar, or VivifyError of the engine."""
-        self._engine_session = await asyncio.to_thread(
-            engine.open, avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost, self.matte
-        )
+        asked = avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost, self.matte
+        self._engine_session = await self._loop.run_in_executor(engine.openings, engine.open, *asked)
         self.avatar = avatar or engine.default_avatar
         self.size = engine.config.size
         self._spawn(self._report())

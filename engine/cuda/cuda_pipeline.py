@@ -26,7 +26,7 @@ from engine.pipeline import Drawn, Pipeline, Request
 from engine.render.learned.learned_renderer import FADE
 from engine.render.learned.picture_generator import LearnedHalf
 from engine.render.learned.picture_weights import load_learned
-from engine.render.renderer import still
+from engine.render.renderer import Renderer, still
 
 
 class DevicePipeline(Pipeline):
@@ -72,10 +72,10 @@ class DevicePipeline(Pipeline):
             self._renderer.warm_up(self.config.max_sessions)
             self._outlet.send(self._renderer.render([(number, still())])).wait()
 
-    def join(self, avatar: Avatar, look_ahead_ms: int, seed: int) -> int:
+    def join(self, avatar: Avatar, look_ahead_ms: int, seed: int, renderer: Renderer | None = None) -> int:
         """As `Pipeline.join`; also VivifyError when the GPU has no room for a further portrait."""
         number = self._number(avatar)
-        row = super().join(avatar, look_ahead_ms, seed)
+        row = super().join(avatar, look_ahead_ms, seed, renderer)
         self._row_numbers[row] = number
         return row
 

@@ -11,7 +11,6 @@ import itertools
 import logging
 import mmap
 import os
-import queue
 import subprocess
 import sys
 import tempfile
@@ -30,13 +29,14 @@ from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.contracts import Frame, Ledger
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
+from engine.process.waiting_commands import Commands
 from engine.process.wire import Wire
 
 log = logging.getLogger("vivify")
 
 OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
 STOP_TIMEOUT_S = 5.0
-MOST_UNSENT = 30_000  # messages that wait for a process that stalls: ten minutes of one session
+MOST_UNSENT = 1_000  # messages, of each session, that wait for a process that stalls: more than it may stall for
 
 # The engine's matrices are small: a second BLAS thread would only spin, and take a core from the encoder.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -67,7 +67,7 @@ class EngineProcess:
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._slot_bytes = slot_bytes(config.size)
-        self._outbox: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
+        self._outbox = Commands(MOST_UNSENT * (config.max_sessions + 1))
         self._heard = time.monotonic()  # the process's last sign of life
         self._stopping = False
         self.on_death: Callable[[], None] | None = None  # called last, when the process has died by itself
@@ -144,7 +144,8 @@ class EngineProcess:
         try:
             answer.result(OPEN_TIMEOUT_S)
         except FutureTimeout:
-            self.forget(number)
+            if self.forget(number):
+                self.tell({"do": "close", "session": number})
             raise VivifyError(f"The engine did not open a session within {OPEN_TIMEOUT_S:.0f} s: restart it.") from None
         except VivifyError:
             self.forget(number)
@@ -156,7 +157,7 @@ class EngineProcess:
         self._stopping = True
         if self._process is None or self._wire is None:
             return
-        self._outbox.put(None)  # the writer closes the pipe, which the worker takes as its end
+        self._outbox.close()  # the writer closes the pipe, which the worker takes as its end
         self._reap()
         self._writer.join(STOP_TIMEOUT_S)
         if hasattr(self, "_reader"):
@@ -175,10 +176,8 @@ class EngineProcess:
         """
         if self._wire is None:
             raise VivifyError("The engine is not running: call start() first.")
-        if self._outbox.qsize() > MOST_UNSENT:
+        if not self._outbox.put(head, payload):
             self.kill()
-            return
-        self._outbox.put((head, payload))
 
     @property
     def silent_s(self) -> float:
@@ -251,7 +250,7 @@ class EngineProcess:
         assert self._process
         assert self._process.stdin
         try:
-            while (message := self._outbox.get()) is not None:
+            while (message := self._outbox.take()) is not None:
                 self._wire.send(*message)
         except OSError:
             pass  # the process is gone: the reader notices, too

@@ -40,7 +40,7 @@ class EngineSession:
     def clear(self) -> int:
         """Barge-in. Returns the new epoch; a frame of an older one no longer reaches ``on_frame``."""
         self.epoch += 1
-        self._tell("clear", {"now": time.monotonic()})
+        self._tell("clear", {"now": time.monotonic(), "times": 1})
         return self.epoch
 
     def set_controls(self, wishes: dict[str, Any]) -> Controls:

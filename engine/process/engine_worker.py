@@ -7,6 +7,7 @@ written, as planar I420, into slots of a memory file shared with the parent, who
 from __future__ import annotations
 
 import argparse
+import gc
 import mmap
 import os
 import queue
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, ByteArray, Frame
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
+from engine.process.waiting_commands import Commands
 from engine.process.wire import Wire
 from engine.render.renderer import Renderer
 from engine.scheduler import Scheduler
@@ -33,6 +36,8 @@ from engine.session import Session
 from kernels.cpu import pixel_kernels
 
 SHARE = 64  # commands between two steps: more than all sessions send in the time of one
+MOST_COMMANDS = 1024  # that wait; then the pipe does, and behind it the server
+GRAIN_S = 0.001  # for which a loading thread may hold Python's lock (5 ms by itself): a step asks for it many times
 
 
 def i420(picture: ByteArray) -> ByteArray:
@@ -73,7 +78,7 @@ class Worker:
         self._wire = wire
         self._memory = np.frombuffer(memory, np.uint8)
         self._free = list(range(SLOTS_PER_SESSION * config.max_sessions))
-        self._commands: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
+        self._commands = Commands(MOST_COMMANDS)
         self._table = avatars.installed()
         name, folder = avatars.resolve(config.avatar)
         self._table[name] = folder
@@ -81,6 +86,8 @@ class Worker:
         self._listed = list(self._table)
         self._loaded: dict[str, Avatar] = {}
         self._sessions: dict[int, Session] = {}
+        self._loader = ThreadPoolExecutor(1, "loader")
+        self._loading: dict[int, tuple[dict[str, Any], Future[tuple[Avatar, Renderer]]]] = {}  # sessions to be opened
         self._running = True
 
     def run(self) -> None:
@@ -90,10 +97,14 @@ class Worker:
         self._scheduler = Scheduler(pipeline)
         self._progress(f"loading the avatar '{self._default}'")
         avatar = self._avatar(self._default)
+        self._pipeline = pipeline
         self._progress("warming up the kernels")
         Renderer(avatar, self._config.size).warm_up()
         warm_up(avatar)
         self._rehearse(avatar)
+        gc.collect()
+        gc.freeze()  # what is here stays: collections look only at what sessions make
+        sys.setswitchinterval(GRAIN_S)
         self._wire.send({"event": "ready", "avatars": self._listed, "default": self._default})
         threading.Thread(target=self._read, name="commands", daemon=True).start()
         while self._running:
@@ -115,9 +126,9 @@ class Worker:
         """On a thread of its own. However it ends, the process does: one that hears nothing is of no use to anybody."""
         try:
             while (message := self._wire.receive()) is not None:
-                self._commands.put(message)
+                self._commands.put(*message, wait=True)
         finally:
-            self._commands.put(None)
+            self._commands.close()
 
     def _apply(self, wait: bool) -> None:
         """Carry out commands that have come, in order, a share at a time: pictures are drawn between two of them.
@@ -126,7 +137,7 @@ class Worker:
         """
         for _ in range(SHARE):
             try:
-                message = self._commands.get(block=wait)
+                message = self._commands.take(wait)
             except queue.Empty:
                 return
             if message is None:  # the pipe has closed
@@ -147,13 +158,17 @@ class Worker:
             self._table.pop(head["name"], None)
             self._loaded.pop(head["name"], None)
         elif name == "open":
-            self._open(number, head)
+            self._load(number, head)
+        elif name == "loaded":
+            self._open(number)
+        elif name == "close" and self._loading.pop(number, None):
+            return  # nobody waits for it any more
         elif (session := self._sessions.get(number)) is None:
             return  # a command that crossed the session's end on the way
         elif name == "audio":
             self._push(number, session, AudioChunk(head["position"], np.frombuffer(payload, np.float32)), head["now"])
         elif name == "clear":
-            self._scheduler.clear(session, head["now"])
+            self._scheduler.clear(session, head["now"], head["times"])
         elif name == "controls":
             self._scheduler.set_controls(session, head["controls"])
         elif name == "look_ahead":
@@ -161,11 +176,25 @@ class Worker:
         elif name == "close":
             self._scheduler.close(self._sessions.pop(number))
 
-    def _open(self, number: int, head: dict[str, Any]) -> None:
-        try:
+    def _load(self, number: int, head: dict[str, Any]) -> None:
+        """Make ready what a new session needs, on a thread: the steps of the others go on meanwhile."""
+
+        def load() -> tuple[Avatar, Renderer]:
             avatar = self._avatar(head["avatar"] or self._default)
+            return avatar, self._pipeline.renderer(avatar)
+
+        future = self._loader.submit(load)
+        self._loading[number] = head, future
+        future.add_done_callback(lambda _: self._commands.put({"do": "loaded", "session": number}, wait=True))
+
+    def _open(self, number: int) -> None:
+        if number not in self._loading:
+            return
+        head, future = self._loading.pop(number)
+        try:
+            avatar, renderer = future.result()
             self._sessions[number] = self._scheduler.open(
-                avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"]
+                avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"], renderer=renderer
             )
             if head["head"]:
                 self._scheduler.hold_head(self._sessions[number], tuple(head["head"]))

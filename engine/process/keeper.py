@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,7 @@ class EngineKeeper:
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self.restarts = 0
+        self.openings = ThreadPoolExecutor(config.max_sessions, "engine-opening")  # to wait in: see `open`
         self._process = EngineProcess(config)
         self._sessions: set[KeptSession] = set()
         self._added: dict[str, Path] = {}
@@ -205,7 +207,10 @@ class EngineKeeper:
         on_lost: OnLost | None = None,
         matte: bool = False,
     ) -> KeptSession:
-        """See `EngineProcess.open`. ``on_lost`` is called only for what a new process cannot mend."""
+        """See `EngineProcess.open`. ``on_lost`` is called only for what a new process cannot mend.
+
+        It waits for the engine: call it from `openings`, whose threads are nobody else's to wait for.
+        """
         session = KeptSession(self, (avatar, look_ahead_ms, seed, matte), on_frame, on_lost)
         with self._lock:
             self._sessions.add(session)
@@ -237,6 +242,7 @@ class EngineKeeper:
         if hasattr(self, "_watcher"):
             self._watcher.join()
         self._process.stop()
+        self.openings.shutdown(wait=False)
 
     def _watch(self) -> None:
         """Notice death at once and silence in time; both are mended by a new process."""

@@ -8,6 +8,7 @@ Places and texture coordinates use the same combinations, so the portrait's own 
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,19 +33,8 @@ class DenseMesh:
     def __init__(self, skin: np.ndarray, sheet: np.ndarray, copies: np.ndarray, first: int) -> None:
         self._first = first
         self._rows: list[Row] = []
-        opposite: dict[Edge, list[int]] = defaultdict(list)
-        for a, b, c in skin.tolist():
-            for edge, corner in (((a, b), c), ((b, c), a), ((c, a), b)):
-                opposite[_edge(*edge)].append(corner)
-        border: dict[int, list[int]] = defaultdict(list)
-        for (a, b), corners in opposite.items():
-            if len(corners) == 1:
-                border[a].append(b)
-                border[b].append(a)
-        middles = {
-            edge: self._add(_butterfly(edge, opposite) if len(corners) == 2 else _on_border(edge, border, 0.5))
-            for edge, corners in opposite.items()
-        }
+        known, border = _middles_of(skin.astype(np.int64).tobytes())
+        middles = {edge: self._add(row) for edge, row in known.items()}
         cut = _quarter(skin, middles)
         self.lip_path, quarters = self._lip_path(middles, border)
         self.skin = _halve(cut, quarters)  # [t, 3]
@@ -91,6 +81,25 @@ class DenseMesh:
             cuts[_edge(a, middle)], cuts[_edge(middle, b)] = early, late
             path += [a, early, middle, late]
         return path, cuts
+
+
+@lru_cache(2)  # every portrait has the same skin, and this is most of the work of a new one
+def _middles_of(skin: bytes) -> tuple[dict[Edge, Row], dict[int, list[int]]]:
+    """What the middle of each edge of ``skin`` (int64 [t, 3], as bytes) is made of; and a border's neighbours on it."""
+    opposite: dict[Edge, list[int]] = defaultdict(list)
+    for a, b, c in np.frombuffer(skin, np.int64).reshape(-1, 3).tolist():
+        for edge, corner in (((a, b), c), ((b, c), a), ((c, a), b)):
+            opposite[_edge(*edge)].append(corner)
+    border: dict[int, list[int]] = defaultdict(list)
+    for (a, b), corners in opposite.items():
+        if len(corners) == 1:
+            border[a].append(b)
+            border[b].append(a)
+    rows = {
+        edge: _butterfly(edge, opposite) if len(corners) == 2 else _on_border(edge, border, 0.5)
+        for edge, corners in opposite.items()
+    }
+    return rows, border
 
 
 def _edge(a: int, b: int) -> Edge:
@@ -143,13 +152,17 @@ def _quarter(triangles: np.ndarray, middles: dict[Edge, int]) -> np.ndarray:
 
 def _halve(triangles: np.ndarray, middles: dict[Edge, int]) -> np.ndarray:
     """Triangles with an edge among ``middles`` as two; they have one at most."""
-    out = []
-    for corners in triangles.tolist():
+    ends = np.array(list(middles), np.int64)
+    most = max(int(triangles.max()), int(ends.max())) + 1
+    following = np.roll(triangles, -1, axis=1).astype(np.int64)
+    edges = np.minimum(triangles, following) * most + np.maximum(triangles, following)
+    touched = np.isin(edges, ends[:, 0] * most + ends[:, 1]).any(1)
+    out = np.repeat(triangles, 1 + touched, axis=0)
+    at = np.flatnonzero(touched)
+    for place, corners in zip(at + np.arange(len(at)), triangles[at].tolist(), strict=True):
         for a, b, c in (corners, corners[1:] + corners[:1], corners[2:] + corners[:2]):
             middle = middles.get(_edge(a, b))
             if middle is not None:
-                out += [[a, middle, c], [middle, b, c]]
+                out[place], out[place + 1] = (a, middle, c), (middle, b, c)
                 break
-        else:
-            out.append(corners)
-    return np.array(out, triangles.dtype)
+    return out

@@ -20,7 +20,7 @@ from engine.render.parts.driven_face import DrivenFace, tucking
 from engine.render.parts.eyes import Eye
 from engine.render.parts.lip_offsets import check_offsets
 from engine.render.parts.mouth import Mouth
-from engine.render.prepared import prepare
+from engine.render.prepared import Prepared, prepare
 from engine.render.projection import Shown, projection_texture
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
@@ -49,12 +49,13 @@ class Renderer:
     Not for two threads at once; one renderer per session costs about 15 MB at 512 x 512.
     """
 
-    def __init__(self, avatar: Avatar, size: int = 512) -> None:
+    def __init__(self, avatar: Avatar, size: int = 512, known: Prepared | None = None) -> None:
+        """``known`` is `prepare(avatar)`, where that is at hand: another renderer's, perhaps."""
         if not 64 <= size <= 2048:
             raise VivifyError(f"A picture of 64 to 2048 pixels was expected, not {size}: choose a size such as 512.")
         self.avatar = avatar
         self.size = size
-        known = prepare(avatar)
+        known = known or prepare(avatar)
         self.prepared = known  # what posing knows of the portrait
         self.scene = known.scene  # what `pose` puts in place
         self._drive = DrivenFace(known.head, known.face, known.lips)

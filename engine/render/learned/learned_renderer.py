@@ -11,6 +11,7 @@ from engine.face.avatar import Avatar
 from engine.render.learned.eyesight import Eyesight, View
 from engine.render.learned.finishing import finish
 from engine.render.learned.lip_square import CELLS, FIELD, square_at
+from engine.render.prepared import Prepared
 from engine.render.renderer import Renderer
 
 FADE = 0.25  # a change of quality takes four frames
@@ -41,8 +42,10 @@ class LearnedRenderer(Renderer):
     the portrait's detail stays.
     """
 
-    def __init__(self, avatar: Avatar, networks: PictureNetworks, size: int = 512) -> None:
-        super().__init__(avatar, size)
+    def __init__(
+        self, avatar: Avatar, networks: PictureNetworks, size: int = 512, known: Prepared | None = None
+    ) -> None:
+        super().__init__(avatar, size, known)
         self._networks = networks
         self._eye = Eyesight(self)
         self.share = 1.0  # of the networks in the picture; without any, they rest

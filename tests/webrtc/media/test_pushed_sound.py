@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import VivifyError
-from webrtc.media.pushed_sound import FIRST_PIECES, MOST_WAITING_S, RATES, PushedVoice
+from webrtc.media.pushed_sound import FIRST_PIECES, MOST_ENDS, MOST_WAITING_S, RATES, PushedVoice
 from webrtc.media.voice_line import PIECE, VOICE_RATE
 
 pytestmark = pytest.mark.cpu
@@ -94,3 +94,47 @@ def test_what_waits_is_bounded() -> None:
         voice.push(bytes(16_000))
     with pytest.raises(VivifyError, match="one of 8000"):
         PushedVoice(11_025)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 48_000])
+def test_however_it_is_cut_the_same_comes_out(rate: int) -> None:
+    data = np.random.default_rng(1).integers(-9000, 9000, rate // 3).astype("<i2").tobytes()
+
+    def heard(step: int) -> np.ndarray:
+        voice = PushedVoice(rate)
+        for at in range(0, len(data), step):
+            voice.push(data[at : at + step])
+        voice.flush()
+        return drained(voice)
+
+    whole = heard(len(data))
+    for step in (1, 2, 641):
+        np.testing.assert_array_equal(heard(step), whole)
+
+
+def test_a_minute_in_a_million_pieces_costs_no_more_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is bytes, as they came; what is resampled is one piece at a time."""
+    asked: list[int] = []
+    keep = PushedVoice._keep
+    monkeypatch.setattr(PushedVoice, "_keep", lambda self, frames: (asked.append(1), keep(self, frames))[1])
+    voice = PushedVoice(8_000)
+    for _ in range(MOST_WAITING_S * 8_000):
+        voice.push(b"\1\0")
+    assert not asked, "pushing resamples nothing"
+    assert len(voice._waiting) == MOST_WAITING_S * 16_000, "bytes, and nothing else"
+    voice.next()
+    assert len(asked) <= FIRST_PIECES + 1
+    with pytest.raises(VivifyError, match="At most 60 s"):
+        voice.push(bytes(16_000))
+
+
+def test_flushes_that_wait_are_bounded() -> None:
+    voice = PushedVoice(8_000)
+    for _ in range(MOST_ENDS):
+        voice.push(b"\1\0" * 160)
+        voice.flush()
+    with pytest.raises(VivifyError, match="256 flushed"):
+        voice.flush()
+    assert sum(voice.next()[1] for _ in range(2 * MOST_ENDS)) == MOST_ENDS
+    voice.flush()
+    assert voice.next()[1] == 1
