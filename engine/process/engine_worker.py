@@ -28,6 +28,7 @@ from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, ByteArray, Frame
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
+from engine.process.spent_code import release_compiler
 from engine.process.waiting_commands import Commands
 from engine.process.wire import Wire
 from engine.render.renderer import Renderer
@@ -105,6 +106,7 @@ class Worker:
         gc.collect()
         gc.freeze()  # what is here stays: collections look only at what sessions make
         sys.setswitchinterval(GRAIN_S)
+        release_compiler()
         self._wire.send({"event": "ready", "avatars": self._listed, "default": self._default})
         threading.Thread(target=self._read, name="commands", daemon=True).start()
         while self._running:
