@@ -164,3 +164,49 @@ def test_chance_is_drawn_as_torch_draws_it() -> None:
     assert np.array_equal(chance.uniform(seeds, counts), head_pose.uniform(*given).numpy())
     ours, theirs = chance.normal(seeds, counts, 5), upper_face.normal(*given, 5).numpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-6, rtol=0)
+
+
+def lives(samples: np.ndarray, ran: Mask, begun: Mask) -> np.ndarray:
+    """What rows of the programs say at each step, [steps, rows, numbers]: as the streaming proofs see a module."""
+    networks, rows = MotionPrograms(samples.shape[1]), samples.shape[1]
+    ahead, seeds, since, said = np.full(rows, 2), np.arange(rows), np.zeros(rows, np.int64), []
+    for piece, run, begin in zip(samples, ran, begun, strict=True):
+        networks.begin(begin, seeds)
+        since = np.where(begin, 0, since)
+        moved = networks.step(piece, np.ones(rows, bool), ahead, run, run & (since >= ahead))
+        since += run
+        said.append(np.concatenate([moved.shapes.reshape(rows, -1), moved.lips.reshape(rows, -1)], 1))
+    return np.stack(said)
+
+
+def test_the_programs_stream() -> None:
+    """The streaming proofs on the programs themselves: the future, a row left out, a row begun anew."""
+    rng, steps, half = np.random.default_rng(5), 320, 170
+    voices = np.stack([sound(steps // 25 + 2, rng)[: SAMPLES_PER_FRAME * steps] for _ in range(3)], 1)
+    voices = voices.reshape(steps, SAMPLES_PER_FRAME, 3).transpose(0, 2, 1)
+    ran, begun = np.ones((steps, 3), bool), np.zeros((steps, 3), bool)
+    begun[0] = True
+    whole = lives(voices, ran, begun)
+    assert whole.std() > 0.01
+    other = voices.copy()
+    other[half:] = rng.standard_normal(other[half:].shape)
+    near = {"atol": 2e-5, "rtol": 0}
+    changed = lives(other, ran, begun)
+    np.testing.assert_allclose(changed[:half], whole[:half], **near)
+    assert np.abs(changed[half:] - whole[half:]).max() > 0.01
+
+    anew = begun.copy()
+    anew[half, 0] = True
+    started = lives(voices, ran, anew)
+    np.testing.assert_allclose(started[:, 1:], whole[:, 1:], **near)
+    np.testing.assert_allclose(started[half:, 0], lives(voices[half:], ran[half:], begun[: steps - half])[:, 0], **near)
+
+    kept = np.flatnonzero(np.arange(steps) % 3 != 1)  # the steps in which the last row takes part
+    given = voices.copy()
+    given[:, 2] = 100 * rng.standard_normal(given[:, 2].shape)
+    given[kept, 2] = voices[: len(kept), 2]
+    paused = ran.copy()
+    paused[:, 2] = np.isin(np.arange(steps), kept)
+    left_out = lives(given, paused, begun)
+    np.testing.assert_allclose(left_out[:, :2], whole[:, :2], **near)
+    np.testing.assert_allclose(left_out[kept, 2], whole[: len(kept), 2], **near)
