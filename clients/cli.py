@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from clients.commands.mint import token
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
@@ -93,7 +94,13 @@ def serve(
     quality: QualityOption = DEFAULT_QUALITY,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
     max_sessions: Annotated[int, typer.Option(help="Sessions at a time; one more gets a polite refusal.")] = 2,
-    token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="Secret that clients must show.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="VIVIFY_TOKEN", help="Secret that clients must show: SECRET, or SECRET:watch+figures."),
+    ] = None,
+    token_key: Annotated[
+        str | None, typer.Option(envvar="VIVIFY_TOKEN_KEY", help="What short-lived tokens are signed with.")
+    ] = None,
     prove: Annotated[
         Path | None,
         typer.Option(metavar="OUT.mp4", help="First prove itself: the sample speech, over WebRTC, into this file."),
@@ -104,7 +111,7 @@ def serve(
     origin: Annotated[list[str] | None, typer.Option(help="A foreign page that may use it; repeatable.")] = None,
     logs: Annotated[str | None, typer.Option(help="Log what happens to sessions: text or json.")] = None,
     portraits: Annotated[int, typer.Option(min=0, help="Portraits visitors may bring, at a time; 0: none.")] = 8,
-    openings_per_minute: Annotated[int, typer.Option(help="Sessions and viewers of one token or address.")] = 120,
+    openings_per_minute: Annotated[int, typer.Option(help="Sessions and viewers of one token at an address.")] = 120,
     sessions_per_token: Annotated[int | None, typer.Option(help="Of --max-sessions, what one token may have.")] = None,
     drain_seconds: Annotated[float, typer.Option(help="When told to stop, sessions may finish within so long.")] = 20.0,
 ) -> None:
@@ -118,6 +125,7 @@ def serve(
         "origins": tuple(origin or ()),
         "logs": logs,
         "portraits": portraits,
+        "token_key": token_key,
         "openings_per_minute": openings_per_minute,
         "sessions_per_token": sessions_per_token,
         "drain_seconds": drain_seconds,
@@ -251,6 +259,9 @@ def doctor(
         table.add_row(mark, f.what, escape(f.found), escape(f.advice))
     Console().print(table)
     raise typer.Exit(0 if all(f.ok or not f.needed for f in findings) else 1)
+
+
+app.command()(token)
 
 
 def _ice_servers(urls: list[str] | None, secret: str | None) -> tuple[IceServer, ...]:

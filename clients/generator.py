@@ -71,7 +71,7 @@ class VideoGenerator:
         self._came: asyncio.Queue[Came | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._socket: ClientConnection | None = None
-        self._resource: str | None = None
+        self._address = ""  # where the session is watched
 
     async def __aenter__(self) -> VideoGenerator:
         try:
@@ -127,7 +127,7 @@ class VideoGenerator:
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise TalkError(f"The server at {self.url} cannot be reached ({error}): is it running?") from None
         hello = json.loads(await self._socket.recv())
-        self.session = hello["session"]
+        self.session, self._address = hello["session"], hello["watch"]
         self._tasks.append(asyncio.create_task(self._listen()))
         self._pc = pc = RTCPeerConnection(await asyncio.to_thread(ice_servers, self.url, self._token))
         pc.on("track", self._on_track)
@@ -139,7 +139,7 @@ class VideoGenerator:
 
     def _watch(self, offer: str) -> str:
         headers = {"Content-Type": "application/sdp", **self._headers()}
-        request = urllib.request.Request(f"{self.url}/whep/{self.session}", offer.encode(), headers, method="POST")
+        request = urllib.request.Request(f"{self.url}/whep/{self._address}", offer.encode(), headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as response:
                 return str(response.read().decode())

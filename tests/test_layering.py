@@ -53,6 +53,7 @@ ROOMS = """
     engine.training.lips
     engine.training.picture
     engine.evaluation
+    webrtc.access
     webrtc
     webrtc.media
     webrtc.rtc

@@ -15,6 +15,7 @@ from engine.contracts import FRAMES_PER_SECOND, Frame
 from engine.errors import VivifyError
 from engine.latency import LatencyWindow
 from engine.process.keeper import EngineKeeper, KeptSession
+from webrtc.access.rights import Caller
 from webrtc.media.playout import OPUS_DELAY, Playout
 from webrtc.media.voice_line import RATIO, VOICE_RATE, PcmArray, VoicePiece
 from webrtc.messages import Bye, Hello, Mapping, Settings, Stats
@@ -30,7 +31,7 @@ class UnknownSession(VivifyError):
     """No session, or no viewer, of that name."""
 
     def __init__(self) -> None:
-        super().__init__("There is no session of that name: it may have ended already.")
+        super().__init__("There is no session of that name for you: it may have ended already.")
 
 
 class LiveSession:
@@ -39,14 +40,16 @@ class LiveSession:
     def __init__(
         self,
         name: str,
-        owner: str,
+        address: str,
+        opener: Caller,
         look_ahead_ms: int,
         matte: bool,
         latency: LatencyWindow,
         on_closed: Callable[[LiveSession], None],
     ) -> None:
         self.name = name
-        self.owner = owner  # whose limits it counts for
+        self.address = address  # where it is watched
+        self.opener = opener  # whose it is, and whose limits it counts for
         self.look_ahead_ms = look_ahead_ms
         self.matte = matte
         self.latency = latency
@@ -100,6 +103,7 @@ class LiveSession:
         one.tell(
             Hello(
                 session=self.name,
+                watch=self.address,
                 avatar=self.avatar,
                 size=self.size,
                 matte=self.matte,
@@ -153,6 +157,10 @@ class LiveSession:
             self.look_ahead_ms = look_ahead_ms
             self._playout.set_look_ahead(look_ahead_ms)
         self.participants.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
+
+    def is_steered_by(self, caller: Caller) -> bool:
+        """Whether it is the caller's to speak in, to change and to end."""
+        return caller.may_steer(self.opener, self.name, self.address)
 
     @property
     def epoch(self) -> int:

@@ -28,6 +28,7 @@ class Hello(Told):
     type: Literal["hello"] = "hello"
     protocol: int = PROTOCOL
     session: str
+    watch: str  # the address it is watched at
     avatar: str
     size: int
     matte: bool

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from engine.config import EngineConfig
 from engine.errors import VivifyError
+from webrtc.access.tokens import FixedToken, check_key, read_tokens
 from webrtc.logs import FORMS
 
 CODECS = ("VP8", "H264")
-SHORTEST_TOKEN = 16
 TURN_LOGIN_S = 6 * 3600  # how long a login lasts: longer than a session
 
 
@@ -76,8 +76,9 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8080  # 0: any free one
-    token: str | None = None  # or several, with commas between: each has limits of its own
-    openings_per_minute: int = 120  # of sessions and viewers, for each token, or each address where there is none
+    token: str | None = field(default=None, repr=False)  # or several: SECRET, or SECRET:watch+figures, and commas
+    token_key: str | None = field(default=None, repr=False)  # what signs an application's own short-lived tokens
+    openings_per_minute: int = 120  # of sessions and viewers, for each token at each address
     sessions_per_token: int | None = None  # at a time; None: as many as there are places
     codec: str | None = "VP8"
     ice_servers: tuple[IceServer, ...] = ()  # none: only addresses of this machine are tried
@@ -93,25 +94,27 @@ class ServerConfig:
             raise VivifyError(f"The codec must be one of {', '.join(CODECS)}, but '{self.codec}' was given.")
         if self.logs is not None and self.logs not in FORMS:
             raise VivifyError(f"Logs are written as {' or '.join(FORMS)}, but '{self.logs}' was given.")
-        shortest = min(map(len, self.tokens), default=SHORTEST_TOKEN)
-        if shortest < SHORTEST_TOKEN:
-            raise VivifyError(
-                f"A token must have at least {SHORTEST_TOKEN} characters, but {shortest} were given: "
-                "make one with 'openssl rand -hex 16'."
-            )
+        if self.token_key is not None:
+            check_key(self.token_key)
         if self.openings_per_minute < 1 or (self.sessions_per_token or 1) < 1:
             raise VivifyError("Limits of openings and sessions were expected to be 1 at least.")
         if not 0 <= self.drain_seconds <= 86_400:
             raise VivifyError(f"Draining was expected to take 0 to 86400 seconds, but {self.drain_seconds} were given.")
-        if self.token is None and not is_loopback(self.host):
+        if not self.guarded and not is_loopback(self.host):
             raise VivifyError(
                 f"Listening on {self.host} lets others in and therefore needs a token, but none was given: "
-                "add --token (or VIVIFY_TOKEN), or listen on 127.0.0.1."
+                "add --token (or VIVIFY_TOKEN), --token-key (or VIVIFY_TOKEN_KEY), or listen on 127.0.0.1."
             )
 
     @property
-    def tokens(self) -> tuple[str, ...]:
-        return () if self.token is None else tuple(part.strip() for part in self.token.split(","))
+    def guarded(self) -> bool:
+        """Whether tokens are wanted. Raises VivifyError for what is none."""
+        return bool(self.tokens) or self.token_key is not None
+
+    @property
+    def tokens(self) -> tuple[FixedToken, ...]:
+        """The fixed tokens. Raises VivifyError for what is none."""
+        return read_tokens(self.token)
 
     def ice_servers_now(self) -> tuple[IceServer, ...]:
         """The ICE servers, with logins that begin now."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from engine.process.keeper import EngineKeeper
+from webrtc.access.addresses import AddressTaken, NotYet, address_for, fresh
+from webrtc.access.rights import Caller
 from webrtc.live_session import LiveSession, UnknownSession
 from webrtc.logs import SessionLog
 from webrtc.metrics import Metrics
@@ -32,14 +34,30 @@ class Stopping(VivifyError):
         super().__init__("The server is about to stop and takes nobody new: please try again in a little while.")
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The session that somebody wants: of which face, and where it shall be watched, if they care."""
+
+    caller: Caller
+    avatar: str | None
+    look_ahead_ms: int
+    matte: bool = False
+    watch: str | None = None
+
+
 class Service:
-    """The open sessions, by name. Names are unguessable: knowing one is the right to watch it and to end it."""
+    """The open sessions, by name, and by the addresses they are watched at.
+
+    Neither can be guessed, and neither gives the right to a session: its opener has it, and whom a token names for it.
+    Who knows the address, and may watch, may watch it.
+    """
 
     def __init__(self, engine: EngineKeeper, config: ServerConfig, on_ended: Callable[[], None] = lambda: None) -> None:
         self.engine = engine
         self.config = config
         self.sessions: dict[str, LiveSession] = {}
         self.connections: dict[str, PeerConnection] = {}  # of those whose speaker has a connection
+        self.addresses: dict[str, LiveSession] = {}
         self.metrics = Metrics(
             self._gauges, lambda: engine.restarts, lambda: [session.counts() for session in self.sessions.values()]
         )
@@ -49,20 +67,18 @@ class Service:
         self._opening = 0
         self._seeds = itertools.count()
 
-    async def open(
-        self, sdp: str, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str, two_way: bool = True
-    ) -> tuple[Speaker, str]:
+    async def open(self, wanted: Wanted, sdp: str, two_way: bool = True) -> tuple[Speaker, str]:
         """A new session, its speaker's connection, and the SDP of its answer.
 
-        Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineAway, or VivifyError for a look-ahead that is
-        not offered.
+        Raises BadOffer, UnfitOffer, EngineFull, UnknownAvatar, EngineAway, TooMany, OtherSession, AddressTaken, or
+        VivifyError for a look-ahead that is not offered, or an address that cannot be.
         """
         with self._counting("page" if two_way else "whip"):
             offer = read_offer(sdp, "two-way" if two_way else "publish")
-            async with self._place(avatar, look_ahead_ms, matte, owner) as session:
+            async with self._place(wanted) as session:
                 speaker = Speaker(session, offer, two_way, self.config)
                 await speaker.take()
-                await session.open(self.engine, avatar, next(self._seeds))
+                await session.open(self.engine, wanted.avatar, next(self._seeds))
                 answer = await speaker.answer()
             self.connections[session.name] = speaker.connection
         SessionLog(session.name).info(
@@ -70,48 +86,63 @@ class Service:
         )
         return speaker, answer
 
-    async def open_for_socket(self, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str) -> LiveSession:
+    async def open_for_socket(self, wanted: Wanted) -> LiveSession:
         """A new session without a connection, whose voice is pushed (`webrtc.http.voice_socket`). Raises as `open`."""
         with self._counting("socket"):
-            async with self._place(avatar, look_ahead_ms, matte, owner) as session:
-                await session.open(self.engine, avatar, next(self._seeds))
+            async with self._place(wanted) as session:
+                await session.open(self.engine, wanted.avatar, next(self._seeds))
                 session.pump()
         SessionLog(session.name).info("opened with avatar '%s' for a socket", session.avatar)
         return session
 
-    async def watch(self, name: str, sdp: str) -> tuple[Viewer, str]:
-        """A new viewer of a session and the SDP of its answer.
+    async def watch(self, address: str, sdp: str, caller: Caller) -> tuple[Viewer, str]:
+        """A new viewer of a session and the SDP of its answer; its opener may use its name as well.
 
-        Raises UnknownSession, EngineFull when too many watch already, BadOffer, UnfitOffer.
+        Raises NotYet, EngineFull when too many watch already, BadOffer, UnfitOffer.
         """
         with self._counting("whep"):
-            session = self.session(name)
+            session = self._watched(address, caller)
             limit = self.config.max_viewers
             if len(session.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
-            viewer = Viewer(secrets.token_urlsafe(12), name, read_offer(sdp, "watch"), self.config, self._unwatched)
+            offer = read_offer(sdp, "watch")
+            viewer = Viewer(fresh(), session.name, caller, offer, self.config, self._unwatched)
             answer = await session.watch(viewer)
-        SessionLog(name).info("watched by %s, %s", viewer.name, viewer.connection.codec or "sound only")
+        SessionLog(session.name).info("watched by %s, %s", viewer.name, viewer.connection.codec or "sound only")
         return viewer, answer
 
-    def session(self, name: str) -> LiveSession:
-        """Raises UnknownSession."""
-        if name not in self.sessions:
+    def session(self, name: str, caller: Caller) -> LiveSession:
+        """A session that is the caller's to steer. Raises UnknownSession."""
+        session = self.sessions.get(name)
+        if session is None or not session.is_steered_by(caller):
             raise UnknownSession
-        return self.sessions[name]
+        return session
 
-    def connection(self, name: str) -> PeerConnection:
-        """The connection of a session's speaker. Raises UnknownSession when it has none."""
-        if name not in self.connections:
+    def connection(self, name: str, caller: Caller) -> PeerConnection:
+        """The connection of such a session's speaker. Raises UnknownSession when it has none."""
+        if self.session(name, caller).name not in self.connections:
             raise UnknownSession
         return self.connections[name]
 
-    def viewer(self, session: str, name: str) -> Viewer:
-        """Raises UnknownSession."""
-        viewers = self.session(session).viewers
-        if name not in viewers:
+    def viewer(self, address: str, name: str, caller: Caller) -> Viewer:
+        """A viewer who is the caller, or of a session that is theirs. Raises UnknownSession."""
+        session = self.addresses.get(address) or self.sessions.get(address)
+        viewer = session.viewers.get(name) if session is not None else None
+        if session is None or viewer is None:
             raise UnknownSession
-        return viewers[name]
+        if viewer.opener.owner != caller.owner and not session.is_steered_by(caller):
+            raise UnknownSession
+        return viewer
+
+    def _watched(self, address: str, caller: Caller) -> LiveSession:
+        """Raises NotYet."""
+        session = self.addresses.get(address)
+        if session is not None and caller.session in (None, session.name, session.address):
+            return session
+        session = self.sessions.get(address)
+        if session is None or not session.is_steered_by(caller):
+            raise NotYet
+        return session
 
     async def close_all(self, come_back_s: float | None = None) -> None:
         """End all sessions; clients are told when to come back, if they should."""
@@ -153,27 +184,34 @@ class Service:
         }
 
     @contextlib.asynccontextmanager
-    async def _place(
-        self, avatar: str | None, look_ahead_ms: int, matte: bool, owner: str
-    ) -> AsyncIterator[LiveSession]:
+    async def _place(self, wanted: Wanted) -> AsyncIterator[LiveSession]:
         """A place for one more session, which is among the others once the block has ended well."""
         if self.draining:
             raise Stopping
         if not self.engine.alive:
             raise EngineAway
-        if avatar is not None and not self.engine.knows(avatar):
+        if wanted.avatar is not None and not self.engine.knows(wanted.avatar):
             raise UnknownAvatar("There is no avatar of that name here.")
+        address = self._address(wanted)
         if self.full:
             limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")
         most = self.config.sessions_per_token
-        if most is not None and sum(session.owner == owner for session in self.sessions.values()) >= most:
+        mine = sum(session.opener.owner == wanted.caller.owner for session in self.sessions.values())
+        if most is not None and mine >= most:
             raise TooMany(f"At most {most} sessions at a time are open to one token: end one first.")
         self._opening += 1
         try:
             session = LiveSession(
-                secrets.token_urlsafe(12), owner, look_ahead_ms, matte, self.metrics.latency(), self._forget
+                fresh(),
+                address,
+                wanted.caller,
+                wanted.look_ahead_ms,
+                wanted.matte,
+                self.metrics.latency(),
+                self._forget,
             )
+            self.addresses[address] = session  # from now on nobody else's
             try:
                 yield session
             except BaseException:
@@ -183,6 +221,15 @@ class Service:
         finally:
             self._opening -= 1
 
+    def _address(self, wanted: Wanted) -> str:
+        """Where a new session is watched. Raises OtherSession, AddressTaken, VivifyError."""
+        address = address_for(
+            wanted.caller, wanted.watch, (self.config.token_key or "") if self.config.guarded else None
+        )
+        if address in self.addresses or address in self.sessions:
+            raise AddressTaken
+        return address
+
     def _unwatched(self, viewer: Viewer) -> None:
         if viewer.session in self.sessions:
             self.sessions[viewer.session].forget(viewer)
@@ -190,6 +237,8 @@ class Service:
 
     def _forget(self, session: LiveSession) -> None:
         self.connections.pop(session.name, None)
+        if self.addresses.get(session.address) is session:
+            del self.addresses[session.address]
         if self.sessions.pop(session.name, None) is not None:
             self.metrics.add(session.counts())
             SessionLog(session.name).info("closed")

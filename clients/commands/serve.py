@@ -9,7 +9,9 @@ from rich.console import Console
 
 from clients.commands.talk import print_card, talk
 from engine.config import EngineConfig
+from engine.errors import VivifyError
 from engine.paths import assets
+from webrtc.access.tokens import sign
 from webrtc.server import serve as run
 from webrtc.server_config import ServerConfig
 
@@ -41,7 +43,11 @@ async def serve(
         if prove is not None:
             with say.status("proving itself...") as progress:
                 report = await talk(
-                    url, assets() / "speech.wav", prove, token=token, on_progress=lambda text: progress.update(text)
+                    url,
+                    assets() / "speech.wav",
+                    prove,
+                    token=_own_token(config),
+                    on_progress=lambda text: progress.update(text),
                 )
             print_card(report, say)
             proven = report.fps >= LEAST_FPS
@@ -59,3 +65,15 @@ async def serve(
         config = ServerConfig(host, port, token, engine=engine, **settings)
         await run(config, lambda text: status.update(f"{text}..."), after_start)
     return proven
+
+
+def _own_token(config: ServerConfig) -> str | None:
+    """A token that may speak, for the server's own client. Raises VivifyError where none of them may."""
+    if not config.guarded:
+        return None
+    if config.token_key is not None:
+        return sign(config.token_key, ("speak",), subject="proof")
+    may = [token.secret for token in config.tokens if "speak" in token.rights]
+    if not may:
+        raise VivifyError("A proof needs a token with the right to speak, but none of the given ones has it.")
+    return may[0]

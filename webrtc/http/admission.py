@@ -1,87 +1,121 @@
-"""Who is let in: the name the server was asked by, the token, and for sockets the page that opens them; how often."""
+"""Who is let in: the name the server was asked by, the token and its rights, the page that opens a socket; how often.
+
+What a route wants is declared with the route, as its dependency (`Gate.needs`): what is served is what was checked,
+wherever the application is mounted and whatever a request's URL says.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import ipaddress
 import math
 import time
+from collections.abc import Awaitable, Callable
 
-from starlette.requests import HTTPConnection
-from starlette.responses import Response
+from starlette.requests import HTTPConnection, Request
 
+from engine.errors import VivifyError
+from webrtc.access.rights import Caller
+from webrtc.access.tokens import BadToken, Tokens
 from webrtc.http.rate_limit import Rate
-from webrtc.http.refusals import error
 from webrtc.server_config import ServerConfig, is_loopback
 
-PROTECTED = ("/api/", "/whip/", "/whep/", "/metrics")  # want the token, where there is one
-OPEN = ("/whip/", "/whep/")  # answer OPTIONS without one: a browser's preflight carries none
+SUBPROTOCOL = "vivify"  # of sockets; a browser's cannot carry a header, and names its token as another: bearer.TOKEN
+BEARER = "bearer."
+LONGEST_ADDRESS = 64  # characters: a proxy may name something else
 
 
-def asker(asked: HTTPConnection, config: ServerConfig) -> str:
-    """Whose limits count: the token's, or the address's where there is none. No secret: it may be kept."""
-    if config.token is not None:
-        return hashlib.sha256(_shown(asked).encode()).hexdigest()
-    return asked.client.host if asked.client else ""
+class NotAdmitted(VivifyError):
+    """Not let in; ``status`` is HTTP's code for why."""
+
+    def __init__(self, sentence: str, status: int, headers: dict[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.headers = headers
 
 
-def refusal(asked: HTTPConnection, config: ServerConfig, openings: Rate) -> Response | None:
-    """Why a request or a socket is not let in; None when it is. An opening is counted."""
-    host = asked.headers.get("host", "")
-    if config.loopback and not _local_name(host):
-        return error("This server answers only to localhost: open http://127.0.0.1.", 421)
-    if _protected(asked) and not _admitted(asked, config):
-        headers = {"WWW-Authenticate": "Bearer"}
-        return error("A valid token was expected: add ?token=... to the page's address.", 401, headers)
-    if asked.scope["type"] == "websocket" and not _own_page(asked, config):
-        return error("Pages of other origins may not open sockets here: let the server name yours.", 403)
-    if _opens(asked) and (wait := openings.wait(asker(asked, config), time.monotonic())):
-        headers = {"Retry-After": str(math.ceil(wait))}
-        return error(f"At most {config.openings_per_minute} openings a minute are taken: slow down.", 429, headers)
-    return None
+class Gate:
+    """Lets requests and sockets in, or raises NotAdmitted."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        self._tokens = Tokens(config.tokens, config.token_key)
+        self._openings = Rate(config.openings_per_minute)
+
+    def check_name(self, asked: HTTPConnection) -> None:
+        """Held against DNS rebinding: a foreign page's name for 127.0.0.1 is not ours. It shuts, and opens nothing."""
+        host = asked.headers.get("host", "")
+        name = host if host.endswith("]") else host.rsplit(":", 1)[0]
+        if self._config.loopback and not is_loopback(name.strip("[]")):
+            raise NotAdmitted("This server answers only to localhost: open http://127.0.0.1.", 421)
+
+    def needs(self, *rights: str, opens: bool = False) -> Callable[[Request], Awaitable[Caller]]:
+        """A route's dependency: its caller, who has one of these rights, or any where none is named."""
+
+        async def check(request: Request) -> Caller:
+            return self.admit(request, *rights, opens=opens)
+
+        return check
+
+    def admit_socket(self, socket: HTTPConnection, *rights: str) -> Caller:
+        """The same for a socket, which opens something. Browsers do not hold a page's sockets back by themselves."""
+        self.check_name(socket)
+        origin = socket.headers.get("origin")
+        own = origin is None or origin.partition("://")[2] == socket.headers.get("host", "")
+        if not own and origin not in self._config.origins:
+            raise NotAdmitted("Pages of other origins may not open sockets here: let the server name yours.", 403)
+        return self.admit(socket, *rights, opens=True)
+
+    def admit(self, asked: HTTPConnection, *rights: str, opens: bool = False) -> Caller:
+        """Who asks, who has one of these rights. An opening is counted."""
+        host = asked.client.host if asked.client else ""
+        if not self._tokens.wanted and not is_loopback(host):
+            raise NotAdmitted("This server has no token and so answers this machine alone: give it one.", 403)
+        try:
+            caller = self._tokens.caller(_shown(asked), network_of(host))
+        except BadToken as error:
+            raise NotAdmitted(str(error), 401, {"WWW-Authenticate": "Bearer"}) from None
+        if rights and not caller.rights & set(rights):
+            raise _lacking(caller, rights)
+        if opens and (wait := self._openings.wait(caller.visitor, time.monotonic())):
+            raise NotAdmitted(
+                f"At most {self._config.openings_per_minute} openings a minute are taken: slow down.",
+                429,
+                {"Retry-After": str(math.ceil(wait))},
+            )
+        return caller
 
 
-def _protected(asked: HTTPConnection) -> bool:
-    path = route_of(asked)
-    return path.startswith(PROTECTED) and not (asked.scope.get("method") == "OPTIONS" and path.startswith(OPEN))
+def network_of(host: str) -> str:
+    """An address as one visitor's: of IPv6, the 64 bits that a line has; an IPv4 address written as one is the same."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host[:LONGEST_ADDRESS]
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((int(address), 64), strict=False))
+    return str(address)
 
 
-def route_of(asked: HTTPConnection) -> str:
-    """The path that the routes are matched with: without the prefix under which the application is mounted.
-
-    Never the request's URL, which the Host header takes part in.
-    """
-    path, root = str(asked.scope["path"]), str(asked.scope.get("root_path", ""))
-    return path.removeprefix(root) if root and path.startswith(root) else path
-
-
-def _local_name(host: str) -> bool:
-    """Held against DNS rebinding: a foreign page's name for 127.0.0.1 is not ours."""
-    name = host if host.endswith("]") else host.rsplit(":", 1)[0]
-    return is_loopback(name.strip("[]"))
-
-
-def _own_page(asked: HTTPConnection, config: ServerConfig) -> bool:
-    """No browser holds a page's sockets back by itself, as it does requests. Programs send no origin."""
-    origin = asked.headers.get("origin")
-    if origin is None or origin in config.origins:
-        return True
-    return origin.partition("://")[2] == asked.headers.get("host", "")
-
-
-def _opens(asked: HTTPConnection) -> bool:
-    if asked.scope["type"] == "websocket":
-        return True
-    return asked.scope["method"] == "POST" and _protected(asked)
-
-
-def _admitted(asked: HTTPConnection, config: ServerConfig) -> bool:
-    """Every token is compared, and each in constant time: how long it takes tells nothing."""
-    shown = _shown(asked).encode()
-    fits = [hmac.compare_digest(shown, token.encode()) for token in config.tokens]
-    return any(fits) or config.token is None
+def _lacking(caller: Caller, rights: tuple[str, ...]) -> NotAdmitted:
+    has = " and ".join(sorted(caller.rights))
+    wants = " or ".join(rights)
+    sentence = f"This token may {has}, but this wants the right to {wants}: use one that has it."
+    scope = " ".join(rights)
+    return NotAdmitted(sentence, 403, {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'})
 
 
 def _shown(asked: HTTPConnection) -> str:
+    """The token: of the header; of a browser's socket's subprotocols; for what can do neither, of the query."""
     scheme, _, shown = asked.headers.get("authorization", "").partition(" ")
-    return shown if scheme.lower() == "bearer" else asked.query_params.get("token", "")
+    if scheme.lower() == "bearer":
+        return shown.strip()
+    offered = asked.scope.get("subprotocols", ())
+    named = next((name.removeprefix(BEARER) for name in offered if name.startswith(BEARER)), None)
+    return asked.query_params.get("token", "") if named is None else named
+
+
+def subprotocol_of(socket: HTTPConnection) -> str | None:
+    """What to accept a socket with: a browser that named some wants one of them back, and never its token."""
+    return SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", ()) else None

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
@@ -17,7 +17,8 @@ from engine import avatars
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from engine.errors import UnknownAvatar
 from engine.paths import assets
-from webrtc.http.admission import asker
+from webrtc.access.rights import Caller
+from webrtc.http.admission import Gate
 from webrtc.http.bodies import BadRequest, read_body
 from webrtc.http.schemas import (
     BODY,
@@ -34,8 +35,8 @@ from webrtc.http.schemas import (
     refusals,
     takes,
 )
-from webrtc.http.whip import RESTARTED, trickle
-from webrtc.service import Service, Stopping
+from webrtc.http.whip import RESTARTED, trickle, watch_link
+from webrtc.service import Service, Stopping, Wanted
 from webrtc.visitor_portraits import Job, NoPortraits
 
 JSON = "application/json"
@@ -43,42 +44,45 @@ PHOTOS = "image/jpeg, image/png, image/webp"
 MOST_PHOTO = 12 << 20  # bytes
 
 
-def routes(service: Service) -> APIRouter:
+def routes(service: Service, gate: Gate) -> APIRouter:
     """Everything below ``/api/``, and ``/healthz``, ``/readyz``, ``/metrics``."""
     router = APIRouter()
     for group in (_sessions, _avatars, _figures):
-        group(router, service)
+        group(router, service, gate)
     return router
 
 
-def _sessions(router: APIRouter, service: Service) -> None:
+def _sessions(router: APIRouter, service: Service, gate: Gate) -> None:
     """A two-way session: opened, late candidates, ended."""
+    speaks, opens = Depends(gate.needs("speak")), Depends(gate.needs("speak", opens=True))
+    connects = [Depends(gate.needs("speak", "watch"))]
 
     @router.post(
         "/api/session",
         status_code=201,
         response_model=Answer,
         responses={
-            201: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "ETag")}},
-            **refusals(*BODY, 404, 422, 429, 503),
+            201: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "ETag", "Link")}},
+            **refusals(*BODY, 403, 404, 409, 422, 429, 503),
         },
         openapi_extra=takes(JSON, OfferBody.model_json_schema()),
     )
-    async def open_session(request: Request, response: Response) -> Answer:
+    async def open_session(request: Request, response: Response, caller: Caller = opens) -> Answer:
         """Open a two-way session."""
         offer = _read_offer(await read_body(request, JSON, "Accept-Post"))
-        speaker, answer = await service.open(
-            offer.sdp, offer.avatar or None, offer.look_ahead_ms, offer.matte, asker(request, service.config)
-        )
-        response.headers.update({"Location": f"/api/session/{speaker.session.name}", "ETag": speaker.connection.etag})
+        wanted = Wanted(caller, offer.avatar or None, offer.look_ahead_ms, offer.matte, offer.watch)
+        speaker, answer = await service.open(wanted, offer.sdp)
+        session, connection = speaker.session, speaker.connection
+        response.headers.update({"Location": f"/api/session/{session.name}", "ETag": connection.etag})
+        response.headers.append("Link", watch_link(session))
         return Answer(
-            sdp=answer, session=speaker.session.name, avatar=speaker.session.avatar, codec=speaker.connection.codec
+            sdp=answer, session=session.name, watch=session.address, avatar=session.avatar, codec=connection.codec
         )
 
     @router.delete("/api/session/{session}", status_code=204, response_class=Response, responses=refusals(404))
-    async def close_session(session: str) -> Response:
+    async def close_session(session: str, caller: Caller = speaks) -> Response:
         """End a session."""
-        await service.session(session).close("The session was ended.")
+        await service.session(session, caller).close("The session was ended.")
         return Response(status_code=204)
 
     @router.patch(
@@ -88,11 +92,11 @@ def _sessions(router: APIRouter, service: Service) -> None:
         responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
         openapi_extra=conditional(),
     )
-    async def trickle_session(request: Request, session: str) -> Response:
+    async def trickle_session(request: Request, session: str, caller: Caller = speaks) -> Response:
         """Late candidates, and ICE restarts, as WHIP takes them."""
-        return await trickle(request, service.connection(session))
+        return await trickle(request, service.connection(session, caller))
 
-    @router.get("/api/ice-servers", responses=refusals())
+    @router.get("/api/ice-servers", responses=refusals(), dependencies=connects)
     async def list_ice_servers() -> IceServers:
         """STUN and TURN servers for a connection that is about to be made."""
         servers = service.config.ice_servers_now()
@@ -101,10 +105,12 @@ def _sessions(router: APIRouter, service: Service) -> None:
         )
 
 
-def _avatars(router: APIRouter, service: Service) -> None:
+def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
     """What can be chosen, and portraits that are brought."""
+    looks = [Depends(gate.needs("speak", "watch", "enrol"))]
+    enrols = [Depends(gate.needs("enrol"))]
 
-    @router.get("/api/avatars", responses=refusals())
+    @router.get("/api/avatars", responses=refusals(), dependencies=looks)
     async def list_avatars() -> Avatars:
         """What can be chosen."""
         return Avatars(
@@ -121,6 +127,7 @@ def _avatars(router: APIRouter, service: Service) -> None:
         response_model=Enrolment,
         responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **refusals(*BODY, 403, 429, 503)},
         openapi_extra=takes(PHOTOS, {"type": "string", "format": "binary"}),
+        dependencies=[Depends(gate.needs("enrol", opens=True))],
     )
     async def bring_portrait(request: Request, response: Response) -> Enrolment:
         """Make an avatar of a photograph; how far it is, is told at the Location."""
@@ -132,7 +139,7 @@ def _avatars(router: APIRouter, service: Service) -> None:
         response.headers["Location"] = f"/api/enrolments/{job.name}"
         return _enrolment(job)
 
-    @router.get("/api/enrolments/{enrolment}", responses=refusals(404))
+    @router.get("/api/enrolments/{enrolment}", responses=refusals(404), dependencies=enrols)
     async def enrolment(enrolment: str) -> Enrolment:
         """How far an enrolment is."""
         return _enrolment(service.portraits.job(enrolment))
@@ -141,6 +148,7 @@ def _avatars(router: APIRouter, service: Service) -> None:
         "/api/avatars/{avatar}/portrait",
         response_class=Response,
         responses={**content(200, "image/png", "The still picture."), **refusals(404)},
+        dependencies=looks,
     )
     async def portrait(avatar: str) -> Response:
         """The still picture of an avatar."""
@@ -150,13 +158,14 @@ def _avatars(router: APIRouter, service: Service) -> None:
         "/api/sample",
         response_class=Response,
         responses={**content(200, "audio/wav", "The speech."), **refusals()},
+        dependencies=looks,
     )
     async def sample() -> Response:
         """The bundled speech."""
         return FileResponse(assets() / "speech.wav", media_type="audio/wav")
 
 
-def _figures(router: APIRouter, service: Service) -> None:
+def _figures(router: APIRouter, service: Service, gate: Gate) -> None:
     """How the server is."""
 
     @router.get("/healthz", response_model=Health, responses={503: {"model": Health, "description": "Engine down."}})
@@ -177,6 +186,7 @@ def _figures(router: APIRouter, service: Service) -> None:
         "/metrics",
         response_class=Response,
         responses={**content(200, "text/plain", "Prometheus's text format."), **refusals()},
+        dependencies=[Depends(gate.needs("figures"))],
     )
     async def metrics() -> Response:
         """Figures for Prometheus."""
@@ -195,6 +205,7 @@ def _enrolment(job: Job) -> Enrolment:
 
 EXPECTED = {
     "avatar": "The avatar was expected to be a name.",
+    "watch": "The address to be watched at was expected to be a text.",
     "look_ahead_ms": f"The field look_ahead_ms was expected to be one of {', '.join(map(str, LOOK_AHEADS_MS))}.",
 }
 

@@ -13,20 +13,19 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import VivifyError
 from webrtc.http import api, voice_socket, whip
-from webrtc.http.admission import OPEN, refusal, route_of
-from webrtc.http.rate_limit import Rate
-from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters
+from webrtc.http.admission import Gate, NotAdmitted
+from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters, refused
 from webrtc.messages import PROTOCOL
 from webrtc.service import Service
 
 PAGE = Path(__file__).resolve().parents[2] / "clients" / "web"
 SUMMARY = "A live voice in, a talking face out; media go over WebRTC, see webrtc/protocol.md."
 
+OWN_HEAD = ("/whip/", "/whep/")  # have routes of their own for HEAD
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -51,22 +50,22 @@ CORS = {
 def create_app(service: Service) -> FastAPI:
     """The application over a running service; it owns nothing and can be mounted anywhere."""
     app = FastAPI(title="Vivify", version=str(PROTOCOL), summary=SUMMARY, docs_url=None, redoc_url=None)
-    openings = Rate(service.config.openings_per_minute)
+    gate = Gate(service.config)
     app.add_middleware(HeadAsGet)
-    app.middleware("http")(_guard(service, openings))
+    app.middleware("http")(_guard(service, gate))
     app.add_exception_handler(VivifyError, refuse)
     app.add_exception_handler(HTTPException, refuse_http)
     app.add_exception_handler(RequestValidationError, refuse_parameters)
     app.add_exception_handler(WebSocketRequestValidationError, deny_parameters)
-    app.include_router(api.routes(service))
-    app.include_router(whip.routes(service))
-    app.include_router(voice_socket.routes(service, openings))
-    app.add_api_route("/obs/{session}", _obs, include_in_schema=False)
+    app.include_router(api.routes(service, gate))
+    app.include_router(whip.routes(service, gate))
+    app.include_router(voice_socket.routes(service, gate))
+    app.add_api_route("/obs/{address}", _obs, include_in_schema=False)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
 
 
-async def _obs(session: str) -> Response:
+async def _obs(address: str) -> Response:
     """The bare page of a session, for OBS; it finds the session itself, and waits for one that is not there yet."""
     return FileResponse(PAGE / "obs.html")
 
@@ -78,7 +77,7 @@ class HeadAsGet:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD" or route_of(HTTPConnection(scope)).startswith(OPEN):
+        if scope["type"] != "http" or scope["method"] != "HEAD" or _route_of(scope).startswith(OWN_HEAD):
             await self._app(scope, receive, send)
             return
 
@@ -88,15 +87,25 @@ class HeadAsGet:
         await self._app({**scope, "method": "GET"}, receive, without_body)
 
 
+def _route_of(scope: Scope) -> str:
+    """The path that the routes are matched with: without the prefix under which the application is mounted."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if root and path.startswith(root) else path
+
+
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def _guard(service: Service, openings: Rate) -> Callable[[Request, Next], Awaitable[Response]]:
-    """Admission before every request, security headers after it."""
+def _guard(service: Service, gate: Gate) -> Callable[[Request, Next], Awaitable[Response]]:
+    """The name that was asked by before every request, security headers after it."""
     config = service.config
 
     async def guard(request: Request, call_next: Next) -> Response:
-        response = refusal(request, config, openings) or await call_next(request)
+        try:
+            gate.check_name(request)
+            response = await call_next(request)
+        except NotAdmitted as error:
+            response = refused(error)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if request.headers.get("origin") in config.origins:

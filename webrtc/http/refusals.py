@@ -10,18 +10,22 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
+from webrtc.access.addresses import AddressTaken, NotYet, OtherSession
 from webrtc.live_session import UnknownSession
 from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
 from webrtc.service import Stopping, TooMany
 from webrtc.visitor_portraits import NoPortraits
 
-RETRY_AFTER_S = 10
+RETRY_AFTER_S = {409: 2, 429: 10, 503: 10}
 STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     UnknownAvatar: 404,
     UnknownSession: 404,
+    NotYet: 409,
+    AddressTaken: 409,
     TooMany: 429,
     NoPortraits: 403,
+    OtherSession: 403,
     UnfitOffer: 422,
     NoRestart: 422,
     EngineFull: 503,
@@ -42,7 +46,9 @@ async def refuse(_: Request, problem: Exception) -> JSONResponse:
 def refused(problem: Exception) -> JSONResponse:
     """A VivifyError as the answer to a request."""
     status = getattr(problem, "status", None) or STATUS.get(type(problem), 400)  # type: ignore[arg-type]
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else getattr(problem, "headers", None)
+    headers = getattr(problem, "headers", None)
+    if headers is None and status in RETRY_AFTER_S:
+        headers = {"Retry-After": str(RETRY_AFTER_S[status])}
     return error(str(problem), status, headers)
 
 

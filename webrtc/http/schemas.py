@@ -34,6 +34,7 @@ class OfferBody(BaseModel):
     sdp: str = Field(pattern=r"\S")
     avatar: str | None = None
     look_ahead_ms: LookAhead = cast(LookAhead, DEFAULT_LOOK_AHEAD_MS)
+    watch: str | None = Field(None, description="A wish for the address it is watched at, the same each time.")
     matte: bool = Field(False, description="Pictures twice as wide: the person, and beside it the matte as grey.")
 
 
@@ -42,7 +43,8 @@ class Answer(Body):
 
     type: Literal["answer"] = "answer"
     sdp: str
-    session: str = Field(description="The session's name: who knows it may watch it and end it.")
+    session: str = Field(description="The session's name, for who opened it.")
+    watch: str = Field(description="The address it is watched at: /whep/ADDRESS, /obs/ADDRESS.")
     avatar: str
     codec: str
 
@@ -97,10 +99,11 @@ class Ready(Body):
 
 
 WHY = {
-    403: "Not taken here.",
+    403: "Not taken here, or not with this token.",
     400: "The request is not what was expected.",
     404: "There is nothing of that name.",
     408: "The body did not come in time.",
+    409: "Nobody is to be watched there yet; or, of a session to be opened, its address is taken.",
     412: "The If-Match header holds another session's ETag.",
     413: "The body is too long.",
     415: "The body is of another type.",
@@ -115,9 +118,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def refusals(*statuses: int) -> Responses:
-    """The documented refusals of a route; any other (401, 421) is told in the same form."""
+    """The documented refusals of a route; any other (401, 403, 421) is told in the same form."""
     told: Responses = {status: {"model": Refusal, "description": WHY[status]} for status in statuses}
-    for status in {429, 503} & set(told):
+    for status in {409, 429, 503} & set(told):
         told[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
     return {**told, "default": {"model": Refusal, "description": "Any other refusal."}}
 

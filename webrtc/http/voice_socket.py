@@ -17,8 +17,7 @@ from fastapi import APIRouter, Query, WebSocket
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, SAMPLE_RATE
 from engine.errors import VivifyError
 from webrtc.budget import Budget
-from webrtc.http.admission import asker, refusal
-from webrtc.http.rate_limit import Rate
+from webrtc.http.admission import Gate, subprotocol_of
 from webrtc.http.refusals import refused
 from webrtc.live_session import LiveSession
 from webrtc.logs import SessionLog
@@ -26,7 +25,7 @@ from webrtc.media.playout import PIECE_S
 from webrtc.media.pushed_sound import PushedVoice
 from webrtc.media.voice_line import PIECE
 from webrtc.messages import WORDS, Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Set, Told, read
-from webrtc.service import Service
+from webrtc.service import Service, Wanted
 
 LONGEST_PUSH = 1 << 20  # bytes of one message of sound
 ALONE_LIMIT_S = 30.0  # a session that a socket opened waits so long for one to come back, then it ends
@@ -37,7 +36,7 @@ SERVICE_RESTART = 1012  # a close code (RFC 6455's registry): come back
 STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
 
 
-def routes(service: Service, openings: Rate) -> APIRouter:
+def routes(service: Service, gate: Gate) -> APIRouter:
     """``/api/voice``."""
     router = APIRouter()
 
@@ -49,16 +48,16 @@ def routes(service: Service, openings: Rate) -> APIRouter:
         look_ahead_ms: Annotated[int, Query()] = DEFAULT_LOOK_AHEAD_MS,
         rate: Annotated[int, Query()] = SAMPLE_RATE,
         matte: bool = False,
+        watch: str | None = None,
     ) -> None:
         """Push sound into ``session``, or into a new one."""
         try:
-            if (response := refusal(socket, service.config, openings)) is not None:
-                return await socket.send_denial_response(response)
+            caller = gate.admit_socket(socket, "speak")
             voice = PushedVoice(rate)
             live = (
-                service.session(session)
+                service.session(session, caller)
                 if session
-                else await service.open_for_socket(avatar, look_ahead_ms, matte, asker(socket, service.config))
+                else await service.open_for_socket(Wanted(caller, avatar, look_ahead_ms, matte, watch))
             )
         except VivifyError as error:
             return await socket.send_denial_response(refused(error))
@@ -94,7 +93,7 @@ class Pusher:
         session.start()
         tasks: list[asyncio.Task[None]] = []
         try:
-            await self._socket.accept()
+            await self._socket.accept(subprotocol_of(self._socket))
             tasks += [asyncio.create_task(work) for work in (self._send(), self._listen(), self._speak(), self._idle())]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -10,51 +10,60 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
-from webrtc.http.admission import asker
+from webrtc.access.rights import Caller
+from webrtc.http.admission import Gate
 from webrtc.http.bodies import BadRequest, read_text
 from webrtc.http.schemas import BODY, FRAGMENT, SDP, conditional, content, refusals, takes
+from webrtc.live_session import LiveSession
 from webrtc.rtc.peer_connection import PeerConnection
 from webrtc.rtc.session_description import read_fragment
-from webrtc.service import Service
+from webrtc.service import Service, Wanted
 
-ENDPOINTS = ("/whip/{avatar}", "/whep/{session}")
+ENDPOINTS = ("/whip/{avatar}", "/whep/{address}")
 LookAhead = Annotated[int, Query(json_schema_extra={"enum": list(LOOK_AHEADS_MS)})]
 CREATED = content(201, SDP, "The answer.", "Location", "ETag", "Link")
 RESTARTED = content(200, FRAGMENT, "ICE was restarted: this side's new credentials and candidates.", "ETag")
-SESSIONS = ("/whip/session/{session}", "/whep/{session}/{viewer}")
+SESSIONS = ("/whip/session/{session}", "/whep/{address}/{viewer}")
 
 
-def routes(service: Service) -> APIRouter:
+def routes(service: Service, gate: Gate) -> APIRouter:
     """The endpoints, and the session resources they make."""
     router = APIRouter()
     for group in (_whip, _whep, _shown):
-        group(router, service)
+        group(router, service, gate)
     _preflights(router)
     return router
 
 
-def _whip(router: APIRouter, service: Service) -> None:
+def _whip(router: APIRouter, service: Service, gate: Gate) -> None:
     """In: publish a voice, its late candidates, its end."""
+    speaks, opens = Depends(gate.needs("speak")), Depends(gate.needs("speak", opens=True))
 
     @router.post(
         "/whip/{avatar}",
         status_code=201,
         response_class=Response,
-        responses={**CREATED, **refusals(*BODY, 404, 422, 429, 503)},
+        responses={**CREATED, **refusals(*BODY, 403, 404, 409, 422, 429, 503)},
         openapi_extra=takes(SDP),
     )
     async def publish(
-        request: Request, avatar: str, look_ahead_ms: LookAhead = DEFAULT_LOOK_AHEAD_MS, matte: bool = False
+        request: Request,
+        avatar: str,
+        look_ahead_ms: LookAhead = DEFAULT_LOOK_AHEAD_MS,
+        matte: bool = False,
+        watch: str | None = None,
+        caller: Caller = opens,
     ) -> Response:
-        """Speak: an offer that sends audio; `POST /whep/NAME` shows the face."""
+        """Speak: an offer that sends audio. A `Link` names where the face is watched; ``watch`` wishes for that."""
         offer = await read_text(request, SDP, "Accept-Post")
-        speaker, answer = await service.open(
-            offer, avatar, look_ahead_ms, matte, asker(request, service.config), two_way=False
-        )
-        return _created(answer, f"/whip/session/{speaker.session.name}", speaker.connection, service)
+        wanted = Wanted(caller, avatar, look_ahead_ms, matte, watch)
+        speaker, answer = await service.open(wanted, offer, two_way=False)
+        response = _created(answer, f"/whip/session/{speaker.session.name}", speaker.connection, service)
+        response.headers.append("Link", watch_link(speaker.session))
+        return response
 
     @router.patch(
         "/whip/session/{session}",
@@ -63,67 +72,73 @@ def _whip(router: APIRouter, service: Service) -> None:
         responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
         openapi_extra=conditional(),
     )
-    async def trickle_in(request: Request, session: str) -> Response:
-        return await trickle(request, service.connection(session))
+    async def trickle_in(request: Request, session: str, caller: Caller = speaks) -> Response:
+        return await trickle(request, service.connection(session, caller))
 
     @router.delete("/whip/session/{session}", response_class=Response, responses=refusals(404))
-    async def unpublish(session: str) -> Response:
+    async def unpublish(session: str, caller: Caller = speaks) -> Response:
         """End the session, for its viewers as well."""
-        await service.session(session).close("The session was ended.")
+        await service.session(session, caller).close("The session was ended.")
         return Response(status_code=200)
 
 
-def _whep(router: APIRouter, service: Service) -> None:
+def _whep(router: APIRouter, service: Service, gate: Gate) -> None:
     """Out: watch a session."""
+    watches, opens = Depends(gate.needs("watch")), Depends(gate.needs("watch", opens=True))
 
     @router.post(
-        "/whep/{session}",
+        "/whep/{address}",
         status_code=201,
         response_class=Response,
-        responses={**CREATED, **refusals(*BODY, 404, 422, 429, 503)},
+        responses={**CREATED, **refusals(*BODY, 409, 422, 429, 503)},
         openapi_extra=takes(SDP),
     )
-    async def watch(request: Request, session: str) -> Response:
+    async def watch(request: Request, address: str, caller: Caller = opens) -> Response:
         """Watch: an offer that receives audio, video, or both."""
-        viewer, answer = await service.watch(session, await read_text(request, SDP, "Accept-Post"))
-        return _created(answer, f"/whep/{session}/{viewer.name}", viewer.connection, service)
+        viewer, answer = await service.watch(address, await read_text(request, SDP, "Accept-Post"), caller)
+        return _created(answer, f"/whep/{address}/{viewer.name}", viewer.connection, service)
 
     @router.patch(
-        "/whep/{session}/{viewer}",
+        "/whep/{address}/{viewer}",
         status_code=204,
         response_class=Response,
         responses={**RESTARTED, **refusals(*BODY, 404, 412, 422, 428)},
         openapi_extra=conditional(),
     )
-    async def trickle_out(request: Request, session: str, viewer: str) -> Response:
-        return await trickle(request, service.viewer(session, viewer).connection)
+    async def trickle_out(request: Request, address: str, viewer: str, caller: Caller = watches) -> Response:
+        return await trickle(request, service.viewer(address, viewer, caller).connection)
 
-    @router.delete("/whep/{session}/{viewer}", response_class=Response, responses=refusals(404))
-    async def unwatch(session: str, viewer: str) -> Response:
+    @router.delete("/whep/{address}/{viewer}", response_class=Response, responses=refusals(404))
+    async def unwatch(address: str, viewer: str, caller: Caller = watches) -> Response:
         """Stop watching; the session goes on."""
-        await service.viewer(session, viewer).close()
+        await service.viewer(address, viewer, caller).close()
         return Response(status_code=200)
 
 
-def _shown(router: APIRouter, service: Service) -> None:
+def _shown(router: APIRouter, service: Service, gate: Gate) -> None:
     """GET and HEAD: there is nothing to be seen."""
+    speaks, watches = Depends(gate.needs("speak")), Depends(gate.needs("watch"))
 
-    async def endpoint(avatar: str) -> Response:
+    async def whip(avatar: str, caller: Caller = speaks) -> Response:
         """RFC 9725, section 4.1: these resources have no representation."""
         return Response(status_code=204)
 
-    async def session(session: str) -> Response:
-        """The same; 404 where there is none."""
-        service.session(session)
+    async def whep(address: str, caller: Caller = watches) -> Response:
+        """The same, whether somebody is to be watched there or not."""
         return Response(status_code=204)
 
-    async def viewer(session: str, viewer: str) -> Response:
+    async def session(session: str, caller: Caller = speaks) -> Response:
+        """The same; 404 where there is none."""
+        service.session(session, caller)
+        return Response(status_code=204)
+
+    async def viewer(address: str, viewer: str, caller: Caller = watches) -> Response:
         """The same."""
-        service.viewer(session, viewer)
+        service.viewer(address, viewer, caller)
         return Response(status_code=204)
 
     shown: dict[str, Callable[..., Awaitable[Response]]] = dict(
-        zip((*ENDPOINTS, *SESSIONS), (endpoint, session, session, viewer), strict=True)
+        zip((*ENDPOINTS, *SESSIONS), (whip, whep, session, viewer), strict=True)
     )
     for path, show in shown.items():
         for method in ("GET", "HEAD"):
@@ -171,6 +186,11 @@ def _created(answer: str, location: str, connection: PeerConnection, service: Se
     for server in service.config.ice_servers_now():
         response.headers.append("Link", server.link)
     return response
+
+
+def watch_link(session: LiveSession) -> str:
+    """Where a session is watched, as a ``Link`` header's value."""
+    return f'</whep/{session.address}>; rel="whep"'
 
 
 def _named(name: str) -> dict[str, object]:

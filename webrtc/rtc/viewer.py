@@ -12,6 +12,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
 from engine.contracts import Frame
+from webrtc.access.rights import Caller
 from webrtc.logs import SessionLog
 from webrtc.media.voice_line import PcmArray
 from webrtc.rtc.peer_connection import PeerConnection
@@ -87,10 +88,17 @@ class Viewer:
     """A connection that only receives. It ends with the session, or before; ``on_closed`` is called once."""
 
     def __init__(
-        self, name: str, session: str, offer: Offer, config: ServerConfig, on_closed: Callable[[Viewer], None]
+        self,
+        name: str,
+        session: str,
+        opener: Caller,
+        offer: Offer,
+        config: ServerConfig,
+        on_closed: Callable[[Viewer], None],
     ) -> None:
         self.name = name
         self.session = session
+        self.opener = opener
         self.sound = SoundTap(SOUND_QUEUE)
         self.picture = PictureTap(1)
         self.connection = PeerConnection(session, offer, config)

@@ -59,8 +59,8 @@ def test_each_token_has_its_own_limits() -> None:
         assert first.recv()
         with pytest.raises(Exception, match="429"):
             connect(url(ONE))
-        assert [status(ONE) for _ in range(5)] == [404, 404, 404, 404, 429]
-        assert status(OTHER) == 404
+        assert [status(ONE) for _ in range(5)] == [409, 409, 409, 409, 429]
+        assert status(OTHER) == 409
         assert status("a-token-that-is-not-known") == 401
         headers = {"Authorization": f"Bearer {ONE}"}
         assert ask("GET", f"{server.url}/api/avatars", None, headers).status == 200, "reading is not opening"

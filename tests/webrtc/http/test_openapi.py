@@ -120,14 +120,15 @@ def trickled(call: Any, resource: str, names: dict[str, str], opened: Reply, sdp
     assert call("PATCH", resource, names, restart, Content_Type=FRAGMENT, If_Match="*").status == 422, "not connected"
     assert call("PATCH", resource, names, "junk", Content_Type=FRAGMENT, If_Match=tag).status == 400
     assert call("PATCH", resource, names, good, Content_Type=FRAGMENT, If_Match=tag).status == 204
-    gone = {"session": "none", "viewer": "none"}
+    gone = {"session": "none", "address": "none", "viewer": "none"}
     assert call("PATCH", resource, gone, good, Content_Type=FRAGMENT, If_Match=tag).status == 404
 
 
 def watched(call: Any, names: dict[str, str]) -> None:
-    template, resource = "/whep/{session}", "/whep/{session}/{viewer}"
+    template, resource = "/whep/{address}", "/whep/{address}/{viewer}"
     sdp = offer("whep")
-    assert call("POST", template, {"session": "none"}, sdp, **{"Content_Type": "application/sdp"}).status == 404
+    names = {**names, "address": names["session"]}  # its opener may say its name
+    assert call("POST", template, {"address": "none"}, sdp, **{"Content_Type": "application/sdp"}).status == 409
     assert call("POST", template, names, offer("whip"), **{"Content_Type": "application/sdp"}).status == 422
     opened = call("POST", template, names, sdp, **{"Content_Type": "application/sdp"})
     assert opened.status == 201
@@ -143,7 +144,7 @@ def watched(call: Any, names: dict[str, str]) -> None:
 
 def test_the_document_is_whole(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.")
-    assert {"/api/session", "/whip/{avatar}", "/whep/{session}", "/metrics"} <= set(document["paths"])
+    assert {"/api/session", "/whip/{avatar}", "/whep/{address}", "/metrics"} <= set(document["paths"])
     text = json.dumps(document)
     for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert name in document["components"]["schemas"]
