@@ -20,9 +20,11 @@ from serving import Running, running
 
 from docs.markdown import ROOT, Snippet, commands, snippets
 from engine.paths import assets
+from webrtc.access.tokens import Tokens
 
 pytestmark = pytest.mark.net
 
+KEY = "a key of thirty-two bytes, or more"
 ELSEWHERE = ("--device cuda", "--network")  # a card, other machines
 SHELL = [(snippet, line) for snippet in snippets("sh") for line in commands(snippet)]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -75,14 +77,27 @@ def _run(command: list[str], folder: Path, **env: str) -> str:
     return done.stdout
 
 
+SIGNING = [snippet for snippet in snippets("python") if "jwt" in snippet.text]
+PYTHON = [snippet for snippet in snippets("python") if snippet not in SIGNING]
+
+
 def test_python_from_the_engine() -> None:
-    first = snippets("python")[0]
+    first = PYTHON[0]
     out = _run([sys.executable, "-W", "error", "-c", first.text], ROOT).splitlines()
     assert out[:2] == ["0 (512, 512, 3)", "640 (512, 512, 3)"], "what its comment says"
     assert len(out) == 25 - 2, "a second of sound less the look-ahead"
 
 
-@pytest.mark.parametrize("snippet", snippets("python")[1:], ids=lambda s: s.name)
+@pytest.mark.parametrize("snippet", SIGNING, ids=lambda s: s.name)
+def test_python_that_signs_tokens(snippet: Snippet) -> None:
+    pytest.importorskip("jwt", reason="PyJWT is not installed: install the extra 'tokens'")
+    shown = _run([sys.executable, "-c", snippet.text], ROOT, VIVIFY_TOKEN_KEY=KEY).split()
+    speaker, viewer = (Tokens((), KEY).caller(token, "") for token in shown)
+    assert (speaker.rights, viewer.rights) == ({"speak"}, {"watch"})
+    assert speaker.session == viewer.session
+
+
+@pytest.mark.parametrize("snippet", PYTHON[1:], ids=lambda s: s.name)
 def test_python_with_a_server(snippet: Snippet, server: Running) -> None:
     out = _run([sys.executable, "-c", snippet.text.replace("http://127.0.0.1:8080", server.url)], ROOT)
     assert int(out) >= 5, "pictures of a second of sound: 25, less what a busy machine leaves out"
@@ -103,6 +118,7 @@ ORDER = [
     "talk",
     "doctor",
     "demo",
+    "token",
     "serve",
 ]  # films need an avatar, judging needs a film
 
@@ -120,7 +136,7 @@ def test_vivify_commands(line: str, folder: Path, server: Running) -> None:
         return
     if words[1] in ("doctor", "demo"):
         command += ["--port", str(_free_port())]
-    _run(command, folder)
+    _run(command, folder, VIVIFY_TOKEN_KEY=KEY)
     for at, word in enumerate(words):
         if word == "-o":
             assert (folder / words[at + 1]).exists(), f"{line} left nothing"
