@@ -14,6 +14,7 @@ import uvicorn
 from engine.errors import VivifyError
 from engine.process.keeper import EngineKeeper
 from webrtc.http.app import create_app
+from webrtc.http.fair_socket import FairWebSocket
 from webrtc.http.voice_socket import LONGEST_PUSH
 from webrtc.logs import write_logs
 from webrtc.memory import Sweeper, settle
@@ -130,7 +131,8 @@ async def serve_on(
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         lifespan="off",
-        ws="websockets-sansio",
+        ws=FairWebSocket,
+        ws_per_message_deflate=False,  # sound does not get smaller, and a kilobyte of zeros a megabyte of work
         ws_max_size=LONGEST_PUSH,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,

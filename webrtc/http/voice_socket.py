@@ -31,7 +31,7 @@ LONGEST_PUSH = 1 << 20  # bytes of one message of sound
 ALONE_LIMIT_S = 30.0  # a session that a socket opened waits so long for one to come back, then it ends
 IDLE_LIMIT_S = 600.0  # a socket over which nothing comes for so long is not in use; a ping is something
 OUTBOX = 64  # messages that wait for a slow client; one more ends its socket
-SOUNDS = (400, 400)  # messages of sound a second, and at once: eight times what a microphone sends
+SOUNDS = (1000.0, 4000)  # messages of sound a second, and at once: a synthesizer brings a minute in 20 ms pieces
 SERVICE_RESTART = 1012  # a close code (RFC 6455's registry): come back
 STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
 
