@@ -41,6 +41,7 @@ ROOMS = """
     engine.cuda.posing
     engine.cuda
     engine.export
+    engine.enrolment.photos
     engine.enrolment.trackers
     engine.enrolment
     engine.process
@@ -83,6 +84,7 @@ FOREIGN = {  # package -> the only places that may import it
     "aiortc": {"webrtc", "clients"},
     "fastapi": {"webrtc"},
     "pickle": set(),
+    "pillow_heif": {"engine/enrolment/photos"},
 }
 
 

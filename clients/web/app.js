@@ -189,6 +189,7 @@ function listFaces() {
   }));
   at("faces").hidden = server.avatars.length < 2 && !server.portraits;
   at("bring").hidden = at("bring-help").hidden = !server.portraits;
+  at("photo").accept = [...server.photos, ...server.photos.includes("image/heic") ? [".heic", ".heif"] : []].join();
 }
 
 /** A photograph becomes an avatar on the server; it is then the chosen face. */
@@ -196,7 +197,8 @@ async function bring(photo) {
   tell(null);
   at("photo").disabled = at("start").disabled = true;
   try {
-    const sent = await request("/api/avatars", { method: "POST", headers: { "Content-Type": photo.type }, body: photo });
+    const type = photo.type || (/\.hei[cf]$/i.test(photo.name) ? "image/heic" : "application/octet-stream");
+    const sent = await request("/api/avatars", { method: "POST", headers: { "Content-Type": type }, body: photo });
     let job = await sent.json();
     while (job.state === "working") {
       at("bring-text").textContent = `${job.progress} ...`;

@@ -12,7 +12,7 @@ from engine.enrolment.drawn_eyes import reach_outlines
 from engine.enrolment.landmarks import SIDEWAYS, Portrait, face_mask, take_portrait
 from engine.enrolment.neutral import OPEN_FROM, close_lips, lip_opening, relax_mouth, snap_to_seam, widen_eyes
 from engine.enrolment.painted_panels import paint_panels
-from engine.enrolment.photo import read_photo
+from engine.enrolment.photos.photo import read_photo
 from engine.enrolment.solve import solve
 from engine.errors import VivifyError
 from engine.face import topology as top

@@ -94,7 +94,7 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero bytes": (lambda path: path.write_bytes(b""), "is empty"),
     "a folder": (lambda path: path.mkdir(), "that is a folder"),
     "a text": (lambda path: path.write_text("dear diary, today I was no picture"), "no picture that can be read"),
-    "HEIC": (lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(500)), "export it as JPEG"),
+    "HEIC": (lambda path: path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(500)), "as JPEG|cut short"),
     "AVIF without its body": (lambda path: path.write_bytes(b"\0\0\0\x18ftypavif" + bytes(500)), "JPEG|cut short"),
     "nothing there": (lambda path: None, "no such file"),
 }

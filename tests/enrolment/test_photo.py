@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.enrolment import photo
-from engine.enrolment.photo import read_photo
+from engine.enrolment.photos import photo, photo_formats
+from engine.enrolment.photos.colours import PRIMARIES, matrix_profile
+from engine.enrolment.photos.photo import read_photo
 from engine.errors import VivifyError
 
 pytestmark = pytest.mark.cpu
@@ -64,6 +65,64 @@ def test_the_first_picture_of_an_animation(tmp_path: Path, picture: np.ndarray) 
     first, second = Image.fromarray(picture), Image.fromarray(255 - picture)
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
     assert close(read_photo(tmp_path / "a.gif"), picture)
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic"])
+@pytest.mark.parametrize("mark", [1, 2, 3, 5, 6, 8])
+def test_photos_of_telephones_are_turned_once(tmp_path: Path, picture: np.ndarray, suffix: str, mark: int) -> None:
+    """Their files say it twice: as a property of the picture, and in EXIF."""
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif", reason="needs the extra 'heic'")
+    photo_formats.readable()
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        8: Image.Transpose.ROTATE_270,
+    }
+    large = Image.fromarray(picture).resize((241, 161), Image.Resampling.NEAREST)  # odd sides, as no codec codes them
+    exif = Image.Exif()
+    exif[0x0112] = mark
+    stored = large.transpose(turns[mark]) if mark in turns else large
+    stored.save(tmp_path / f"a.{suffix}", quality=90, exif=exif.tobytes())
+    assert mark == 1 or {b"irot", b"imir"} & set(properties(tmp_path / f"a.{suffix}"))
+    assert close(read_photo(tmp_path / f"a.{suffix}"), np.asarray(large))
+
+
+def properties(path: Path) -> list[bytes]:
+    """Names of boxes that turn a picture, as they stand in the file."""
+    return [name for name in (b"irot", b"imir") if name in path.read_bytes()]
+
+
+def test_heic_in_display_p3(tmp_path: Path, picture: np.ndarray) -> None:
+    """As an iPhone keeps them: HEVC, a profile, an odd size, transparency nowhere."""
+    pytest.importorskip("pillow_heif", reason="needs the extra 'heic'")
+    photo_formats.readable()
+    flat = np.full((161, 241, 3), (200, 120, 90), np.uint8)
+    Image.fromarray(flat).save(tmp_path / "a.heic", quality=95, icc_profile=matrix_profile(PRIMARIES[12]))
+    seen = read_photo(tmp_path / "a.heic")
+    assert seen.shape == flat.shape
+    assert np.abs(seen.astype(int) - (214, 116, 85)).max() <= 3
+
+
+def test_heic_without_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_formats, "reads_heif", lambda: False)
+    photo_formats.readable.cache_clear()
+    try:
+        assert "image/heic" not in photo_formats.media_types()
+        (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
+        with pytest.raises(VivifyError, match=r"pip install \"vivify\[heic\]\", or export it as JPEG"):
+            read_photo(tmp_path / "a.heic")
+    finally:
+        photo_formats.readable.cache_clear()
+
+
+def test_programs_and_rare_formats_are_not_opened(tmp_path: Path, picture: np.ndarray) -> None:
+    for suffix in ("eps", "pcx", "sgi", "tga"):
+        Image.fromarray(picture).save(tmp_path / f"a.{suffix}")
+        with pytest.raises(VivifyError, match="no picture that can be read"):
+            read_photo(tmp_path / f"a.{suffix}")
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:

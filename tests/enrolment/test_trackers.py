@@ -15,7 +15,7 @@ import pytest
 
 from engine.contracts import ByteArray, FloatArray
 from engine.enrolment.landmarks import CONFIRMED, FaceDetector, FaceMesh, person_silhouette
-from engine.enrolment.photo import read_photo
+from engine.enrolment.photos.photo import read_photo
 from engine.enrolment.trackers import tracker_session
 from engine.enrolment.trackers.face_detector import FAR, NEAR, detect
 from engine.enrolment.trackers.face_mesh import look, next_square

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from engine import avatars
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
+from engine.enrolment.photos.photo_formats import media_types
 from engine.errors import UnknownAvatar
 from engine.paths import assets
 from webrtc.access.rights import Caller
@@ -40,7 +41,7 @@ from webrtc.service import Service, Stopping, Wanted
 from webrtc.visitor_portraits import Job, NoPortraits
 
 JSON = "application/json"
-PHOTOS = "image/jpeg, image/png, image/webp"
+PHOTOS = ", ".join(media_types())
 MOST_PHOTO = 12 << 20  # bytes
 
 
@@ -119,6 +120,7 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
             look_aheads_ms=list(LOOK_AHEADS_MS),
             default_look_ahead_ms=DEFAULT_LOOK_AHEAD_MS,
             portraits=service.config.portraits > 0,
+            photos=list(media_types()),
         )
 
     @router.post(

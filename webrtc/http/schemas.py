@@ -57,6 +57,7 @@ class Avatars(Body):
     look_aheads_ms: list[int]
     default_look_ahead_ms: int
     portraits: bool = Field(description="Whether visitors may bring a portrait.")
+    photos: list[str] = Field(description="The media types such a portrait may have.")
 
 
 class Enrolment(Body):

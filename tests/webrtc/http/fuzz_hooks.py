@@ -6,8 +6,10 @@ from typing import Any
 
 import schemathesis
 
+from engine.enrolment.photos.photo_formats import media_types
 
-@schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag", "image/jpeg", "image/png", "image/webp")
+
+@schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag", *media_types())
 def as_bytes(context: Any, value: Any) -> bytes:
     """Text and bytes go as they are."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Any photograph as an upright RGB array, or one sentence saying why not."""
+"""Any photograph as an upright array in sRGB, or one sentence saying why not."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.contracts import ByteArray
+from engine.enrolment.photos.colours import to_srgb
+from engine.enrolment.photos.photo_formats import HEIF, is_heif, readable
 from engine.errors import VivifyError
 
 MAX_BYTES = 100_000_000
 MAX_PIXELS = 40_000_000
-HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+HEAD = 65536  # bytes in which a file says what it is, and of which colours
 
 
 def read_photo(path: Path) -> ByteArray:
-    """Decode ``path`` to RGB [H, W, 3], upright by its EXIF mark, transparency laid over mid grey.
+    """Decode ``path`` to sRGB [H, W, 3], upright by its EXIF mark, transparency laid over mid grey.
 
-    The first picture of an animation is taken; CMYK, palette, grey and 16-bit files are converted. Raises
-    `VivifyError` when the file is missing, over 100 MB, over 40 megapixels, truncated or no picture at all.
+    The first picture of an animation is taken; colour profiles are followed; CMYK, palette, grey and 16-bit files are
+    converted. Raises `VivifyError` when the file is missing, over 100 MB, over 40 megapixels, truncated, of a kind
+    that is not read (`photo_formats`) or no picture at all.
     """
     if path.is_dir():
         raise VivifyError(f"A photo was expected at {path}, but that is a folder: name one picture in it.")
@@ -33,7 +36,7 @@ def read_photo(path: Path) -> ByteArray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit below is stricter than Pillow's warning
-            with Image.open(path) as image:
+            with Image.open(path, formats=readable()) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise VivifyError(
@@ -41,35 +44,41 @@ def read_photo(path: Path) -> ByteArray:
                     )
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)  # a large photo is not held twice
-                return _to_rgb(image)
+                return _to_rgb(image, _first_bytes(path))
     except UnidentifiedImageError as problem:
-        if _is_heif(path):
-            raise VivifyError(
-                f"The photo {path.name} is of the HEIC or AVIF kind, which cannot be read here: export it as JPEG."
-            ) from problem
-        raise VivifyError(
-            f"The file {path.name} is no picture that can be read: give a JPEG, PNG or WebP."
-        ) from problem
+        raise VivifyError(_unread(path)) from problem
     except Image.DecompressionBombError as problem:
         raise VivifyError(f"The photo {path.name} has too many megapixels: give one of at most 40.") from problem
     except (OSError, SyntaxError, ValueError, EOFError) as problem:
         raise VivifyError(f"The photo {path.name} is damaged or cut short: export it again and retry.") from problem
 
 
-def _is_heif(path: Path) -> bool:
-    """Whether the file begins as ISO base media do that phones keep pictures in."""
+def _unread(path: Path) -> str:
+    """What is told of a file that none of the formats fits."""
+    heif = is_heif(_first_bytes(path))
+    if heif and HEIF not in readable():
+        return (
+            f"The photo {path.name} is HEIC, which is read where pillow-heif is installed: "
+            'pip install "vivify[heic]", or export it as JPEG.'
+        )
+    if heif:
+        return f"The photo {path.name} is damaged or cut short: export it again and retry."
+    return f"The file {path.name} is no picture that can be read: give a JPEG, PNG, WebP, AVIF or HEIC."
+
+
+def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        head = file.read(12)
-    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
+        return file.read(HEAD)
 
 
-def _to_rgb(image: Image.Image) -> ByteArray:
+def _to_rgb(image: Image.Image, head: bytes) -> ByteArray:
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits or more: spread what is there over 8
         values = np.asarray(image, np.float64)
         top = 65535.0 if values.max() > 255 else 255.0
         grey = np.clip(np.nan_to_num(values) / top * 255.0, 0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    rgb = to_srgb(image, head)
+    if rgb.mode == "RGBA":
         over = Image.new("RGBA", image.size, (128, 128, 128, 255))
-        image = Image.alpha_composite(over, image.convert("RGBA"))
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        rgb = Image.alpha_composite(over, rgb).convert("RGB")
+    return np.array(rgb)

@@ -1,0 +1,54 @@
+"""Which kinds of files a photo may be: one list, for files, uploads and the page alike.
+
+Pillow knows dozens of formats, some of them programs (EPS), most of them rarely tried; only these are ever opened.
+HEIC, as telephones keep their pictures, wants the extra `heic`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from functools import cache
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF")  # Pillow's names
+HEIF = "HEIF"
+UPLOADS = {  # what visitors may send, by its media types
+    "JPEG": ("image/jpeg",),
+    "PNG": ("image/png",),
+    "WEBP": ("image/webp",),
+    "AVIF": ("image/avif",),
+    HEIF: ("image/heic", "image/heif"),
+}
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
+
+
+def reads_heif() -> bool:
+    """Whether pillow-heif is installed; it is not loaded for the answer."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def media_types() -> tuple[str, ...]:
+    """What visitors may send to this server."""
+    return tuple(name for kind, names in UPLOADS.items() if kind != HEIF or reads_heif() for name in names)
+
+
+@cache
+def readable() -> tuple[str, ...]:
+    """The formats that `PIL.Image.open` may try here; HEIF among them where it can be read."""
+    if not reads_heif():
+        return FORMATS
+    # Thumbnails, depth maps and other pictures beside the photo are of no use to a portrait.
+    pillow_heif = importlib.import_module("pillow_heif")
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return (*FORMATS, HEIF)
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file begins with ``head`` as those do that telephones keep pictures in, AVIF not among them.
+
+    Both kinds may say ``mif1`` first; which one it is then stands among the compatible brands after it.
+    """
+    if head[4:8] != b"ftyp" or head[8:12] not in HEIF_BRANDS:
+        return False
+    return not any(brand in head[16:64] for brand in AVIF_BRANDS)
