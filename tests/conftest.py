@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from without_torch import files_that_need_torch
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks of tests are so small that a second thread only waits
+
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
