@@ -33,12 +33,15 @@ say = Console(stderr=True)  # for people; standard output is for results
 AvatarOption = Annotated[str, typer.Option("--avatar", help="A bundled avatar's name or an enrolled folder.")]
 LookAheadOption = Annotated[int, typer.Option("--look-ahead", help="Milliseconds of sound to wait for: 0-120.")]
 SpeechArgument = Annotated[Path, typer.Argument(metavar="SPEECH", help="Any sound file, or a film with sound.")]
-OutOption = Annotated[Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The MP4 file to write.")]
+OutOption = Annotated[
+    Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The film to write: .mp4, .m4v, .mov, .mkv or .webm.")
+]
 ControlOption = Annotated[
     list[str],
     typer.Option("--control", metavar="NAME=NUMBER", help="Such as smile=0.3, sad=0.5 or expressiveness=1.2."),
 ]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
+FilmSizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512, 768 or 1080.")]
 QualityOption = Annotated[
     str,
     typer.Option(
@@ -62,23 +65,28 @@ def render(
     out: OutOption,
     avatar: AvatarOption = DEFAULT_AVATAR,
     look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
-    size: SizeOption = 512,
+    size: FilmSizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
+    alpha: Annotated[
+        bool, typer.Option(help="A transparent background: into .webm (VP9) or .mov (ProRes 4444).")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion: the same seed, the same film.")] = 0,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
 ) -> None:
-    """Speak a sound file into an MP4, without a network."""
+    """Speak a sound file into a film, without a network."""
     from clients.commands import render_film as rendering
 
     with _bar() as bar:
-        task = bar.add_task("warming up", total=None)
+        task = bar.add_task("listening to the sound", total=None)
 
         def show(done: int, total: int) -> None:
             bar.update(task, description="rendering", completed=done, total=total)
 
         report = rendering.render(
-            speech, out, avatar, look_ahead, size, seed, show, read_wishes(control), quality=checked(quality)
+            speech, out, avatar, look_ahead, size, seed, show, read_wishes(control), checked(quality), alpha
         )
+    for note in report.notes:
+        say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     say.print(
         f"[green]{escape(str(out))}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time"
     )

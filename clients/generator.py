@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 
-import numpy as np
 import numpy.typing as npt
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
@@ -28,6 +27,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from clients.signalling import HTTP_TIMEOUT_S, TalkError, ice_servers
+from engine.audio.voice_arrays import as_pcm16
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from webrtc.rtc.aiortc_patches import patch_aiortc
 
@@ -84,15 +84,18 @@ class VideoGenerator:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None):  # type: ignore[no-untyped-def]
         await self.aclose()
 
-    async def push_audio(self, sound: bytes | npt.NDArray[np.int16] | AudioSegmentEnd) -> None:
-        """Append sound, mono at the rate given at the start, or end a stretch of it."""
-        assert self._socket is not None
+    async def push_audio(self, sound: bytes | npt.ArrayLike | AudioSegmentEnd) -> None:
+        """Append sound, mono at the rate given at the start, or end a stretch of it.
+
+        ``sound`` is PCM16 in bytes, or int16 or floats in [-1, 1] [n]. Raises VivifyError for what is no such sound,
+        and TalkError once the generator is closed or the connection lost.
+        """
         if isinstance(sound, AudioSegmentEnd):
             await self._say({"type": "flush"})
             return
-        data = sound if isinstance(sound, bytes) else np.asarray(sound, "<i2").tobytes()
+        data = as_pcm16(sound)
         for at in range(0, len(data), LONGEST_PIECE):
-            await self._socket.send(data[at : at + LONGEST_PIECE])
+            await self._send(data[at : at + LONGEST_PIECE])
 
     async def clear_buffer(self) -> None:
         """Barge-in: what was pushed and has not been spoken never is, and the mouth closes."""
@@ -150,8 +153,15 @@ class VideoGenerator:
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     async def _say(self, message: dict[str, object]) -> None:
-        assert self._socket is not None
-        await self._socket.send(json.dumps(message))
+        await self._send(json.dumps(message))
+
+    async def _send(self, data: str | bytes) -> None:
+        if self._socket is None:
+            raise TalkError("The generator was expected to be open: use it as `async with VideoGenerator(...)`.")
+        try:
+            await self._socket.send(data)
+        except ConnectionClosed:
+            raise TalkError("The generator was expected to be open, but it is closed: make another one.") from None
 
     async def _listen(self) -> None:
         """The server's messages. Somebody else's barge-in is answered at once: what is pushed next is new."""

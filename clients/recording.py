@@ -12,8 +12,8 @@ from typing import Any
 import av
 import numpy as np
 
+from clients.films.film_writer import FilmWriter
 from clients.microphone import Microphone
-from clients.mp4 import Mp4Writer
 from engine.contracts import SAMPLE_RATE, ByteArray, FloatArray
 from engine.errors import VivifyError
 from webrtc.media.playout import FRAME
@@ -167,7 +167,7 @@ def write_film(recording: Recording, start: int, samples: int, out: Path) -> tup
         repeated += k not in by_index
         current = by_index.get(k, current)
         order.append(current)
-    with Mp4Writer(out, recording.size) as film:
+    with FilmWriter(out, recording.size) as film:
         for k, picture in enumerate(order):
             film.picture(recording.picture(picture))
             film.sound(cut[k * FRAME : (k + 1) * FRAME].astype(np.float32) / 32768)

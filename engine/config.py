@@ -8,7 +8,8 @@ from typing import Literal, cast, get_args
 from engine.errors import VivifyError
 
 DEFAULT_AVATAR = "astronaut"
-SIZES = (256, 512, 768)  # picture sides the renderer is tested at, pixels
+SIZES = (256, 512, 768, 1080)  # picture sides the renderer is tested at, pixels
+LIVE_SIZES = (256, 512, 768)  # and those that go over a network as they are made
 Quality = Literal["geometry", "learned", "auto"]
 DEFAULT_QUALITY: Quality = "geometry"  # learned pictures are better by most figures, not by all: docs/picture.md
 DEVICES = ("cpu", "cuda")

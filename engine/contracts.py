@@ -41,10 +41,14 @@ ByteArray = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """A run of mono 16 kHz samples in [-1, 1] whose first sample is ``position`` on the session's clock."""
+    """A run of mono 16 kHz samples in [-1, 1] whose first sample is ``position`` on the session's clock.
+
+    ``rate`` is there to be said, and refused where it is another one; sound is not resampled on its way.
+    """
 
     position: int
     samples: FloatArray  # [n]
+    rate: int = SAMPLE_RATE
 
     @property
     def end(self) -> int:

@@ -47,11 +47,15 @@ class Scheduler:
         return session
 
     def close(self, session: Session) -> None:
+        """End a session; its row is free. Nothing more may be asked of it: VivifyError from then on, here too."""
+        session.check_open()
+        session.closed = True
         self._sessions.remove(session)
         self._pipeline.leave(session.row)
 
     def clear(self, session: Session, now: float = 0.0, times: int = 1) -> int:
         """Barge-in: see `Session.clear`. The row forgets what it heard, so the mouth closes with the next frame."""
+        session.check_open()
         epoch = session.clear(now, times)
         self._pipeline.forget(session.row)
         self._pipeline.skip(session.row, session.take_skipped())
@@ -59,14 +63,17 @@ class Scheduler:
 
     def hold_head(self, session: Session, head: tuple[float, ...]) -> None:
         """Let a new session's head begin at ``head``, a `Frame.head` of another engine."""
+        session.check_open()
         self._pipeline.hold_head(session.row, head)
 
     def set_controls(self, session: Session, wishes: dict[str, Any]) -> None:
         """Put ``wishes`` into the session's `Controls`. Raises VivifyError for odd ones."""
+        session.check_open()
         self._pipeline.set_controls(session.row, self._pipeline.controls(session.row).changed(wishes))
 
     def set_look_ahead(self, session: Session, milliseconds: int) -> None:
         """Switch the look-ahead of a running session. Raises VivifyError for one that is not offered."""
+        session.check_open()
         self._pipeline.set_look_ahead(session.row, milliseconds)
 
     def tick(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.audio.chunker import FrameCutter, SpeechChunker
 from engine.audio.vad import TurnDetector, VoiceActivity
+from engine.audio.voice_arrays import as_voice
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, SpeechEvent
 from engine.errors import VivifyError
 
@@ -33,6 +34,7 @@ class Session:
         self.live = live
         self.matte = matte
         self.epoch = 0
+        self.closed = False  # by the scheduler; nothing more may be asked of it then
         self.dropped = 0  # frames never drawn, or overwritten before anyone fetched them
         self._cutter = FrameCutter()
         self._listen_from(0)
@@ -52,23 +54,36 @@ class Session:
         """Whole audio frames that wait for the engine."""
         return len(self._pending)
 
+    def check_open(self) -> None:
+        """Raises VivifyError once the session has been closed."""
+        if self.closed:
+            raise VivifyError("The session was expected to be open, but it has been closed: open another one.")
+
     def push_audio(self, chunk: AudioChunk, now: float = 0.0) -> None:
         """Append sound. ``now`` is the monotonic time of arrival, for the ledger.
 
-        Raises VivifyError when the chunk does not continue the clock, or when too much is waiting already.
+        Raises VivifyError when the session is closed, the sound is no mono sound at 16 kHz (see `as_voice`), the chunk
+        does not continue the clock, or too much is waiting already.
         """
+        self.check_open()
+        if chunk.rate != SAMPLE_RATE:
+            raise VivifyError(
+                f"Sound at {SAMPLE_RATE} Hz was expected, but {chunk.rate} Hz came: "
+                f"RateConverter({chunk.rate}, {SAMPLE_RATE}) of engine.audio.rate_converter brings it there."
+            )
+        samples = as_voice(chunk.samples)
         if chunk.position != self._cutter.position:
             raise VivifyError(
                 f"Audio was expected to go on at sample {self._cutter.position}, but sample {chunk.position} came: "
                 "chunks must follow one another on the session's clock."
             )
         limit = MAX_PENDING_SECONDS * SAMPLE_RATE
-        if self.pending * SAMPLES_PER_FRAME + len(chunk.samples) > limit:
+        if self.pending * SAMPLES_PER_FRAME + len(samples) > limit:
             raise VivifyError(
                 f"At most {MAX_PENDING_SECONDS} s of audio may wait for the engine, but more came: "
                 "push it at the pace at which frames come out."
             )
-        for frame in self._cutter.push(chunk.samples):
+        for frame in self._cutter.push(samples):
             self._pending.append(frame)
             self._arrivals.append(now)
 

@@ -65,6 +65,7 @@ ROOMS = """
     webrtc.http
     webrtc.server
     clients.trials
+    clients.films
     clients
     clients.outputs
     clients.commands

@@ -9,7 +9,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from engine.config import EngineConfig
+from engine.config import LIVE_SIZES, EngineConfig
 from engine.errors import VivifyError
 from webrtc.access.tokens import FixedToken, check_key, read_tokens
 from webrtc.logs import FORMS
@@ -90,6 +90,11 @@ class ServerConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
+        if self.engine.size not in LIVE_SIZES:
+            raise VivifyError(
+                f"Live pictures are {', '.join(map(str, LIVE_SIZES))} pixels wide, but {self.engine.size} was given: "
+                "larger ones are for `vivify render`."
+            )
         if self.codec is not None and self.codec not in CODECS:
             raise VivifyError(f"The codec must be one of {', '.join(CODECS)}, but '{self.codec}' was given.")
         if self.logs is not None and self.logs not in FORMS:

@@ -1,36 +1,45 @@
-"""`vivify render`: the live pipeline without a network, as fast as the machine allows."""
+"""`vivify render`: the live pipeline without a network, as fast as the machine allows, in memory that does not grow."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clients.mp4 import AUDIO_RATE, Mp4Writer
+from clients.films.film_formats import film_format
+from clients.films.film_sound import FilmSound
+from clients.films.film_writer import FilmWriter
+from clients.films.muxer import SOUND_PER_PICTURE
 from engine import avatars
-from engine.audio.sound_files import read_speech
+from engine.audio.chunker import FrameCutter
+from engine.audio.rate_converter import RateConverter
+from engine.audio.sound_files import SoundFile
 from engine.clock import frame_count, look_ahead_frames
 from engine.config import DEFAULT_QUALITY, EngineConfig, Quality
-from engine.contracts import SAMPLES_PER_FRAME, AudioChunk
+from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame
 from engine.face.avatar import Avatar
 from engine.latency import LatencyWindow
 from engine.pipeline import Pipeline
 from engine.scheduler import Scheduler
+from engine.session import Session
+
+FRAMES_REMEMBERED = 10_000  # whose times are in the report
 
 
 @dataclass(frozen=True, slots=True)
 class RenderReport:
-    """What a rendering cost. ``speed`` is seconds of video per second of work."""
+    """What a rendering cost. ``speed`` is seconds of video per second of work; ``notes`` are `SoundFile`'s."""
 
     frames: int
     seconds: float
     speed: float
     stages_ms: dict[str, dict[str, float]]
+    notes: tuple[str, ...] = ()
 
 
 def render(
@@ -43,36 +52,71 @@ def render(
     on_frame: Callable[[int, int], None] | None = None,
     wishes: dict[str, Any] | None = None,
     quality: Quality = DEFAULT_QUALITY,
+    alpha: bool = False,
 ) -> RenderReport:
-    """Speak ``speech`` with ``avatar`` into the MP4 file ``out``. The same input and seed give the same pictures.
+    """Speak ``speech`` with ``avatar`` into the film ``out``. The same input and seed give the same pictures.
 
     Nobody waits for a film: "auto" never gives the networks up here. ``on_frame(done, total)`` is called for every
-    picture; ``wishes`` are `Controls` to begin with. Raises VivifyError for input that cannot be used.
+    picture; ``wishes`` are `Controls` to begin with; ``alpha`` leaves the background transparent. Picture and sound
+    are read, made and written side by side, however long the speech. Raises VivifyError for input that cannot be used.
     """
-    voice = read_speech(speech)  # [n], 16 kHz
+    film_format(out, alpha)  # before the work begins
+    voice = SoundFile(speech)
     _, folder = avatars.resolve(avatar)
     scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1, quality), unhurried=True))
-    session = scheduler.open(Avatar.load(folder), look_ahead_ms, seed, live=False)
+    session = scheduler.open(Avatar.load(folder), look_ahead_ms, seed, live=False, matte=alpha)
     scheduler.set_controls(session, wishes or {})
-    total = frame_count(len(voice))
-    padded = np.zeros((total + look_ahead_frames(look_ahead_ms)) * SAMPLES_PER_FRAME, np.float32)
-    padded[: len(voice)] = voice
-    window = LatencyWindow(total)
+    total = frame_count(round(voice.seconds * SAMPLE_RATE))
+    window = LatencyWindow(FRAMES_REMEMBERED)
     began = time.perf_counter()
-    with Mp4Writer(out, size) as file:
-        for start in range(0, len(padded), SAMPLES_PER_FRAME):
-            session.push_audio(AudioChunk(start, padded[start : start + SAMPLES_PER_FRAME]))
-            scheduler.tick()
-            for frame in session.frames():
-                file.picture(frame.picture)
+    sound = FilmSound(voice)
+    waiting = np.zeros((0, 1), np.float32)  # sound whose picture has not come yet
+    with FilmWriter(out, size, alpha=alpha, layout=sound.layout) as film:
+        for chunk, heard in _spoken(voice, sound, look_ahead_frames(look_ahead_ms)):
+            waiting = np.concatenate([waiting, heard]) if len(waiting) else heard
+            for frame in _frames(scheduler, session, chunk):
+                film.picture(frame.picture)
+                film.sound(waiting[:SOUND_PER_PICTURE])
+                waiting = waiting[SOUND_PER_PICTURE:]
                 ledger = frame.ledger
                 window.add(features=ledger.features_ms, motion=ledger.motion_ms, render=ledger.render_ms)
                 if on_frame:
-                    on_frame(file.pictures, total)
-        file.sound(read_speech(speech, AUDIO_RATE))
+                    on_frame(film.pictures, max(total, film.pictures))
+        film.sound(waiting)
     spent = time.perf_counter() - began
-    seconds = total * SAMPLES_PER_FRAME / 16_000
-    return RenderReport(total, seconds, round(seconds / spent, 2), window.summary())
+    seconds = film.pictures * SAMPLES_PER_FRAME / SAMPLE_RATE
+    return RenderReport(film.pictures, seconds, round(seconds / spent, 2), window.summary(), tuple(voice.notes))
+
+
+def _frames(scheduler: Scheduler, session: Session, chunk: AudioChunk | None) -> Iterator[Frame]:
+    """What a frame of sound brings."""
+    if chunk is None:
+        return
+    session.push_audio(chunk)
+    scheduler.tick()
+    yield from session.frames()
+
+
+def _spoken(voice: SoundFile, sound: FilmSound, look_ahead: int) -> Iterator[tuple[AudioChunk | None, FloatArray]]:
+    """Frames of the voice as the engine hears it, and with each the film's sound that has been read by then [n, C].
+
+    The last frame is filled up with silence, and as many silent ones follow as the engine looks ahead.
+    """
+    converter, cutter = RateConverter(voice.survey.rate, SAMPLE_RATE), FrameCutter()
+    nothing = np.zeros((0, len(sound.push(np.zeros((0, sound.channels), np.float32)).T)), np.float32)
+
+    def cut(samples: FloatArray) -> list[AudioChunk]:
+        return cutter.push(np.clip(np.float32(voice.gain) * samples, -1, 1))
+
+    for piece in voice.pieces():
+        yield None, sound.push(piece)
+        for chunk in cut(converter.push(voice.mixed(piece))[:, 0]):
+            yield chunk, nothing
+    yield None, sound.finish()
+    rest = cut(converter.finish()[:, 0])
+    filled = -cutter.position % SAMPLES_PER_FRAME + look_ahead * SAMPLES_PER_FRAME
+    for chunk in rest + cut(np.zeros(filled, np.float32)):
+        yield chunk, nothing
 
 
 def report_json(report: RenderReport) -> str:

@@ -11,19 +11,21 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from clients.films.film_formats import film_format
 from clients.microphone import Microphone
 from clients.recording import Recording, find_speech, write_film
 from clients.signalling import Connection, TalkError
-from engine.audio.sound_files import read_speech
-from engine.contracts import DEFAULT_LOOK_AHEAD_MS
+from engine.audio.sound_files import SoundFile
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS, FloatArray
 from engine.latency import percentiles
 from webrtc.media.voice_line import VOICE_RATE
 
@@ -54,6 +56,7 @@ class TalkReport:
     av_offset_ms: dict[str, float]  # at sending and at receiving; positive: the picture came later than its sound
     voice_match: float  # correlation of the voice that came back with the speech, 0..1
     server: dict[str, Any] = field(default_factory=dict)  # its last stats message
+    notes: tuple[str, ...] = ()  # what a user should know of the voice
 
 
 async def talk(
@@ -74,7 +77,8 @@ async def talk(
     comes.
     """
     say = on_progress or (lambda text: None)
-    voice = await asyncio.to_thread(read_speech, speech, VOICE_RATE, LONGEST_SPEECH_S)
+    film_format(out)  # before anybody is bothered
+    voice, notes = await asyncio.to_thread(_voice, speech)
     microphone = Microphone(voice, LEAD_IN_S)
     with Recording() as recording:
         connection = Connection(microphone, recording, codec)
@@ -86,7 +90,14 @@ async def talk(
         finally:
             await connection.close()
         say(f"writing {out}")
-        return await asyncio.to_thread(_finish, connection, microphone, recording, out)
+        return await asyncio.to_thread(_finish, connection, microphone, recording, out, notes)
+
+
+def _voice(speech: Path) -> tuple[FloatArray, tuple[str, ...]]:
+    """What the microphone hears [n] at 48 kHz, a very quiet voice raised, and what there is to say about it."""
+    file = SoundFile(speech, LONGEST_SPEECH_S)
+    voice = np.clip(np.float32(file.gain) * np.concatenate(list(file.voice(VOICE_RATE))), -1, 1)
+    return voice, tuple(file.notes)
 
 
 async def _until_spoken(connection: Connection, microphone: Microphone, recording: Recording, seconds: float) -> None:
@@ -103,14 +114,16 @@ async def _until_spoken(connection: Connection, microphone: Microphone, recordin
             raise TalkError(f"The connection was lost: nothing came for {STALL_S:.0f} s; is the server still there?")
 
 
-def _finish(connection: Connection, microphone: Microphone, recording: Recording, out: Path) -> TalkReport:
+def _finish(
+    connection: Connection, microphone: Microphone, recording: Recording, out: Path, notes: tuple[str, ...]
+) -> TalkReport:
     """Find the speech in what came, write film and figures."""
     if connection.mapping is None or connection.stats is None:
         raise TalkError("The server sent no mapping or statistics over the control channel: is it a Vivify server?")
     recording.tie(connection.mapping)
     start, match = find_speech(recording, microphone)
     count, repeated = write_film(recording, start, len(microphone.voice), out)
-    report = _report(connection, microphone, recording, out, start, match, count, repeated)
+    report = replace(_report(connection, microphone, recording, out, start, match, count, repeated), notes=notes)
     out.with_suffix(".json").write_text(json.dumps(asdict(report), indent=1) + "\n")
     return report
 
@@ -179,3 +192,5 @@ def print_card(report: TalkReport, console: Console) -> None:
         f"picture against sound: {offsets['sent']} sent, {offsets['received']} received; "
         f"voice that came back matches {100 * report.voice_match:.0f} %"
     )
+    for note in report.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)

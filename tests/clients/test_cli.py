@@ -60,6 +60,8 @@ def test_render_takes_any_rate_and_channels_and_the_film_is_as_long_as_the_speec
     assert picture == pytest.approx(1.0, abs=0.001)
     assert sound == pytest.approx(1.0, abs=0.03)
     assert [p.name for p in film.parent.iterdir()] == ["film.mp4"], "nothing half-written stays behind"
+    with av.open(str(film)) as file:
+        assert file.streams.audio[0].layout.name == {1: "mono", 2: "stereo", 6: "5.1"}[channels]
 
 
 def test_the_same_seed_gives_the_same_film_and_another_does_not(
@@ -73,6 +75,25 @@ def test_the_same_seed_gives_the_same_film_and_another_does_not(
     assert a != c
 
 
+def test_a_transparent_film_tells_what_it_did_for_the_voice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = tone(0.5, 16_000, 2)
+    samples[:, 1] *= -1
+    speech, film = write_wav(tmp_path / "speech.wav", samples), tmp_path / "film.webm"
+    assert vivify(monkeypatch, "render", speech, "-o", film, "--size", 256, "--alpha") == 0
+    told = capsys.readouterr()
+    assert "note: The channels cancel" in told.err.replace("\n", "")
+    assert json.loads(told.out)["notes"] == ["The channels cancel one another: only the louder one is used."]
+    with av.open(str(film)) as file:
+        reader = av.CodecContext.create("libvpx-vp9", "r")
+        frames = [frame for packet in file.demux(video=0) for frame in reader.decode(packet)]
+    assert frames[0].format.name == "yuva420p"
+    matte = frames[0].to_ndarray(format="rgba")[..., 3]
+    assert matte[:20, :20].max() <= 2
+    assert matte[110:180, 110:150].min() == 255
+
+
 def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
     good = assets() / "speech.wav"
     text = folder / "notes.wav"
@@ -81,6 +102,8 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
     weights = folder / "broken"
     weights.mkdir()
     (weights / "avatar.json").write_text("{")
+    raw = folder / "voice.sw"
+    raw.write_bytes(bytes(32_000))
     out = folder / "out.mp4"
     return {
         "no such file": (["render", folder / "none.wav", "-o", out], "none.wav"),
@@ -91,6 +114,10 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "broken avatar": (["render", good, "-o", out, "--avatar", weights], "avatar.json"),
         "odd look-ahead": (["render", good, "-o", out, "--look-ahead", 50], "one of 0, 40, 80, 120 ms"),
         "odd size": (["render", good, "-o", out, "--size", 500], "picture size"),
+        "no film's name": (["render", good, "-o", folder / "out.gif"], "out.gif"),
+        "a matte in an MP4": (["render", good, "-o", out, "--alpha"], ".webm (VP9) or .mov (ProRes 4444)"),
+        "raw sound": (["render", raw, "-o", out], "without a header"),
+        "too large to be live": (["serve", "--size", 1080], "Live pictures are 256, 512, 768"),
         "nowhere to write": (["render", good, "-o", "/proc/none/out.mp4"], "/proc/none"),
         "brackets in a name": (["render", folder / "a[b]c.wav", "-o", out], "a[b]c.wav"),
         "no photo": (["enroll", folder / "none.jpg", "-o", folder / "a"], "none.jpg"),
@@ -98,7 +125,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
     }
 
 
-@pytest.mark.parametrize("case", range(12))
+@pytest.mark.parametrize("case", range(16))
 def test_what_cannot_work_gets_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: int
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_networks import tiny
 
-from clients.mp4 import Mp4Writer
+from clients.films.film_writer import FilmWriter
 from engine.contracts import Motion
 from engine.errors import VivifyError
 from engine.evaluation.film_figures import (
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.cpu
 def film(path: Path, jaw: float) -> Watched:
     """Twelve pictures of the bundled avatar that talks and turns, as a file, watched."""
     renderer = Renderer(Avatar.load(assets() / "avatars" / "astronaut"), 256)
-    with Mp4Writer(path, 256) as file:
+    with FilmWriter(path, 256) as file:
         for k in range(12):
             beta = np.zeros(len(NAMES), np.float32)
             beta[INDEX["jawOpen"]] = jaw * np.sin(k) ** 2
@@ -90,7 +90,7 @@ def test_films_that_cannot_be_compared_are_told(films: tuple[Watched, Watched], 
     with pytest.raises(VivifyError, match="expected to be a film"):
         watch(tmp_path / "none.mp4")
     blank = tmp_path / "blank.mp4"
-    with Mp4Writer(blank, 256) as file:
+    with FilmWriter(blank, 256) as file:
         file.picture(np.zeros((256, 256, 3), np.uint8))
         file.sound(np.zeros(1920, np.float32))
     with pytest.raises(VivifyError, match="no face was found"):

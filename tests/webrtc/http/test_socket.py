@@ -22,6 +22,7 @@ import webrtc.http.voice_socket
 from clients.generator import AudioSegmentEnd, VideoGenerator
 from clients.signalling import TalkError
 from engine.audio.sound_files import read_speech
+from engine.errors import VivifyError
 from engine.paths import assets
 from webrtc.messages import SERVER
 
@@ -147,9 +148,13 @@ async def test_an_interruption_is_heard_at_the_other_end(server: Running) -> Non
                 after.append(level)
             elif cleared:
                 break
+        with pytest.raises(VivifyError, match="Mono sound"):
+            await avatar.push_audio(np.stack([tone, tone], 1))
         assert max(after[50:]) < 300, "of six seconds only the beginning may be heard"
         assert avatar.epoch == 1
         await asyncio.to_thread(ask_delete, server, avatar.session)
+    with pytest.raises(TalkError, match="closed"):
+        await avatar.push_audio(tone)
     await emptied(server)
 
 

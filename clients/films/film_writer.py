@@ -1,0 +1,67 @@
+"""Writes a talking picture to a film file that appears under its name only once it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import av
+
+from clients.films.film_formats import film_format
+from clients.films.muxer import Muxer
+from engine.contracts import ByteArray, FloatArray
+from engine.errors import VivifyError
+
+
+class FilmWriter:
+    """Pictures and sound in, in turns as for `Muxer`; a playable file out, its format the one that its name asks for.
+
+    ``alpha`` takes RGBA pictures, and formats that keep them. Raises VivifyError for a name that asks for no format,
+    and for a place that cannot be written to.
+    """
+
+    def __init__(self, path: Path, size: int, *, alpha: bool = False, layout: str = "mono") -> None:
+        form = film_format(path, alpha)
+        self._path = path
+        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._part.touch()
+            self._file = av.open(str(self._part), "w", format=form.container, options=form.options)
+        except OSError as error:
+            raise VivifyError(f"'{path}' was expected to be a place to write a film to, but: {error}.") from None
+        self._muxer = Muxer(self._file, form, size, layout)
+
+    @property
+    def pictures(self) -> int:
+        """How many have been added."""
+        return self._muxer.pictures
+
+    def picture(self, picture: ByteArray) -> None:
+        """Add one, see `Muxer.picture`."""
+        self._muxer.picture(picture)
+
+    def sound(self, samples: FloatArray) -> None:
+        """Add samples [n, C] or mono [n] at 48 kHz, see `Muxer.sound`."""
+        self._muxer.sound(samples)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        self._muxer.finish()
+        self._part.replace(self._path)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> FilmWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
