@@ -117,6 +117,8 @@ def serve(
     ice_server: IceServerOption = None,
     turn_secret: TurnSecretOption = None,
     origin: Annotated[list[str] | None, typer.Option(help="A foreign page that may use it; repeatable.")] = None,
+    root_path: Annotated[str, typer.Option(help="What stands before all its paths behind a proxy: /vivify.")] = "",
+    proxy: Annotated[list[str] | None, typer.Option(help="Whose X-Forwarded-For to believe; repeatable.")] = None,
     logs: Annotated[str | None, typer.Option(help="Log what happens to sessions: text or json.")] = None,
     portraits: Annotated[int, typer.Option(min=0, help="Portraits visitors may bring, at a time; 0: none.")] = 8,
     openings_per_minute: Annotated[int, typer.Option(help="Sessions and viewers of one token at an address.")] = 120,
@@ -131,6 +133,8 @@ def serve(
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),
+        "root_path": root_path,
+        "proxies": tuple(proxy or ()),
         "logs": logs,
         "portraits": portraits,
         "token_key": token_key,

@@ -57,6 +57,20 @@ async def negotiate(pc: RTCPeerConnection, server: str, path: str, trickle: bool
     return reply
 
 
+def offer_of(kind: str, direction: str) -> str:
+    """The SDP of an offer with one line."""
+
+    async def make() -> str:
+        pc = RTCPeerConnection(no_servers())
+        pc.addTransceiver(kind, direction=direction)
+        await pc.setLocalDescription(await pc.createOffer())
+        sdp = pc.localDescription.sdp
+        await pc.close()
+        return sdp
+
+    return asyncio.run(make())
+
+
 def fragment(offer: str) -> str:
     """The SDP fragment (RFC 8840, section 9) with all candidates of an offer's first media line."""
     lines = offer.split("\r\n")

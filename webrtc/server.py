@@ -18,7 +18,6 @@ from webrtc.http.fair_socket import FairWebSocket
 from webrtc.http.voice_socket import LONGEST_PUSH
 from webrtc.logs import write_logs
 from webrtc.memory import Sweeper, settle
-from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.server_config import ServerConfig
 from webrtc.service import Service
 from webrtc.upkeep.draining import Draining
@@ -124,7 +123,6 @@ async def serve_on(
 
     A caller's own ``draining`` is what a signal begins, and where there are no signals, as on a thread, the caller.
     """
-    patch_aiortc()
     settings = uvicorn.Config(
         create_app(service),
         log_level="warning",
@@ -133,6 +131,7 @@ async def serve_on(
         lifespan="off",
         ws=FairWebSocket,
         ws_per_message_deflate=False,  # sound does not get smaller, and a kilobyte of zeros a megabyte of work
+        forwarded_allow_ips=["127.0.0.1", "::1", *service.config.proxies],
         ws_max_size=LONGEST_PUSH,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,

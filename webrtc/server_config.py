@@ -15,6 +15,8 @@ from webrtc.access.tokens import FixedToken, check_key, read_tokens
 from webrtc.logs import FORMS
 
 CODECS = ("VP8", "H264")
+OWN_PATHS = ("api", "whip", "whep", "obs", "metrics", "healthz", "readyz", "openapi.json")
+_PREFIX = re.compile(r"(/[\w~-][\w.~-]*){1,8}", re.ASCII)
 TURN_LOGIN_S = 6 * 3600  # how long a login lasts: longer than a session
 
 
@@ -84,6 +86,8 @@ class ServerConfig:
     ice_servers: tuple[IceServer, ...] = ()  # none: only addresses of this machine are tried
     origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
     portraits: int = 8  # that visitors may have brought, at a time; 0: none are taken
+    root_path: str = ""  # the prefix of its addresses behind a proxy, such as '/vivify', left on or taken off by it
+    proxies: tuple[str, ...] = ()  # whose X-Forwarded-For is believed, besides a proxy's on this machine
     max_viewers: int = 4  # of one session; each has an encoder of its own
     drain_seconds: float = 20.0  # that sessions have to finish when the server is told to stop
     logs: str | None = None  # 'text' or 'json': what happens to sessions is written to the standard error stream
@@ -105,6 +109,17 @@ class ServerConfig:
             raise VivifyError("Limits of openings and sessions were expected to be 1 at least.")
         if not 0 <= self.drain_seconds <= 86_400:
             raise VivifyError(f"Draining was expected to take 0 to 86400 seconds, but {self.drain_seconds} were given.")
+        prefix = self.root_path
+        if prefix and (not _PREFIX.fullmatch(prefix) or prefix.split("/")[1] in OWN_PATHS):
+            raise VivifyError(
+                f"A path such as /vivify was expected before all others, but '{prefix}' was given: begin it with a "
+                "slash, end it without one, and let its first part be none of the server's own paths."
+            )
+        for proxy in self.proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise VivifyError(f"A proxy's address or network was expected, but '{proxy}' was given.") from None
         if not self.guarded and not is_loopback(self.host):
             raise VivifyError(
                 f"Listening on {self.host} lets others in and therefore needs a token, but none was given: "

@@ -2,7 +2,8 @@
 
 import { Devices } from "./devices.js";
 import { Panel, Receiver } from "./figures.js";
-import { Session, read, request } from "./session.js";
+import { read, request, show } from "./server.js";
+import { Session } from "./session.js";
 import { Told, openMicrophone, openSample } from "./voice.js";
 import { wishesOf } from "./wishes.js";
 
@@ -77,7 +78,7 @@ const pausesFrom = (seconds) => [1000 * seconds * (1 + Math.random() / 2), ...RE
 
 /** A session for the voice that is open. */
 async function connect(cancelled) {
-  const { ice_servers: iceServers } = await read("/api/ice-servers");
+  const { ice_servers: iceServers } = await read("api/ice-servers");
   if (cancelled()) return;
   session = new Session(voice, video, iceServers);
   const current = session;
@@ -165,7 +166,7 @@ async function showFigures() {
   panel.show(current.stats, receiver);
 }
 
-const pictureOf = (name) => `/api/avatars/${encodeURIComponent(name)}/portrait${location.search}`;
+const pictureOf = (name) => `api/avatars/${encodeURIComponent(name)}/portrait`;
 
 /** What people read of an avatar's name: "lady_by_lake" is "Lady by lake". */
 function wordsOf(name) {
@@ -174,7 +175,7 @@ function wordsOf(name) {
 }
 
 function showFace() {
-  at("portrait").src = pictureOf(chosenFace());
+  show(at("portrait"), pictureOf(chosenFace()));
   at("portrait").hidden = false;
   at("face-name").textContent = wordsOf(chosenFace());
 }
@@ -184,7 +185,9 @@ function listFaces() {
     const label = Object.assign(document.createElement("label"), { title: wordsOf(name) });
     const radio = Object.assign(document.createElement("input"), { type: "radio", name: "face", value: name });
     radio.checked = name === server.default;
-    label.append(radio, Object.assign(new Image(56, 56), { alt: wordsOf(name), src: pictureOf(name) }));
+    const picture = Object.assign(new Image(56, 56), { alt: wordsOf(name) });
+    label.append(radio, picture);
+    show(picture, pictureOf(name));
     return label;
   }));
   at("faces").hidden = server.avatars.length < 2 && !server.portraits;
@@ -198,12 +201,13 @@ async function bring(photo) {
   at("photo").disabled = at("start").disabled = true;
   try {
     const type = photo.type || (/\.hei[cf]$/i.test(photo.name) ? "image/heic" : "application/octet-stream");
-    const sent = await request("/api/avatars", { method: "POST", headers: { "Content-Type": type }, body: photo });
+    const sent = await request("api/avatars", { method: "POST", headers: { "Content-Type": type }, body: photo });
+    const enrolment = sent.headers.get("Location")?.split("/").at(-1);
     let job = await sent.json();
     while (job.state === "working") {
       at("bring-text").textContent = `${job.progress} ...`;
       await new Promise((resolve) => setTimeout(resolve, 400));
-      job = await read(sent.headers.get("Location"));
+      job = await read(`api/enrolments/${enrolment}`);
     }
     if (job.error) throw new Told(job.error);
     server.avatars.push(job.avatar);
@@ -231,7 +235,7 @@ function showLookAhead() {
 
 async function load() {
   try {
-    server = await read("/api/avatars");
+    server = await read("api/avatars");
     at("look-ahead").max = String(server.look_aheads_ms.length - 1);
     at("look-ahead").value = String(server.look_aheads_ms.indexOf(server.default_look_ahead_ms));
     listFaces();

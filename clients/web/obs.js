@@ -1,21 +1,20 @@
-// The avatar with a truly transparent background, for a browser source: watches /whep/SESSION, whose pictures hold the
-// person on the left and the matte, as grey, on the right; WebGL puts them together. A session that is not there yet,
-// or not any more, is asked for again.
+// The avatar with a truly transparent background, for a browser source: watches the address it is opened with, whose
+// pictures hold the person on the left and the matte, as grey, on the right; WebGL puts them together. Where nobody speaks
+// yet, or not any more, it asks again, as soon as the server says.
 
 import { Matte } from "./matte.js";
+import { ask } from "./server.js";
 
 const AGAIN_MS = 2000;
 const GATHER_LIMIT_MS = 1000;
 
-const name = location.pathname.split("/").at(-1);
-const token = new URLSearchParams(location.search).get("token");
-const login = token ? { Authorization: `Bearer ${token}` } : {};
+const address = location.pathname.split("/").at(-1);
 const video = document.getElementById("stream");
 const matte = new Matte(document.getElementById("avatar"));
 
-/** Watch until the connection ends. */
+/** Watch until the connection ends, or is refused; how long to wait before the next try. */
 async function watch() {
-  const { ice_servers: iceServers } = await (await fetch("/api/ice-servers", { headers: login })).json();
+  const { ice_servers: iceServers } = await (await ask("api/ice-servers")).json();
   const peer = new RTCPeerConnection({ iceServers });
   try {
     const stream = new MediaStream();
@@ -23,13 +22,14 @@ async function watch() {
     peer.ontrack = ({ track }) => stream.addTrack(track);
     await peer.setLocalDescription();
     await gathered(peer);
-    const headers = { "Content-Type": "application/sdp", ...login };
-    const answer = await fetch(`/whep/${encodeURIComponent(name)}`, { method: "POST", headers, body: peer.localDescription.sdp });
-    if (answer.status !== 201) return;
+    const headers = { "Content-Type": "application/sdp" };
+    const answer = await ask(`whep/${address}`, { method: "POST", headers, body: peer.localDescription.sdp });
+    if (answer.status !== 201) return 1000 * (Number(answer.headers.get("Retry-After")) || 0) || AGAIN_MS;
     await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
     video.srcObject = stream;
     await play();
     await ended(peer);
+    return AGAIN_MS;
   } finally {
     peer.close();
   }
@@ -68,10 +68,10 @@ function draw() {
 
 async function watchForEver() {
   for (;;) {
-    await watch().catch(() => {});
+    const pause = await watch().catch(() => AGAIN_MS);
     document.body.dataset.state = "waiting";
     matte.clear();
-    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 

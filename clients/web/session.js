@@ -1,32 +1,13 @@
 // One connection to the server: the offer over HTTP, voice and face over WebRTC, figures over the data channel.
 // The messages are specified in webrtc/protocol.md.
 
+import { read, request } from "./server.js";
 import { Told } from "./voice.js";
 
 const PING_EVERY_MS = 2000;
 const CONNECT_LIMIT_MS = 15000;
 const GATHER_LIMIT_MS = 1000;
 const PATIENCE_MS = 5000; // a connection that is interrupted, or a server that is silent, for longer counts as lost
-
-const token = new URLSearchParams(location.search).get("token");
-
-/** fetch with the page's token; says in words when nobody answers. */
-export async function request(path, options = {}) {
-  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  try {
-    return await fetch(path, { ...options, headers });
-  } catch {
-    throw new Told("The server does not answer: is it still running?");
-  }
-}
-
-/** JSON of a path; a refusal is told in the server's own words. */
-export async function read(path, options) {
-  const response = await request(path, options);
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Told(body.error ?? `The server refused (${response.status}).`);
-  return body;
-}
 
 export class Session extends EventTarget {
   /** `voice` is what `openMicrophone` or `openSample` gave; `video` shows the face; `iceServers` are the server's. */
@@ -55,7 +36,7 @@ export class Session extends EventTarget {
     await this.peer.setLocalDescription();
     await this.#gathered();
     const { sdp, type } = this.peer.localDescription;
-    const answer = await read("/api/session", {
+    const answer = await read("api/session", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ sdp, type, avatar, look_ahead_ms: lookAhead }),
@@ -91,7 +72,7 @@ export class Session extends EventTarget {
   }
 
   #leave() {
-    if (this.name) request(`/api/session/${this.name}`, { method: "DELETE", keepalive: true }).catch(() => {});
+    if (this.name) request(`api/session/${this.name}`, { method: "DELETE", keepalive: true }).catch(() => {});
     this.name = null;
   }
 

@@ -30,7 +30,7 @@ const PAUSE_S = 1.5; // between two readings of the sample
 
 /** The bundled speech, over and over; `begin` starts it. */
 export async function openSample(request) {
-  const response = await request("/api/sample");
+  const response = await request("api/sample");
   if (!response.ok) throw new Told("The sample voice is missing on the server: choose the microphone.");
   const context = new AudioContext({ sampleRate: 48000 });
   const speech = await context.decodeAudioData(await response.arrayBuffer());

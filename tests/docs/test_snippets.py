@@ -78,7 +78,8 @@ def _run(command: list[str], folder: Path, **env: str) -> str:
 
 
 SIGNING = [snippet for snippet in snippets("python") if "jwt" in snippet.text]
-PYTHON = [snippet for snippet in snippets("python") if snippet not in SIGNING]
+MOUNTING = [snippet for snippet in snippets("python") if "app.mount" in snippet.text]
+PYTHON = [snippet for snippet in snippets("python") if snippet not in SIGNING + MOUNTING]
 
 
 def test_python_from_the_engine() -> None:
@@ -95,6 +96,20 @@ def test_python_that_signs_tokens(snippet: Snippet) -> None:
     speaker, viewer = (Tokens((), KEY).caller(token, "") for token in shown)
     assert (speaker.rights, viewer.rights) == ({"speak"}, {"watch"})
     assert speaker.session == viewer.session
+
+
+ASK_IT = """
+from fastapi.testclient import TestClient
+
+with TestClient(app) as client:
+    shown = {"Authorization": "Bearer a-token-of-good-length"}
+    print([client.get("/avatar/api/avatars", headers=headers).status_code for headers in ({}, shown)])
+"""
+
+
+@pytest.mark.parametrize("snippet", MOUNTING, ids=lambda s: s.name)
+def test_python_that_mounts_a_server(snippet: Snippet) -> None:
+    assert _run([sys.executable, "-c", snippet.text + ASK_IT], ROOT).strip() == "[401, 200]"
 
 
 @pytest.mark.parametrize("snippet", PYTHON[1:], ids=lambda s: s.name)

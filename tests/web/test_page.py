@@ -115,7 +115,8 @@ def test_another_face_is_chosen_with_the_keyboard_and_speaks(page: Any, server: 
     chosen = page.get_by_role("radio", name="Lady by lake")
     assert chosen.is_checked()
     assert page.inner_text("#face-name") == "Lady by lake"
-    assert "lady_by_lake" in page.get_attribute("#portrait", "src")
+    assert "lady_by_lake" in page.get_attribute("#portrait", "data-path")
+    page.wait_for_function("() => document.getElementById('portrait').naturalWidth === 512")
     start(page, "sample")
     (stream,) = server.service.sessions.values()
     assert stream.avatar == "lady_by_lake"

@@ -27,7 +27,7 @@ class PeerConnection extends EventTarget {
 
 const ticks = [];
 Object.assign(globalThis, {
-  location: { search: "" },
+  location: { search: "", hash: "" },
   RTCPeerConnection: PeerConnection,
   MediaStream: class { addTrack() {} },
   setInterval: (work) => ticks.push(work),

@@ -21,6 +21,7 @@ from engine.paths import assets
 from webrtc.access.rights import Caller
 from webrtc.http.admission import Gate
 from webrtc.http.bodies import BadRequest, read_body
+from webrtc.http.path_prefix import prefix_of
 from webrtc.http.schemas import (
     BODY,
     Answer,
@@ -74,8 +75,10 @@ def _sessions(router: APIRouter, service: Service, gate: Gate) -> None:
         wanted = Wanted(caller, offer.avatar or None, offer.look_ahead_ms, offer.matte, offer.watch)
         speaker, answer = await service.open(wanted, offer.sdp)
         session, connection = speaker.session, speaker.connection
-        response.headers.update({"Location": f"/api/session/{session.name}", "ETag": connection.etag})
-        response.headers.append("Link", watch_link(session))
+        response.headers.update(
+            {"Location": f"{prefix_of(request)}/api/session/{session.name}", "ETag": connection.etag}
+        )
+        response.headers.append("Link", watch_link(request, session))
         return Answer(
             sdp=answer, session=session.name, watch=session.address, avatar=session.avatar, codec=connection.codec
         )
@@ -138,7 +141,7 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         if service.draining:
             raise Stopping
         job = service.portraits.begin(await read_body(request, PHOTOS, "Accept-Post", MOST_PHOTO))
-        response.headers["Location"] = f"/api/enrolments/{job.name}"
+        response.headers["Location"] = f"{prefix_of(request)}/api/enrolments/{job.name}"
         return _enrolment(job)
 
     @router.get("/api/enrolments/{enrolment}", responses=refusals(404), dependencies=enrols)

@@ -18,8 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engine.errors import VivifyError
 from webrtc.http import api, voice_socket, whip
 from webrtc.http.admission import Gate, NotAdmitted
+from webrtc.http.path_prefix import UnderPrefix, route_of
 from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters, refused
 from webrtc.messages import PROTOCOL
+from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.service import Service
 
 PAGE = Path(__file__).resolve().parents[2] / "clients" / "web"
@@ -27,7 +29,7 @@ SUMMARY = "A live voice in, a talking face out; media go over WebRTC, see webrtc
 
 OWN_HEAD = ("/whip/", "/whep/")  # have routes of their own for HEAD
 CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
@@ -48,11 +50,14 @@ CORS = {
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application over a running service; it owns nothing and can be mounted anywhere."""
+    """The application over a running service; it owns nothing and can be mounted anywhere (docs/python.md)."""
+    patch_aiortc()
     app = FastAPI(title="Vivify", version=str(PROTOCOL), summary=SUMMARY, docs_url=None, redoc_url=None)
+    app.router.redirect_slashes = False  # it would lead to whatever the Host header says
     gate = Gate(service.config)
     app.add_middleware(HeadAsGet)
     app.middleware("http")(_guard(service, gate))
+    app.add_middleware(UnderPrefix, prefix=service.config.root_path)  # the last one comes first
     app.add_exception_handler(VivifyError, refuse)
     app.add_exception_handler(HTTPException, refuse_http)
     app.add_exception_handler(RequestValidationError, refuse_parameters)
@@ -77,7 +82,7 @@ class HeadAsGet:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD" or _route_of(scope).startswith(OWN_HEAD):
+        if scope["type"] != "http" or scope["method"] != "HEAD" or route_of(scope).startswith(OWN_HEAD):
             await self._app(scope, receive, send)
             return
 
@@ -85,12 +90,6 @@ class HeadAsGet:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
         await self._app({**scope, "method": "GET"}, receive, without_body)
-
-
-def _route_of(scope: Scope) -> str:
-    """The path that the routes are matched with: without the prefix under which the application is mounted."""
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path.removeprefix(root) if root and path.startswith(root) else path
 
 
 Next = Callable[[Request], Awaitable[Response]]

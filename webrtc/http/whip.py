@@ -16,6 +16,7 @@ from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from webrtc.access.rights import Caller
 from webrtc.http.admission import Gate
 from webrtc.http.bodies import BadRequest, read_text
+from webrtc.http.path_prefix import prefix_of
 from webrtc.http.schemas import BODY, FRAGMENT, SDP, conditional, content, refusals, takes
 from webrtc.live_session import LiveSession
 from webrtc.rtc.peer_connection import PeerConnection
@@ -61,8 +62,9 @@ def _whip(router: APIRouter, service: Service, gate: Gate) -> None:
         offer = await read_text(request, SDP, "Accept-Post")
         wanted = Wanted(caller, avatar, look_ahead_ms, matte, watch)
         speaker, answer = await service.open(wanted, offer, two_way=False)
-        response = _created(answer, f"/whip/session/{speaker.session.name}", speaker.connection, service)
-        response.headers.append("Link", watch_link(speaker.session))
+        location = f"{prefix_of(request)}/whip/session/{speaker.session.name}"
+        response = _created(answer, location, speaker.connection, service)
+        response.headers.append("Link", watch_link(request, speaker.session))
         return response
 
     @router.patch(
@@ -96,7 +98,8 @@ def _whep(router: APIRouter, service: Service, gate: Gate) -> None:
     async def watch(request: Request, address: str, caller: Caller = opens) -> Response:
         """Watch: an offer that receives audio, video, or both."""
         viewer, answer = await service.watch(address, await read_text(request, SDP, "Accept-Post"), caller)
-        return _created(answer, f"/whep/{address}/{viewer.name}", viewer.connection, service)
+        location = f"{prefix_of(request)}/whep/{address}/{viewer.name}"
+        return _created(answer, location, viewer.connection, service)
 
     @router.patch(
         "/whep/{address}/{viewer}",
@@ -188,9 +191,9 @@ def _created(answer: str, location: str, connection: PeerConnection, service: Se
     return response
 
 
-def watch_link(session: LiveSession) -> str:
+def watch_link(request: Request, session: LiveSession) -> str:
     """Where a session is watched, as a ``Link`` header's value."""
-    return f'</whep/{session.address}>; rel="whep"'
+    return f'<{prefix_of(request)}/whep/{session.address}>; rel="whep"'
 
 
 def _named(name: str) -> dict[str, object]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiortc import RTCPeerConnection
 from serving import Running, running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
-from whip_peers import FRAGMENT, SDP, Reply, ask, fragment
+from whip_peers import FRAGMENT, SDP, Reply, ask, fragment, offer_of
 
 from webrtc.access.rights import RIGHTS
 from webrtc.access.tokens import sign
 from webrtc.http.admission import network_of
-from webrtc.rtc.ice_servers import no_servers
 
 pytestmark = pytest.mark.net
 
@@ -65,23 +62,7 @@ def guarded() -> Iterator[Running]:
         yield server
 
 
-def offers() -> tuple[str, str]:
-    """One that speaks, and one that watches."""
-
-    async def make() -> tuple[str, str]:
-        made = []
-        for kind, direction in (("audio", "sendonly"), ("video", "recvonly")):
-            pc = RTCPeerConnection(no_servers())
-            pc.addTransceiver(kind, direction=direction)
-            await pc.setLocalDescription(await pc.createOffer())
-            made.append(pc.localDescription.sdp)
-            await pc.close()
-        return made[0], made[1]
-
-    return asyncio.run(make())
-
-
-VOICE, EYES = offers()
+VOICE, EYES = offer_of("audio", "sendonly"), offer_of("video", "recvonly")
 
 
 def publish(server: Running, token: str, path: str = "/whip/astronaut", sdp: str = VOICE) -> Reply:
