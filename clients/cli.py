@@ -123,6 +123,7 @@ def serve(
     portraits: Annotated[int, typer.Option(min=0, help="Portraits visitors may bring, at a time; 0: none.")] = 8,
     openings_per_minute: Annotated[int, typer.Option(help="Sessions and viewers of one token at an address.")] = 120,
     sessions_per_token: Annotated[int | None, typer.Option(help="Of --max-sessions, what one token may have.")] = None,
+    idle_minutes: Annotated[float, typer.Option(help="Sessions in which nothing is said for so long end.")] = 30.0,
     drain_seconds: Annotated[float, typer.Option(help="When told to stop, sessions may finish within so long.")] = 20.0,
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
@@ -140,6 +141,7 @@ def serve(
         "token_key": token_key,
         "openings_per_minute": openings_per_minute,
         "sessions_per_token": sessions_per_token,
+        "idle_minutes": idle_minutes,
         "drain_seconds": drain_seconds,
     }
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

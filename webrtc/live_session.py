@@ -46,6 +46,7 @@ class LiveSession:
         matte: bool,
         latency: LatencyWindow,
         on_closed: Callable[[LiveSession], None],
+        idle_s: float | None = None,
     ) -> None:
         self.name = name
         self.address = address  # where it is watched
@@ -58,6 +59,8 @@ class LiveSession:
         self.size = 0
         self.closing = False
         self._on_closed = on_closed
+        self._idle_s = idle_s  # without a voice, or a word of a client, for so long, it ends
+        self._active = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = asyncio.Event()
@@ -118,15 +121,15 @@ class LiveSession:
 
     def voice(self, one: Participant, pts: int, pcm: PcmArray) -> None:
         """Sound of ``one``: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
-        if one is self.participants.speaker and self.started and not self.closing:
-            self._playout.voice(pts, pcm, time.monotonic())
-            self._feed()
+        self.hear(one, VoicePiece(pts, pcm))
 
     def hear(self, one: Participant, piece: VoicePiece) -> None:
         """The same of a connection's voice, whose packets may come late or not at all."""
         if one is self.participants.speaker and self.started and not self.closing:
             self._playout.hear(piece, time.monotonic())
             self._feed()
+            if not self._playout.line.in_silence:
+                self._active = time.monotonic()
 
     def when_left(self, then: Callable[[], None]) -> None:
         """Call ``then`` once all sound that has come has left; never, if a barge-in comes first."""
@@ -134,6 +137,7 @@ class LiveSession:
 
     def clear(self) -> int:
         """Barge-in: sound and pictures that have not left yet never do. Returns the new epoch."""
+        self._active = time.monotonic()
         if self._engine_session is not None and not self.closing:
             self._playout.clear(self._engine_session.clear())
             self._marks.clear()
@@ -149,6 +153,7 @@ class LiveSession:
         """
         if self._engine_session is None or self.closing:
             return
+        self._active = time.monotonic()
         if look_ahead_ms is not None:
             look_ahead_frames(look_ahead_ms)
         controls = self._engine_session.set_controls(wishes)
@@ -174,6 +179,7 @@ class LiveSession:
         if self.closing:
             raise UnknownSession
         self.viewers[viewer.name] = viewer
+        self._active = time.monotonic()
         try:
             return await viewer.answer(self._on_sent)
         except BaseException:
@@ -238,6 +244,16 @@ class LiveSession:
             "speaking": self._speaking,
         }
 
+    @property
+    def deserted(self) -> bool:
+        """Nobody who speaks is left in it: it waits for one to come back, and may go where its place is needed."""
+        return self.started and not self.participants.members
+
+    @property
+    def dying(self) -> bool:
+        """Those who spoke have not been heard of for some seconds: its owner may have another one in its stead."""
+        return self.started and not self.participants.present
+
     def _feed(self) -> None:
         if self._engine_session is not None and not self.closing:
             for chunk in self._playout.line.chunks():
@@ -288,6 +304,9 @@ class LiveSession:
         """Tell the figures twice a second."""
         while True:
             await asyncio.sleep(STATS_EVERY_S)
+            if self._idle_s is not None and time.monotonic() - self._active > self._idle_s:
+                self.end(f"Nothing was said here for {self._idle_s / 60:g} minutes.")
+                return
             self.participants.tell(Stats.model_validate(self.stats()))
 
     def _spawn(self, work: Any) -> None:

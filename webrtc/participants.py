@@ -20,6 +20,10 @@ class Participant(Protocol):
     async def leave(self) -> None:
         """The session has ended."""
 
+    @property
+    def present(self) -> bool:
+        """Whether it is really there, as far as is known."""
+
 
 class Participants:
     """All who take part. ``on_speaker`` is called when somebody else, or nobody, has the word."""
@@ -45,6 +49,11 @@ class Participants:
         if one is not self.speaker:
             self.speaker = one
             self._on_speaker()
+
+    @property
+    def present(self) -> bool:
+        """Whether anybody is really there."""
+        return any(one.present for one in self.members)
 
     def tell(self, message: Told) -> None:
         """A message to everybody."""

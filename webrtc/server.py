@@ -15,6 +15,7 @@ from engine.errors import VivifyError
 from engine.process.keeper import EngineKeeper
 from webrtc.http.app import create_app
 from webrtc.http.fair_socket import FairWebSocket
+from webrtc.http.patient_http import PatientHttp
 from webrtc.http.voice_socket import LONGEST_PUSH
 from webrtc.logs import write_logs
 from webrtc.memory import Sweeper, settle
@@ -129,6 +130,7 @@ async def serve_on(
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         lifespan="off",
+        http=PatientHttp,
         ws=FairWebSocket,
         ws_per_message_deflate=False,  # sound does not get smaller, and a kilobyte of zeros a megabyte of work
         forwarded_allow_ips=["127.0.0.1", "::1", *service.config.proxies],

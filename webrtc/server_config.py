@@ -89,6 +89,7 @@ class ServerConfig:
     root_path: str = ""  # the prefix of its addresses behind a proxy, such as '/vivify', left on or taken off by it
     proxies: tuple[str, ...] = ()  # whose X-Forwarded-For is believed, besides a proxy's on this machine
     max_viewers: int = 4  # of one session; each has an encoder of its own
+    idle_minutes: float = 30.0  # a session in which nobody says anything for so long ends; 0: never
     drain_seconds: float = 20.0  # that sessions have to finish when the server is told to stop
     logs: str | None = None  # 'text' or 'json': what happens to sessions is written to the standard error stream
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -107,6 +108,8 @@ class ServerConfig:
             check_key(self.token_key)
         if self.openings_per_minute < 1 or (self.sessions_per_token or 1) < 1:
             raise VivifyError("Limits of openings and sessions were expected to be 1 at least.")
+        if not 0 <= self.idle_minutes <= 100_000:
+            raise VivifyError(f"Idle minutes were expected to be 0 (never) or more: {self.idle_minutes} were given.")
         if not 0 <= self.drain_seconds <= 86_400:
             raise VivifyError(f"Draining was expected to take 0 to 86400 seconds, but {self.drain_seconds} were given.")
         prefix = self.root_path
@@ -135,6 +138,10 @@ class ServerConfig:
     def tokens(self) -> tuple[FixedToken, ...]:
         """The fixed tokens. Raises VivifyError for what is none."""
         return read_tokens(self.token)
+
+    @property
+    def idle_s(self) -> float | None:
+        return 60 * self.idle_minutes or None
 
     def ice_servers_now(self) -> tuple[IceServer, ...]:
         """The ICE servers, with logins that begin now."""

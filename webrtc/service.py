@@ -163,7 +163,28 @@ class Service:
 
     @property
     def full(self) -> bool:
-        return len(self.sessions) + self._opening >= self.config.engine.max_sessions
+        taken = sum(not session.deserted for session in self.sessions.values())
+        return taken + self._opening >= self.config.engine.max_sessions
+
+    async def _make_room(self, owner: str, address: str) -> None:
+        """Where the next session of ``owner`` would be one too many, end one in which nobody is left to speak.
+
+        Anybody's that its speaker has left, and of its own also one whose speaker has not been heard of for a while:
+        who lost the network and comes back does not wait until the old session is missed. It gets its ``address``, too.
+        """
+        own = [session for session in self.sessions.values() if session.opener.owner == owner]
+        before = self.addresses.get(address)
+        if before in own and (before.dying or before.deserted):
+            await before.close("Another session took its place.")
+            return
+        most = self.config.sessions_per_token
+        too_many = most is not None and len(own) >= most
+        if not too_many and len(self.sessions) + self._opening < self.config.engine.max_sessions:
+            return
+        gone = [] if too_many else [session for session in self.sessions.values() if session.deserted]
+        for session in (gone or [session for session in own if session.dying])[:1]:
+            SessionLog(session.name).info("makes room for another")
+            await session.close("Another session took its place.")
 
     @contextlib.contextmanager
     def _counting(self, way: str) -> Iterator[None]:
@@ -193,7 +214,10 @@ class Service:
         if wanted.avatar is not None and not self.engine.knows(wanted.avatar):
             raise UnknownAvatar("There is no avatar of that name here.")
         address = self._address(wanted)
-        if self.full:
+        await self._make_room(wanted.caller.owner, address)
+        if address in self.addresses or address in self.sessions:
+            raise AddressTaken
+        if len(self.sessions) + self._opening >= self.config.engine.max_sessions:
             limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")
         most = self.config.sessions_per_token
@@ -210,6 +234,7 @@ class Service:
                 wanted.matte,
                 self.metrics.latency(),
                 self._forget,
+                self.config.idle_s,
             )
             self.addresses[address] = session  # from now on nobody else's
             try:
@@ -222,13 +247,8 @@ class Service:
             self._opening -= 1
 
     def _address(self, wanted: Wanted) -> str:
-        """Where a new session is watched. Raises OtherSession, AddressTaken, VivifyError."""
-        address = address_for(
-            wanted.caller, wanted.watch, (self.config.token_key or "") if self.config.guarded else None
-        )
-        if address in self.addresses or address in self.sessions:
-            raise AddressTaken
-        return address
+        """Where a new session is watched. Raises OtherSession, VivifyError."""
+        return address_for(wanted.caller, wanted.watch, (self.config.token_key or "") if self.config.guarded else None)
 
     def _unwatched(self, viewer: Viewer) -> None:
         if viewer.session in self.sessions:

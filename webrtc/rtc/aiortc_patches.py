@@ -43,8 +43,6 @@ CIPHERS = [
     for exchange in _KEY_EXCHANGES
     for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
 ]
-# Checks, about 5.5 s apart, that go unanswered before the other side has vanished: found within 33 s (RFC 7675: 30).
-CONSENT_FAILURES = 5
 # What is asked of those who send a voice: each packet may hold the last one's sound once more, coarser, in case that
 # one was lost; libopus's encoders do so as soon as our reports tell of losses.
 OPUS_WISHES: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1}
@@ -58,6 +56,10 @@ CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtp_packet", ("self", "packet", "arrival_time_ms")),
     (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtcp_packet", ("self", "packet")),
     (rtcicetransport, "Connection", ("ice_controlling",)),
+    (aioice.ice.Connection, "query_consent", ("self",)),
+    (aioice.ice.Connection, "data_received", ("self", "data", "component")),
+    (aioice.ice.Connection, "check_incoming", ("self", "message", "addr", "protocol")),
+    (aioice.ice.Connection, "build_request", ("self", "pair", "nominate")),
     (RTCCertificate, "_create_ssl_context", ("self", "srtp_profiles")),
 )
 
@@ -79,7 +81,6 @@ def patch_aiortc() -> None:
     rtcicetransport.Connection = RestartableConnection  # type: ignore[assignment,misc]
     rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment,misc]
     rtcpeerconnection.RTCRtpReceiver = VoiceReceiver  # type: ignore[misc]
-    aioice.ice.CONSENT_FAILURES = CONSENT_FAILURES
     for codec in CODECS["audio"]:
         if codec.name == "opus":
             codec.parameters = OPUS_WISHES
@@ -88,7 +89,7 @@ def patch_aiortc() -> None:
 def check_names() -> None:
     """Raises VivifyError when a name that will be set is not there, or is called in another way than we answer."""
     numbers = [(module, name) for module in (vpx, h264) for name in BITRATES] + [(h264, "MAX_FRAME_RATE")]
-    numbers.append((aioice.ice, "CONSENT_FAILURES"))
+    numbers.append((aioice.ice, "CONSENT_INTERVAL"))
     for module, name in numbers:
         if not isinstance(getattr(module, name, None), int):
             raise VivifyError(_strange(module, name, "is no number"))

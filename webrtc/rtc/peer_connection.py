@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from aioice import Connection
 from aiortc import MediaStreamTrack, RTCIceCandidate, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.rtcicetransport import candidate_to_aioice
 
 from engine.errors import VivifyError
 from webrtc.logs import SessionLog
 from webrtc.media.packet_order import VoicePacket
-from webrtc.rtc.ice_restart import RestartableConnection, connection_of
+from webrtc.rtc.ice_restart import HeardConnection, RestartableConnection, connection_of
 from webrtc.rtc.ice_servers import configuration
 from webrtc.rtc.negotiation import BadOffer
 from webrtc.rtc.session_description import BadFragment, Fragment, Offer, short, unreadable
@@ -25,6 +25,10 @@ from webrtc.server_config import ServerConfig
 MOST_CANDIDATES = 64  # of one connection: each is an address this machine sends packets to
 MOST_RESTARTS = 16  # of one connection's ICE
 CLOSE_LIMIT_S = 5
+# An offer whose sender never shows gives its place back: so long after the answer, or after the last late candidate.
+# One of whom something has come has longer: checks may wait for a relay, and the keys must still be agreed on.
+CONNECT_LIMIT_S, AGREE_LIMIT_S = 5.0, 15.0
+SILENT_S = 6.0  # a client that lives sends something far more often
 _CREDENTIALS = (re.compile(r"[A-Za-z0-9+/]{4,256}"), re.compile(r"[A-Za-z0-9+/]{22,256}"))  # RFC 8839, section 5.4
 
 
@@ -47,6 +51,7 @@ class PeerConnection:
         self._candidates = offer.candidates
         self._credentials = offer.credentials
         self._restarts = 0
+        self._asked = time.monotonic()  # when the other side was last told, or told us, how to connect
         if offer.candidates > MOST_CANDIDATES:
             raise BadOffer(f"The offer was expected to hold at most {MOST_CANDIDATES} candidates, but more came.")
 
@@ -81,9 +86,27 @@ class PeerConnection:
             await self.pc.setLocalDescription(await self.pc.createAnswer())
         except Exception as error:
             raise BadOffer(f"The offer could not be answered ({short(error)}): send a browser's own.") from error
+        self._asked = time.monotonic()
         sdp = self.offer.fitted.answer(self.pc.localDescription.sdp)
         self.codec = _first_codec(self.pc.localDescription.sdp)
         return sdp.replace("a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rtcp-mux-only\r\n")  # RFC 9725, section 4.4.1
+
+    async def connects(self) -> bool:
+        """Wait until it is connected; False when the other side never came."""
+        began = time.monotonic()
+        while self.state not in ("connected", "failed", "closed"):
+            now, heard = time.monotonic(), connection_of(self.pc).heard
+            limit = min(self._asked + CONNECT_LIMIT_S, began + AGREE_LIMIT_S) if not heard else began + AGREE_LIMIT_S
+            if now >= limit:
+                return False
+            await asyncio.sleep(min(limit - now, 0.1))
+        SessionLog(self.name).info("connected %.1f s after the answer", time.monotonic() - began)
+        return True
+
+    @property
+    def present(self) -> bool:
+        """Whether the other side has been heard of lately."""
+        return self.state == "connected" and time.monotonic() - connection_of(self.pc).heard < SILENT_S
 
     async def trickle(self, fragment: Fragment) -> str | None:
         """Add late candidates; those that cannot be used are passed over.
@@ -97,6 +120,7 @@ class PeerConnection:
         self._candidates += len(fragment.candidates)
         if self._candidates > MOST_CANDIDATES:
             raise BadFragment(f"A session was expected to need at most {MOST_CANDIDATES} candidates, but more came.")
+        self._asked = time.monotonic()
         for candidate in fragment.candidates:
             self.spawn(self._add(candidate))
         if fragment.complete and self._restarts:  # a first connection waits for whoever knocks, told of or not
@@ -124,7 +148,7 @@ class PeerConnection:
         lines += [f"a=candidate:{candidate.to_sdp()}" for candidate in fresh.local_candidates]
         return "\r\n".join([*lines, "a=end-of-candidates", ""])
 
-    async def _prove(self, connection: RestartableConnection, fresh: Connection) -> None:
+    async def _prove(self, connection: RestartableConnection, fresh: HeardConnection) -> None:
         proven = await connection.prove(fresh)
         SessionLog(self.name).info("ICE was restarted" if proven else "an ICE restart failed")
 

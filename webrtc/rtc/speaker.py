@@ -22,7 +22,6 @@ from webrtc.server_config import ServerConfig
 if TYPE_CHECKING:  # the session stands above: it is handed in
     from webrtc.live_session import LiveSession
 
-CONNECT_LIMIT_S = 20.0  # an offer whose sender never connects gives its place back
 FLOOD = 300  # messages beyond the budget: no program that means well sends so many
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 
@@ -66,6 +65,10 @@ class Speaker:
 
     async def leave(self) -> None:
         await self.connection.close()
+
+    @property
+    def present(self) -> bool:
+        return self.connection.present
 
     def tell(self, message: Told) -> None:
         channel = self._channel
@@ -142,6 +145,5 @@ class Speaker:
 
         Silence tells nothing: a microphone may be taken away, muted, or send nothing while nobody speaks.
         """
-        await asyncio.sleep(CONNECT_LIMIT_S)
-        if self.connection.state != "connected":
+        if not await self.connection.connects():
             await self.session.close("The client never connected.")

@@ -20,7 +20,6 @@ from webrtc.rtc.session_description import Offer
 from webrtc.rtc.tracks import picture_frame, sound_frame
 from webrtc.server_config import ServerConfig
 
-CONNECT_LIMIT_S = 20.0  # a viewer that never connects gives its place back
 SOUND_QUEUE = 25  # pieces (0.5 s) that wait for a slow viewer; then the oldest are dropped
 OnSent = Callable[[Frame, float], None]
 
@@ -137,6 +136,5 @@ class Viewer:
             self.connection.spawn(self.close())
 
     async def _give_up(self) -> None:
-        await asyncio.sleep(CONNECT_LIMIT_S)
-        if self.connection.state != "connected":
+        if not await self.connection.connects():
             await self.close()

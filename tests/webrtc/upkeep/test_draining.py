@@ -28,7 +28,7 @@ from webrtc.media.voice_line import VOICE_RATE
 from webrtc.rtc.ice_servers import no_servers
 from webrtc.server_config import ServerConfig
 
-pytestmark = pytest.mark.net
+pytestmark = [pytest.mark.net, pytest.mark.usefixtures("server")]  # which stops the engine at the end
 
 
 def publisher() -> tuple[RTCPeerConnection, Microphone]:
