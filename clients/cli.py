@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from clients.commands.mint import token
+from clients.live_cli import live
+from clients.options import AvatarOption, ControlOption, LookAheadOption, QualityOption, SizeOption
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
@@ -30,24 +32,11 @@ app = typer.Typer(
 )
 say = Console(stderr=True)  # for people; standard output is for results
 
-AvatarOption = Annotated[str, typer.Option("--avatar", help="A bundled avatar's name or an enrolled folder.")]
-LookAheadOption = Annotated[int, typer.Option("--look-ahead", help="Milliseconds of sound to wait for: 0-120.")]
 SpeechArgument = Annotated[Path, typer.Argument(metavar="SPEECH", help="Any sound file, or a film with sound.")]
 OutOption = Annotated[
     Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The film to write: .mp4, .m4v, .mov, .mkv or .webm.")
 ]
-ControlOption = Annotated[
-    list[str],
-    typer.Option("--control", metavar="NAME=NUMBER", help="Such as smile=0.3, sad=0.5 or expressiveness=1.2."),
-]
-SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 FilmSizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512, 768 or 1080.")]
-QualityOption = Annotated[
-    str,
-    typer.Option(
-        "--quality", metavar="geometry|learned|auto", help="Whether networks finish the pictures; auto: if affordable."
-    ),
-]
 
 
 IceServerOption = Annotated[
@@ -187,6 +176,9 @@ def talk(
             )
         )
     talking.print_card(report, say)
+
+
+app.command()(live)
 
 
 @app.command()

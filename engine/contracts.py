@@ -98,7 +98,10 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One finished picture. ``picture`` is RGB [H, W, 3], or planar I420 [H * 3 // 2, W] where the worker says so."""
+    """One finished picture. ``picture`` is RGB [H, W, 3], or planar I420 [H * 3 // 2, W] where the worker says so.
+
+    A session that only moves draws none: its pictures are empty, and ``motion`` is what its frames are for.
+    """
 
     position: int
     epoch: int  # grows with every clear(): a frame of an older epoch is stale
@@ -107,3 +110,4 @@ class Frame:
     speaking: bool = False
     head: tuple[float, ...] = ()  # [6] where the head was: yaw, pitch, roll in radians, translation
     learned: bool = False  # whether networks finished it
+    motion: Motion | None = None  # what the picture shows

@@ -28,7 +28,7 @@ from engine.render.renderer import Renderer
 class Row:
     """What one session owns inside the batch."""
 
-    renderer: Renderer
+    renderer: Renderer | None  # None for one that only moves
     idle: IdleMotion
     look_ahead: int  # frames
     heard: int = 0  # audio frames taken in so far; the next motion is for frame heard - look_ahead
@@ -93,15 +93,20 @@ class Pipeline:
         """What will draw ``avatar``: half a step's time of work, which another thread may do."""
         return self._painters.renderer(avatar)
 
-    def join(self, avatar: Avatar, look_ahead_ms: int, seed: int, renderer: Renderer | None = None) -> int:
-        """Take a free row, drawn by ``renderer`` if it is made already. Raises EngineFull when there is none."""
+    def join(self, avatar: Avatar | None, look_ahead_ms: int, seed: int, renderer: Renderer | None = None) -> int:
+        """Take a free row, drawn by ``renderer`` if it is made already; without an avatar it only moves.
+
+        Raises EngineFull when there is none.
+        """
         if None not in self._rows:
             raise EngineFull(
                 f"The engine serves {len(self._rows)} sessions and all are taken: try again when one has ended."
             )
         row = self._rows.index(None)
         look_ahead = look_ahead_frames(look_ahead_ms)
-        self._rows[row] = Row(renderer or self.renderer(avatar), IdleMotion(seed), look_ahead)
+        if avatar is not None:
+            renderer = renderer or self.renderer(avatar)
+        self._rows[row] = Row(renderer, IdleMotion(seed), look_ahead)
         self._look_ahead[row] = look_ahead
         self._networks.begin(self._mask([row]), np.full(len(self._rows), seed))
         return row
@@ -184,7 +189,7 @@ class Pipeline:
             return Drawn(request.row, None, None, moved.features_ms, moved.motion_ms, 0.0)
         composed = time.perf_counter()
         renderer = self._taken(request.row).renderer
-        picture = self._painters.paint(renderer, motion, request.matte) if request.draw else None
+        picture = self._painters.paint(renderer, motion, request.matte) if renderer and request.draw else None
         ended = time.perf_counter()
         motion_ms = moved.motion_ms + 1000 * (composed - began)
         return Drawn(request.row, motion, picture, moved.features_ms, motion_ms, 1000 * (ended - composed))

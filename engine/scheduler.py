@@ -6,12 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, AudioChunk, Frame, Ledger
 from engine.face.avatar import Avatar
 from engine.pipeline import Drawn, Pipeline, Request
 from engine.render.renderer import Renderer
 from engine.session import Session
 
+NO_PICTURE = np.zeros((0, 0), np.uint8)
 MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
 
 
@@ -34,15 +37,19 @@ class Scheduler:
 
     def open(
         self,
-        avatar: Avatar,
+        avatar: Avatar | None,
         look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS,
         seed: int = 0,
         live: bool = True,
         matte: bool = False,
         renderer: Renderer | None = None,
     ) -> Session:
-        """A new session on a free row, drawn by ``renderer`` where it is made already. Raises EngineFull."""
-        session = Session(self._pipeline.join(avatar, look_ahead_ms, seed, renderer), live, matte)
+        """A new session on a free row, drawn by ``renderer`` where it is made already; without an avatar it only moves.
+
+        Raises EngineFull.
+        """
+        row = self._pipeline.join(avatar, look_ahead_ms, seed, renderer)
+        session = Session(row, live, matte, moves_only=avatar is None)
         self._sessions.append(session)
         return session
 
@@ -90,18 +97,21 @@ class Scheduler:
         if audio is None:
             return None
         chunk, level, arrived = audio
-        draw = not session.live or session.pending <= MAX_BACKLOG
+        draw = not session.moves_only and (not session.live or session.pending <= MAX_BACKLOG)
         request = Request(session.row, chunk.samples, level, session.speaking, draw, session.matte)
         return _Taken(session, chunk, arrived, request)
 
     def _deliver(self, one: _Taken, result: Drawn) -> None:
         if result.motion is None:
             return
-        if result.picture is None:
-            one.session.dropped += 1
-            return
-        ledger = Ledger(one.arrived, result.features_ms, result.motion_ms, result.render_ms, time.monotonic())
         session = one.session
+        session.moved(result.motion)
+        if result.picture is None and not session.moves_only:
+            session.dropped += 1
+            return
+        picture = NO_PICTURE if result.picture is None else result.picture
+        ledger = Ledger(one.arrived, result.features_ms, result.motion_ms, result.render_ms, time.monotonic())
         speaking, head = one.request.speaking, self._pipeline.head(session.row)
         learned = self._pipeline.learned
-        session.deliver(Frame(result.motion.position, session.epoch, result.picture, ledger, speaking, head, learned))
+        motion = result.motion
+        session.deliver(Frame(motion.position, session.epoch, picture, ledger, speaking, head, learned, motion))

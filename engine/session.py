@@ -9,19 +9,29 @@ import numpy as np
 from engine.audio.chunker import FrameCutter, SpeechChunker
 from engine.audio.vad import TurnDetector, VoiceActivity
 from engine.audio.voice_arrays import as_voice
-from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, SpeechEvent
+from engine.contracts import (
+    FRAMES_PER_SECOND,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    AudioChunk,
+    FloatArray,
+    Frame,
+    Motion,
+    SpeechEvent,
+)
 from engine.errors import VivifyError
 
 MAX_PENDING_SECONDS = 30  # audio waiting for the engine; more is refused, never silently dropped
 LONGEST_SPEECH_SECONDS = 10  # a chunk of speech; what goes on longer comes in parts
+MAX_WAITING_MOTIONS = MAX_PENDING_SECONDS * FRAMES_PER_SECOND  # nobody fetched; the newest win
 MAX_WAITING_FRAMES = 8  # finished frames nobody fetched; in a live session the newest win
 
 
 class Session:
-    """`push_audio`, `clear` and `frames` of one stream. The scheduler moves audio through it; nothing here blocks.
+    """`push_audio`, `clear`, `frames` and `motions` of one stream. The scheduler moves audio through it.
 
-    A live session skips drawing when it has fallen behind; any other draws every frame. With ``matte`` its pictures
-    are RGBA.
+    Nothing blocks. A live session skips drawing when it has fallen behind; any other draws every frame. With
+    ``matte`` its pictures are RGBA; one that ``moves_only`` has empty ones.
     """
 
     _heard: int  # end of the last frame that voice detection has heard
@@ -29,10 +39,11 @@ class Session:
     _turns: TurnDetector
     _chunker: SpeechChunker
 
-    def __init__(self, row: int, live: bool = True, matte: bool = False) -> None:
+    def __init__(self, row: int, live: bool = True, matte: bool = False, moves_only: bool = False) -> None:
         self.row = row
         self.live = live
         self.matte = matte
+        self.moves_only = moves_only
         self.epoch = 0
         self.closed = False  # by the scheduler; nothing more may be asked of it then
         self.dropped = 0  # frames never drawn, or overwritten before anyone fetched them
@@ -41,6 +52,7 @@ class Session:
         self._pending: deque[AudioChunk] = deque()  # whole frames of 640 samples
         self._arrivals: deque[float] = deque()  # monotonic time at which each pending frame was complete
         self._frames: deque[Frame] = deque(maxlen=MAX_WAITING_FRAMES if live else None)
+        self._motions: deque[Motion] = deque(maxlen=MAX_WAITING_MOTIONS)
         self._skipped = 0
         self.events: deque[SpeechEvent] = deque(maxlen=64)  # when speech began and ended; the oldest are forgotten
         self.speech: deque[AudioChunk] = deque(maxlen=4)  # what was said, cut where speech began and ended
@@ -104,6 +116,7 @@ class Session:
             self._pending.append(closing)
             self._arrivals.append(now)
         self._frames.clear()
+        self._motions.clear()
         return self.epoch
 
     def take_skipped(self) -> int:
@@ -145,6 +158,16 @@ class Session:
         """Every finished frame not fetched before, oldest first."""
         ready = list(self._frames)
         self._frames.clear()
+        return ready
+
+    def moved(self, motion: Motion) -> None:
+        """Called by the scheduler with the motion of every frame, drawn or not."""
+        self._motions.append(motion)
+
+    def motions(self) -> list[Motion]:
+        """Every motion not fetched before, oldest first: one a frame, also of frames that were not drawn."""
+        ready = list(self._motions)
+        self._motions.clear()
         return ready
 
 

@@ -68,7 +68,9 @@ ROOMS = """
     clients.films
     clients
     clients.outputs
+    clients.live
     clients.commands
+    clients.live_cli
     clients.cli
 """
 MOST_FILES, MOST_LINES = 13, 320  # of a folder, besides __init__.py; of a file

@@ -72,9 +72,9 @@ class DevicePipeline(Pipeline):
             self._renderer.warm_up(self.config.max_sessions)
             self._outlet.send(self._renderer.render([(number, still())])).wait()
 
-    def join(self, avatar: Avatar, look_ahead_ms: int, seed: int, renderer: Renderer | None = None) -> int:
+    def join(self, avatar: Avatar | None, look_ahead_ms: int, seed: int, renderer: Renderer | None = None) -> int:
         """As `Pipeline.join`; also VivifyError when the GPU has no room for a further portrait."""
-        number = self._number(avatar)
+        number = -1 if avatar is None else self._number(avatar)
         row = super().join(avatar, look_ahead_ms, seed, renderer)
         self._row_numbers[row] = number
         return row
@@ -115,7 +115,9 @@ class DevicePipeline(Pipeline):
                 parcel = self._outlet.send(self._renderer.render(jobs, self._share))
         for request, motion in wanted:
             if request.matte:  # drawn while the others travel
-                out[request.row] = self._painters.paint(self._taken(request.row).renderer, motion, True)
+                renderer = self._taken(request.row).renderer
+                assert renderer is not None  # who only moves does not ask to be drawn
+                out[request.row] = self._painters.paint(renderer, motion, True)
         if parcel:
             out |= dict(zip((row for row, _ in batch), parcel.wait(), strict=True))
         return out

@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import mmap
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -26,11 +24,12 @@ import numpy as np
 
 from engine.clock import look_ahead_frames
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
-from engine.contracts import Frame, Ledger
+from engine.contracts import ByteArray, Frame, Ledger
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
+from engine.process.picture_memory import picture_memory
 from engine.process.waiting_commands import Commands
-from engine.process.wire import Wire
+from engine.process.wire import Wire, unpacked
 
 log = logging.getLogger("vivify")
 
@@ -42,12 +41,6 @@ MOST_UNSENT = 1_000  # messages, of each session, that wait for a process that s
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 _REFUSALS: dict[str, type[VivifyError]] = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar}
-
-
-def _reserve(file: int, size: int) -> None:
-    """Really have the space: a full disk in memory would kill the engine at its first picture. Raises OSError."""
-    if hasattr(os, "posix_fallocate"):  # macOS has none
-        os.posix_fallocate(file, 0, size)
 
 
 class EngineProcess:
@@ -92,18 +85,8 @@ class EngineProcess:
     def start(self, on_progress: Callable[[str], None] | None = None) -> None:
         """Start the process and wait until it is warm. Raises VivifyError with the process's own sentence."""
         size = SLOTS_PER_SESSION * self.config.max_sessions * self._slot_bytes
-        folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-            file.truncate(size)
-            try:
-                _reserve(file.fileno(), size)
-            except OSError as error:
-                raise VivifyError(
-                    f"{size >> 20} MB of memory were expected in {folder or tempfile.gettempdir()} for pictures, "
-                    f"but there is less ({error.strerror}): make it larger, or --max-sessions or --size smaller."
-                ) from None
-            self._memory = mmap.mmap(file.fileno(), size)
-            self._process = self._spawn(file.fileno())
+        with picture_memory(size) as (file, self._memory):
+            self._process = self._spawn(file)
         assert self._process.stdin
         assert self._process.stdout
         self._wire = Wire(self._process.stdout, self._process.stdin)
@@ -122,11 +105,12 @@ class EngineProcess:
         on_lost: OnLost | None = None,
         matte: bool = False,
         head: tuple[float, ...] = (),
+        moves_only: bool = False,
     ) -> EngineSession:
         """A new session. ``on_frame`` is called from the reader thread; the picture is planar I420 and the caller's.
 
         ``head`` is where the head begins, a `Frame.head`; else it is at rest. With ``matte`` pictures are twice as
-        wide: the person's colours, and beside them the matte as grey.
+        wide: the person's colours, and beside them the matte as grey. One that ``moves_only`` has empty pictures.
 
         Raises EngineFull, UnknownAvatar, or VivifyError for a look-ahead that is not offered or a dead engine.
         """
@@ -138,7 +122,7 @@ class EngineProcess:
             self._opening[number] = answer
             self._sessions[number] = session
         asked = {"avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed, "matte": matte, "head": head}
-        self.tell({"do": "open", "session": number, **asked})
+        self.tell({"do": "open", "session": number, "moves_only": moves_only, **asked})
         if not self.alive:
             self._fail_openings()
         try:
@@ -265,7 +249,7 @@ class EngineProcess:
         try:
             while (message := self._wire.receive()) is not None:
                 self._heard = time.monotonic()
-                self._event(message[0])
+                self._event(*message)
         except (OSError, ValueError):
             pass  # a pipe that breaks or garbles is an engine that died
         if not self._stopping:
@@ -279,10 +263,10 @@ class EngineProcess:
             if self.on_death is not None:
                 self.on_death()
 
-    def _event(self, head: dict[str, Any]) -> None:
+    def _event(self, head: dict[str, Any], payload: bytes) -> None:
         number = head.get("session", -1)
         if head["event"] == "frame":
-            self._frame(number, head)
+            self._frame(number, head, payload)
             return
         with self._lock:
             answer = self._opening.pop(number, None)
@@ -295,19 +279,24 @@ class EngineProcess:
             self.forget(number)
             session.lost(head["error"])
 
-    def _frame(self, number: int, head: dict[str, Any]) -> None:
-        start = head["slot"] * self._slot_bytes
-        width = head["width"]
-        count = self.config.size * 3 // 2 * width
-        picture = np.frombuffer(self._memory, np.uint8, count, start).reshape(-1, width).copy()
-        self.tell({"do": "free", "slot": head["slot"]})
+    def _picture(self, slot: int, width: int) -> ByteArray:
+        """The picture in ``slot`` [H * 3 // 2, width], and the slot is free again."""
+        height = self.config.size * 3 // 2
+        picture = np.frombuffer(self._memory, np.uint8, height * width, slot * self._slot_bytes).copy()
+        if width:
+            self.tell({"do": "free", "slot": slot})
+        return picture.reshape(height, width)
+
+    def _frame(self, number: int, head: dict[str, Any], payload: bytes) -> None:
+        picture = self._picture(head["slot"], head["width"])
         session = self._sessions.get(number)
         if session is not None:
             session.dropped = head["dropped"]
             ledger = Ledger(**head["ledger"])
             stood, learned = tuple(head["head"]), head["learned"]
-            frame = Frame(head["position"], head["epoch"], picture, ledger, head["speaking"], stood, learned)
-            session.frame_came(frame)
+            position, speaking = head["position"], head["speaking"]
+            motion = unpacked(position, payload)
+            session.frame_came(Frame(position, head["epoch"], picture, ledger, speaking, stood, learned, motion))
 
     def _fail_openings(self) -> None:
         with self._lock:

@@ -30,7 +30,7 @@ from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
 from engine.process.spent_code import release_compiler
 from engine.process.waiting_commands import Commands
-from engine.process.wire import Wire
+from engine.process.wire import Wire, packed
 from engine.render.renderer import Renderer
 from engine.scheduler import Scheduler
 from engine.session import Session
@@ -88,7 +88,9 @@ class Worker:
         self._loaded: dict[str, Avatar] = {}
         self._sessions: dict[int, Session] = {}
         self._loader = ThreadPoolExecutor(1, "loader")
-        self._loading: dict[int, tuple[dict[str, Any], Future[tuple[Avatar, Renderer]]]] = {}  # sessions to be opened
+        self._loading: dict[
+            int, tuple[dict[str, Any], Future[tuple[Avatar | None, Renderer | None]]]
+        ] = {}  # sessions to be opened
         self._running = True
 
     def run(self) -> None:
@@ -181,7 +183,9 @@ class Worker:
     def _load(self, number: int, head: dict[str, Any]) -> None:
         """Make ready what a new session needs, on a thread: the steps of the others go on meanwhile."""
 
-        def load() -> tuple[Avatar, Renderer]:
+        def load() -> tuple[Avatar | None, Renderer | None]:
+            if head["moves_only"]:
+                return None, None
             avatar = self._avatar(head["avatar"] or self._default)
             return avatar, self._pipeline.renderer(avatar)
 
@@ -225,21 +229,24 @@ class Worker:
                 self._send(number, session, frame)
 
     def _send(self, number: int, session: Session, frame: Frame) -> None:
-        if not self._free:
-            session.dropped += 1
-            return
-        slot, size = self._free.pop(), slot_bytes(self._config.size)
-        began = time.perf_counter()
-        planes = i420(frame.picture)
-        self._memory[slot * size : slot * size + planes.size] = planes.reshape(-1)
+        slot, width = 0, 0
         ledger = asdict(frame.ledger)
-        ledger["render_ms"] += 1000 * (time.perf_counter() - began)
+        if not session.moves_only:
+            if not self._free:
+                session.dropped += 1
+                return
+            slot, size = self._free.pop(), slot_bytes(self._config.size)
+            began = time.perf_counter()
+            planes = i420(frame.picture)
+            self._memory[slot * size : slot * size + planes.size] = planes.reshape(-1)
+            ledger["render_ms"] += 1000 * (time.perf_counter() - began)
+            width = planes.shape[1]
         ledger["done"] = time.monotonic()
         head = {
             "event": "frame",
             "session": number,
             "slot": slot,
-            "width": planes.shape[1],
+            "width": width,  # 0: no picture, and no slot
             "position": frame.position,
             "epoch": frame.epoch,
             "speaking": frame.speaking,
@@ -248,7 +255,8 @@ class Worker:
             "dropped": session.dropped,
             "ledger": ledger,
         }
-        self._wire.send(head)
+        assert frame.motion is not None
+        self._wire.send(head, packed(frame.motion))
 
     def _progress(self, text: str) -> None:
         self._wire.send({"event": "progress", "text": text})

@@ -45,13 +45,13 @@ class KeptSession:
     def __init__(
         self,
         keeper: EngineKeeper,
-        asked: tuple[str | None, int, int, bool],  # avatar, look_ahead_ms, seed, matte
+        asked: tuple[str | None, int, int, bool, bool],  # avatar, look_ahead_ms, seed, matte, moves_only
         on_frame: OnFrame,
         on_lost: OnLost | None,
     ) -> None:
         self.epoch = 0
         self._keeper = keeper
-        self._avatar, self._look_ahead_ms, self._seed, self._matte = asked
+        self._avatar, self._look_ahead_ms, self._seed, self._matte, self._moves_only = asked
         self._wished: dict[str, Any] = {}
         self._on_frame = on_frame
         self._on_lost = on_lost
@@ -119,7 +119,9 @@ class KeptSession:
         def on_frame(frame: Frame) -> None:
             self._head = frame.head
             if life.base is not None:
-                self._on_frame(replace(frame, position=frame.position + life.base, epoch=frame.epoch + life.epoch))
+                at = frame.position + life.base
+                motion = None if frame.motion is None else replace(frame.motion, position=at)
+                self._on_frame(replace(frame, position=at, epoch=frame.epoch + life.epoch, motion=motion))
 
         def on_lost(reason: str) -> None:
             if process.alive:
@@ -128,7 +130,14 @@ class KeptSession:
                 self._leave(life)
 
         session = process.open(
-            self._avatar, self._look_ahead_ms, self._seed, on_frame, on_lost, self._matte, self._head
+            self._avatar,
+            self._look_ahead_ms,
+            self._seed,
+            on_frame,
+            on_lost,
+            self._matte,
+            self._head,
+            self._moves_only,
         )
         with self._lock:
             if self._wished:
@@ -206,12 +215,13 @@ class EngineKeeper:
         on_frame: OnFrame,
         on_lost: OnLost | None = None,
         matte: bool = False,
+        moves_only: bool = False,
     ) -> KeptSession:
         """See `EngineProcess.open`. ``on_lost`` is called only for what a new process cannot mend.
 
         It waits for the engine: call it from `openings`, whose threads are nobody else's to wait for.
         """
-        session = KeptSession(self, (avatar, look_ahead_ms, seed, matte), on_frame, on_lost)
+        session = KeptSession(self, (avatar, look_ahead_ms, seed, matte, moves_only), on_frame, on_lost)
         with self._lock:
             self._sessions.add(session)
         try:

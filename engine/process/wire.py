@@ -8,6 +8,11 @@ import struct
 import threading
 from typing import IO, Any
 
+import numpy as np
+
+from engine.contracts import Motion
+from engine.face.blendshapes import NAMES
+
 _SIZES = struct.Struct("<II")  # length of the JSON header, length of the payload
 MAX_HEADER = 1 << 16
 MAX_PAYLOAD = 1 << 24
@@ -48,3 +53,15 @@ class Wire:
             for end in (self._writer, self._reader):
                 with contextlib.suppress(OSError):  # the other side went first
                     end.close()
+
+
+def packed(motion: Motion) -> bytes:
+    """A motion as a payload: all its numbers, float32."""
+    parts = (motion.blendshapes, motion.rotation, motion.translation, motion.lip_offsets)
+    return np.concatenate([part.ravel() for part in parts], dtype=np.float32).tobytes()
+
+
+def unpacked(position: int, payload: bytes) -> Motion:
+    """The reverse of `packed`."""
+    shapes, rotation, translation, lips = np.split(np.frombuffer(payload, np.float32), np.cumsum([len(NAMES), 9, 3]))
+    return Motion(position, shapes, rotation.reshape(3, 3), translation, lips.reshape(-1, 3))

@@ -131,6 +131,7 @@ ORDER = [
     "render",
     "evaluate",
     "talk",
+    "live",
     "doctor",
     "demo",
     "token",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from engine.audio.sound_files import read_speech
-from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, Frame, Ledger
+from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, Frame, Ledger, Motion
 from engine.errors import VivifyError
 from engine.paths import assets
-from engine.session import MAX_PENDING_SECONDS, MAX_WAITING_FRAMES, Session, loudness
+from engine.session import MAX_PENDING_SECONDS, MAX_WAITING_FRAMES, MAX_WAITING_MOTIONS, Session, loudness
 
 pytestmark = pytest.mark.cpu
 
@@ -114,3 +114,14 @@ def test_after_a_barge_in_speech_is_found_at_its_new_place() -> None:
     chunk = session.speech[-1]
     assert chunk.position >= 3 * SAMPLE_RATE
     assert np.array_equal(chunk.samples, voice[chunk.position : chunk.end])
+
+
+def test_motions_are_of_every_frame_and_bounded() -> None:
+    session = Session(0, moves_only=True)
+    still = np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
+    for k in range(MAX_WAITING_MOTIONS + 2):
+        session.moved(Motion(640 * k, np.zeros(52, np.float32), *still))
+    assert [m.position // 640 for m in session.motions()] == list(range(2, MAX_WAITING_MOTIONS + 2))
+    session.moved(Motion(0, np.zeros(52, np.float32), *still))
+    session.clear()
+    assert session.motions() == [], "a barge-in takes them back"

@@ -34,11 +34,13 @@ def engine() -> Iterator[EngineProcess]:
 class Stream:
     """One session and what came out of it."""
 
-    def __init__(self, engine: EngineProcess, look_ahead_ms: int = 0) -> None:
+    def __init__(self, engine: EngineProcess, look_ahead_ms: int = 0, moves_only: bool = False) -> None:
         self.frames: queue.Queue[Frame] = queue.Queue()
         self.lost: queue.Queue[str] = queue.Queue()
         self.position = 0
-        self.session: EngineSession = engine.open(None, look_ahead_ms, 0, self.frames.put, self.lost.put)
+        self.session: EngineSession = engine.open(
+            None, look_ahead_ms, 0, self.frames.put, self.lost.put, moves_only=moves_only
+        )
 
     def push(self, frames: int) -> None:
         for _ in range(frames):
@@ -66,6 +68,26 @@ def test_each_frame_of_sound_gives_a_picture_at_its_place(
     ledger = got[-1].ledger
     assert ledger.audio_in < ledger.done
     assert min(ledger.features_ms, ledger.motion_ms, ledger.render_ms) > 0
+
+
+def test_one_that_only_moves_has_the_same_motions_and_no_pictures(engine: EngineProcess) -> None:
+    drawn, moving = Stream(engine, 40), Stream(engine, 40, moves_only=True)
+    voice = np.random.default_rng(0).normal(0, 0.1, 6 * SAMPLES_PER_FRAME).astype(np.float32)
+    for stream in (drawn, moving):
+        stream.session.push_audio(AudioChunk(0, voice))
+    pairs = list(zip(drawn.take(5), moving.take(5), strict=True))
+    for seen, moved in pairs:
+        assert moved.picture.size == 0 < seen.picture.size
+        assert seen.motion is not None
+        assert moved.motion is not None
+        assert moved.motion.position == moved.position == seen.position
+        for name in ("blendshapes", "rotation", "translation", "lip_offsets"):
+            assert np.allclose(getattr(seen.motion, name), getattr(moved.motion, name), atol=1e-5), name
+        assert moved.motion.lip_offsets.shape == (40, 3)
+    assert pairs[-1][0].motion is not None
+    assert pairs[-1][0].motion.blendshapes.max() > 0
+    drawn.session.close()
+    moving.session.close()
 
 
 def test_sessions_run_apart_and_one_too_many_is_refused(engine: EngineProcess) -> None:

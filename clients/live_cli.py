@@ -1,0 +1,55 @@
+"""The options of `vivify live`: a voice, a face, and any set of outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from clients.options import AvatarOption, ControlOption, LookAheadOption, QualityOption, SizeOption
+from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS
+from engine.motion.controls import read_wishes
+
+VmcOption = Annotated[
+    str | None, typer.Option(metavar="HOST[:PORT]", help="Move a VRM avatar by VMC: VSeeFace, Warudo, Unity.")
+]
+VmcShapesOption = Annotated[str, typer.Option(metavar="all|arkit|vrm0|vrm1", help="Which expressions --vmc sends.")]
+
+
+def live(
+    avatar: AvatarOption = DEFAULT_AVATAR,
+    look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
+    size: SizeOption = 512,
+    quality: QualityOption = DEFAULT_QUALITY,
+    seed: Annotated[int, typer.Option(help="Seed of blinks and head motion.")] = 0,
+    control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
+    microphone_in: Annotated[
+        str | None, typer.Option("--input", metavar="NAME", help="A microphone, by number or name, or pulse:NAME.")
+    ] = None,
+    list_inputs: Annotated[bool, typer.Option("--list-inputs", help="Say which there are, and end.")] = False,
+    sound: Annotated[Path | None, typer.Option(metavar="FILE", help="A sound file instead of a microphone.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Read the --sound file over and over.")] = False,
+    vmc: VmcOption = None,
+    vmc_shapes: VmcShapesOption = "all",
+) -> None:
+    """A microphone in, a face out: to apps, cameras and streams. Any set of outputs at once."""
+    from clients.commands import live_talk
+    from clients.live.sound_sources import inputs, open_source
+    from clients.outputs.chosen import Chosen
+    from webrtc.server import loop_factory
+
+    if list_inputs:
+        for name, what in inputs():
+            print(f"{name}\t{what}")
+        return
+    outputs = Chosen(vmc, vmc_shapes).outputs()
+    source = open_source(microphone_in, sound, again)
+    config = EngineConfig(avatar, size, 1, checked(quality))
+    wishes = read_wishes(control)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        face = runner.run(live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True)))
+    print(live_talk.report_json(face))

@@ -1,0 +1,32 @@
+"""Which outputs a command line asks for. What each needs is looked for here, so that a refusal comes before a start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from clients.outputs.output import Output, OutputError
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The options of `vivify live` and `vivify out`; None: not asked for."""
+
+    vmc: str | None = None  # HOST[:PORT]
+    vmc_shapes: str = "all"
+
+    def outputs(self) -> list[Output]:
+        """The outputs, not started yet. Raises OutputError for one that cannot be had, and where there is none."""
+        found: list[Output] = []
+        if self.vmc is not None:
+            from clients.outputs.vmc import Vmc
+
+            found.append(Vmc(self.vmc, self.vmc_shapes))
+        if not found:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in choices())
+            raise OutputError(f"An output was expected, but none was given: choose any of {options}; --help says more.")
+        return found
+
+
+def choices() -> list[str]:
+    """The names of the outputs there are."""
+    return [f.name for f in fields(Chosen) if f.default is None]

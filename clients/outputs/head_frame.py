@@ -1,0 +1,54 @@
+"""Where head and eyes are, out of a `Motion`, as other programs ask for it.
+
+Ours (`engine.contracts`): x to the picture's right, y down, z away from the viewer; right-handed. The person looks at
+the viewer, so his own right is -x, up is -y, forwards is -z.
+"""
+
+from __future__ import annotations
+
+from math import cos, radians, sin
+
+import numpy as np
+
+from engine.contracts import FloatArray, Motion
+from engine.face.blendshapes import INDEX
+
+EYES_M = 0.09  # metres between the outer corners of an adult's eyes (Farkas: 88 mm in women, 91 mm in men)
+GAZE_DEGREES = 32.0  # how far an eye turns at a coefficient of 1, as `engine.motion.idle` means it
+
+Quaternion = tuple[float, float, float, float]  # x, y, z, w
+
+
+def quaternion(rotation: FloatArray) -> Quaternion:
+    """The rotation [3, 3] as a unit quaternion with w >= 0."""
+    r = np.asarray(rotation, np.float64)
+    symmetric = np.array(  # its eigenvector of the largest eigenvalue is the quaternion; no case needs an exception
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
+            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
+            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r[0, 0] + r[1, 1] + r[2, 2]],
+        ]
+    )
+    x, y, z, w = np.linalg.eigh(symmetric)[1][:, -1]
+    sign = 1.0 if w >= 0 else -1.0
+    return float(sign * x), float(sign * y), float(sign * z), float(sign * w)
+
+
+def gaze(motion: Motion) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Of the left and the right eye: degrees to the person's own left, and degrees up, within the head."""
+
+    def value(name: str) -> float:
+        return float(motion.blendshapes[INDEX[name]])
+
+    left = value("eyeLookOutLeft") - value("eyeLookInLeft"), value("eyeLookUpLeft") - value("eyeLookDownLeft")
+    right = value("eyeLookInRight") - value("eyeLookOutRight"), value("eyeLookUpRight") - value("eyeLookDownRight")
+    return (GAZE_DEGREES * left[0], GAZE_DEGREES * left[1]), (GAZE_DEGREES * right[0], GAZE_DEGREES * right[1])
+
+
+def turned(left: float, up: float) -> FloatArray:
+    """An eye's rotation [3, 3] in our frame: first up, then to the person's left; degrees."""
+    a, b = radians(left), radians(up)
+    about_y = np.array([[cos(a), 0, -sin(a)], [0, 1, 0], [sin(a), 0, cos(a)]])
+    about_x = np.array([[1, 0, 0], [0, cos(b), sin(b)], [0, -sin(b), cos(b)]])
+    return np.asarray(about_y @ about_x, np.float32)
