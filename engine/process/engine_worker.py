@@ -184,7 +184,7 @@ class Worker:
         """Make ready what a new session needs, on a thread: the steps of the others go on meanwhile."""
 
         def load() -> tuple[Avatar | None, Renderer | None]:
-            if head["moves_only"]:
+            if head.get("moves_only"):
                 return None, None
             avatar = self._avatar(head["avatar"] or self._default)
             return avatar, self._pipeline.renderer(avatar)
