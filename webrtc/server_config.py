@@ -86,6 +86,7 @@ class ServerConfig:
     ice_servers: tuple[IceServer, ...] = ()  # none: only addresses of this machine are tried
     origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
     portraits: int = 8  # that visitors may have brought, at a time; 0: none are taken
+    portraits_per_owner: int = 3  # of them, of one token or its subject; a further one takes the oldest one's place
     root_path: str = ""  # the prefix of its addresses behind a proxy, such as '/vivify', left on or taken off by it
     proxies: tuple[str, ...] = ()  # whose X-Forwarded-For is believed, besides a proxy's on this machine
     max_viewers: int = 4  # of one session; each has an encoder of its own

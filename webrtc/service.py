@@ -61,7 +61,7 @@ class Service:
         self.metrics = Metrics(
             self._gauges, lambda: engine.restarts, lambda: [session.counts() for session in self.sessions.values()]
         )
-        self.portraits = VisitorPortraits(engine, config.portraits, self._shown)
+        self.portraits = VisitorPortraits(engine, config.portraits, config.portraits_per_owner, self._shown)
         self._on_ended = on_ended  # a session, or somebody's watching, is over
         self.draining = False  # it is about to stop: nobody new is let in
         self._opening = 0

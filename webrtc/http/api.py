@@ -20,7 +20,7 @@ from engine.errors import UnknownAvatar
 from engine.paths import assets
 from webrtc.access.rights import Caller
 from webrtc.http.admission import Gate
-from webrtc.http.bodies import BadRequest, read_body
+from webrtc.http.bodies import BadRequest, check_upload, read_body, save_body
 from webrtc.http.path_prefix import prefix_of
 from webrtc.http.schemas import (
     BODY,
@@ -113,6 +113,7 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
     """What can be chosen, and portraits that are brought."""
     looks = [Depends(gate.needs("speak", "watch", "enrol"))]
     enrols = [Depends(gate.needs("enrol"))]
+    brings = Depends(gate.needs("enrol", opens=True))
 
     @router.get("/api/avatars", responses=refusals(), dependencies=looks)
     async def list_avatars() -> Avatars:
@@ -132,15 +133,15 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         response_model=Enrolment,
         responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **refusals(*BODY, 403, 429, 503)},
         openapi_extra=takes(PHOTOS, {"type": "string", "format": "binary"}),
-        dependencies=[Depends(gate.needs("enrol", opens=True))],
     )
-    async def bring_portrait(request: Request, response: Response) -> Enrolment:
+    async def bring_portrait(request: Request, response: Response, caller: Caller = brings) -> Enrolment:
         """Make an avatar of a photograph; how far it is, is told at the Location."""
         if not service.config.portraits:
             raise NoPortraits
         if service.draining:
             raise Stopping
-        job = service.portraits.begin(await read_body(request, PHOTOS, "Accept-Post", MOST_PHOTO))
+        check_upload(request, PHOTOS, "Accept-Post", MOST_PHOTO)
+        job = await service.portraits.bring(caller, functools.partial(save_body, request, most=MOST_PHOTO))
         response.headers["Location"] = f"{prefix_of(request)}/api/enrolments/{job.name}"
         return _enrolment(job)
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engine.errors import VivifyError
 from webrtc.http import api, voice_socket, whip
 from webrtc.http.admission import Gate, NotAdmitted
+from webrtc.http.lingering import Lingering
 from webrtc.http.path_prefix import UnderPrefix, route_of
 from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters, refused
 from webrtc.messages import PROTOCOL
@@ -57,6 +58,7 @@ def create_app(service: Service) -> FastAPI:
     gate = Gate(service.config)
     app.add_middleware(HeadAsGet)
     app.middleware("http")(_guard(service, gate))
+    app.add_middleware(Lingering)
     app.add_middleware(UnderPrefix, prefix=service.config.root_path)  # the last one comes first
     app.add_exception_handler(VivifyError, refuse)
     app.add_exception_handler(HTTPException, refuse_http)

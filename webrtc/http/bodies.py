@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from engine.errors import VivifyError
 
 MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
 BODY_LIMIT_S = 10
+PIECE_LIMIT_S, UPLOAD_LIMIT_S = 10, 120  # for the next piece of a file to come, and for all of it
+BLOCK = 1 << 18  # bytes of a file that wait in memory to be written
 
 
 class BadRequest(VivifyError):
@@ -27,19 +31,78 @@ async def read_body(request: Request, media_types: str, accept: str, most: int =
 
     ``media_types``: one, or several with commas between.
     """
-    came = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if came not in media_types.split(", "):
-        raise BadRequest(f"The body was expected to be {media_types}.", 415, {accept: media_types})
+    _check_type(request, media_types, accept)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_LIMIT_S):
             async for part in request.stream():
                 body += part
                 if len(body) > most:
-                    raise BadRequest(f"The body was expected to hold at most {most} bytes, but more came.", 413)
+                    raise _too_long(most)
     except TimeoutError:
         raise BadRequest(f"The body was expected within {BODY_LIMIT_S} s, but did not come.", 408) from None
+    except ClientDisconnect:
+        raise _broken_off() from None
     return bytes(body)
+
+
+def check_upload(request: Request, media_types: str, accept: str, most: int) -> None:
+    """Refuse what can be refused before any of it is read. Raises BadRequest."""
+    _check_type(request, media_types, accept)
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > most:
+        raise _too_long(most)
+
+
+async def save_body(request: Request, path: Path, most: int) -> None:
+    """Write the request's body into a file as it comes. Raises BadRequest when it is too long, or stops coming."""
+    count, block = 0, bytearray()
+    try:
+        with path.open("wb") as file:
+            async with asyncio.timeout(UPLOAD_LIMIT_S):
+                async for part in _pieces(request):
+                    count += len(part)
+                    if count > most:
+                        raise _too_long(most)
+                    block += part
+                    if len(block) >= BLOCK:
+                        await asyncio.to_thread(file.write, block)
+                        block = bytearray()
+            file.write(block)
+    except TimeoutError:
+        raise BadRequest(
+            f"The body was expected within {UPLOAD_LIMIT_S} s, and each piece within {PIECE_LIMIT_S} s, "
+            "but it did not come.",
+            408,
+        ) from None
+    except ClientDisconnect:
+        raise _broken_off() from None
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """Raises TimeoutError when none comes."""
+    stream = aiter(request.stream())
+    while True:
+        async with asyncio.timeout(PIECE_LIMIT_S):
+            try:
+                part = await anext(stream)
+            except StopAsyncIteration:
+                return
+        yield part
+
+
+def _check_type(request: Request, media_types: str, accept: str) -> None:
+    came = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if came not in media_types.split(", "):
+        raise BadRequest(f"The body was expected to be {media_types}.", 415, {accept: media_types})
+
+
+def _broken_off() -> BadRequest:
+    return BadRequest("The body was expected to be whole, but its sender has gone.")  # which nobody reads
+
+
+def _too_long(most: int) -> BadRequest:
+    return BadRequest(f"The body was expected to hold at most {most} bytes, but more came.", 413)
 
 
 async def read_text(request: Request, media_type: str, accept: str) -> str:

@@ -15,7 +15,7 @@ from webrtc.live_session import UnknownSession
 from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
 from webrtc.service import Stopping, TooMany
-from webrtc.visitor_portraits import NoPortraits
+from webrtc.visitor_portraits import NoPortraits, TooManyPortraits
 
 RETRY_AFTER_S = {409: 2, 429: 10, 503: 10}
 STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
@@ -25,6 +25,7 @@ STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     AddressTaken: 409,
     TooMany: 429,
     NoPortraits: 403,
+    TooManyPortraits: 429,
     OtherSession: 403,
     UnfitOffer: 422,
     NoRestart: 422,

@@ -18,12 +18,12 @@ MAX_PIXELS = 40_000_000
 HEAD = 65536  # bytes in which a file says what it is, and of which colours
 
 
-def read_photo(path: Path) -> ByteArray:
+def read_photo(path: Path, formats: tuple[str, ...] | None = None) -> ByteArray:
     """Decode ``path`` to sRGB [H, W, 3], upright by its EXIF mark, transparency laid over mid grey.
 
     The first picture of an animation is taken; colour profiles are followed; CMYK, palette, grey and 16-bit files are
     converted. Raises `VivifyError` when the file is missing, over 100 MB, over 40 megapixels, truncated, of a kind
-    that is not read (`photo_formats`) or no picture at all.
+    that is not read (``formats`` of `photo_formats`, else all of them) or no picture at all.
     """
     if path.is_dir():
         raise VivifyError(f"A photo was expected at {path}, but that is a folder: name one picture in it.")
@@ -36,7 +36,7 @@ def read_photo(path: Path) -> ByteArray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limit below is stricter than Pillow's warning
-            with Image.open(path, formats=readable()) as image:
+            with Image.open(path, formats=formats or readable()) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise VivifyError(

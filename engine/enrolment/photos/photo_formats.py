@@ -44,6 +44,11 @@ def readable() -> tuple[str, ...]:
     return (*FORMATS, HEIF)
 
 
+def of_strangers() -> tuple[str, ...]:
+    """Those of them that visitors may send: whatever a file says it is, no other parser sees it."""
+    return tuple(kind for kind in readable() if kind in UPLOADS)
+
+
 def is_heif(head: bytes) -> bool:
     """Whether a file begins with ``head`` as those do that telephones keep pictures in, AVIF not among them.
 
