@@ -187,7 +187,7 @@ app.command()(live)
 def enroll(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A portrait: jpg, png, webp...")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="AVATAR_FOLDER")],
-    size: SizeOption = 512,
+    size: FilmSizeOption = 512,
 ) -> None:
     """Make an avatar from one photograph."""
     from engine.enrolment import enroll as enrolment

@@ -23,7 +23,7 @@ from engine.face.png import read_png, write_png
 
 VERSION = 3  # 2, which is still read, took every eye for open
 MAX_FILE = 64_000_000  # bytes; a real avatar holds about two million
-SIZES = (256, 512, 768)
+SIZES = (256, 512, 768, 1080)  # of portraits; films may be as large
 
 
 @dataclass(frozen=True)

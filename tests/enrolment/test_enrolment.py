@@ -14,6 +14,7 @@ from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.morphable_model import face_model
+from engine.render.renderer import Renderer, still
 
 pytestmark = pytest.mark.cpu
 
@@ -35,10 +36,11 @@ def test_the_bundled_avatar_is_what_enrolment_makes(photo: np.ndarray, astronaut
     assert Avatar.load(tmp_path / "a").name == "again"
 
 
-@pytest.mark.parametrize("size", [256, 768])
+@pytest.mark.parametrize("size", [256, 1080])
 def test_other_sizes(photo: np.ndarray, size: int) -> None:
     made, _ = enroll_picture(photo, size, {})
     assert made.portrait.shape == (size, size, 3)
+    assert Renderer(made, size).render(still()).shape == (size, size, 3)
     inner = made.neutral[list(top.LIP_INNER_UPPER)] - made.neutral[list(top.LIP_INNER_LOWER)]
     assert np.abs(inner).max() < 1e-3, "the neutral mouth is closed"
 
@@ -209,7 +211,7 @@ def test_a_tiny_face(photo: np.ndarray) -> None:
 
 
 def test_an_odd_size(photo: np.ndarray) -> None:
-    with pytest.raises(VivifyError, match="256, 512, 768"):
+    with pytest.raises(VivifyError, match="256, 512, 768, 1080"):
         enroll_picture(photo, 300, {})
 
 

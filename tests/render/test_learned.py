@@ -184,7 +184,7 @@ def test_the_window_is_open_at_the_lips_and_shut_elsewhere(avatar: Avatar) -> No
     assert float(window(huge, corner_of(huge))[..., y, x : x + 32].max()) < 0.2
 
 
-@pytest.mark.parametrize("size", [256, 512])
+@pytest.mark.parametrize("size", [256, 512, 1080])
 def test_beyond_the_lips_geometry_is_left_bit_by_bit(avatar: Avatar, size: int) -> None:
     plain = Renderer(avatar, size).render(talking())
     made = LearnedRenderer(avatar, shaken(), size).render(talking())

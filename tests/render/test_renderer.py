@@ -170,7 +170,7 @@ def test_a_talking_clip_has_no_pop(renderer: Renderer, talk) -> None:
     assert change.max() <= 2.2 * np.median(change)
 
 
-@pytest.mark.parametrize("size", [256, 768])
+@pytest.mark.parametrize("size", [256, 768, 1080])
 def test_other_sizes_show_the_same_picture(renderer: Renderer, astronaut: Avatar, talk, size: int) -> None:
     pose = talk((5, 2, 1), jawOpen=0.3)
     other = Renderer(astronaut, size).render(pose)

@@ -83,9 +83,9 @@ class Eyesight:
         Eyes and mouth were painted from elsewhere: there it is the place itself.
         """
         painter = self._renderer.painter
-        step = painter.size // FIELD
-        middle = slice(step // 2, None, step)
-        places, which = painter.maps[middle, middle, :2], painter.which[middle, middle]
+        middle = ((np.arange(FIELD) + 0.5) * (painter.size / FIELD)).astype(int)
+        there = middle[:, None], middle
+        places, which = painter.maps[there][..., :2], painter.which[there]
         layer = np.where(which >= 0, painter.layers[which], -1)
         flow = (places + 0.5) * (2 / self._renderer.avatar.size) - 1
         at = (np.arange(FIELD, dtype=np.float32) + 0.5) * (2 / FIELD) - 1

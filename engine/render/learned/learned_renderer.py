@@ -69,9 +69,9 @@ class LearnedRenderer(Renderer):
         if gate == 0:
             return
         residual, added = self._networks.change(view, gate, self._known)
-        x, y = square_at(view.lips)
-        scale, side = self.size // FIELD, self.size * CELLS // FIELD
+        x, y = (cell * self.size // FIELD for cell in square_at(view.lips))
+        side = self.size * CELLS // FIELD
         reach = int(float(np.abs(residual).max()) * 0.5 * self.size) + 2  # no pixel comes from further away
-        left, top = max(x * scale - reach, 0), max(y * scale - reach, 0)
-        near = out[top : y * scale + side + reach, left : x * scale + side + reach].copy()
-        finish(near, residual, added, self.size, x * scale, y * scale, x * scale - left, y * scale - top, out)
+        left, top = max(x - reach, 0), max(y - reach, 0)
+        near = out[top : y + side + reach, left : x + side + reach].copy()
+        finish(near, residual, added, self.size, x, y, x - left, y - top, out)

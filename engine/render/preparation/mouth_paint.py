@@ -37,5 +37,6 @@ def _tongue(width: int, height: int, lips: FloatArray, skin: FloatArray) -> Floa
     v = np.linspace(0, 1, height)[:, None, None]
     pale = 1.06 - 0.14 * np.abs(u) ** 2
     groove = 1 - 0.10 * np.exp(-((u / 0.12) ** 2)) * smoothstep((v - 0.1) / 0.3)
-    grain = np.random.default_rng(0).normal(0, 0.03, (height // 2, width // 2, 1)).repeat(2, 0).repeat(2, 1)
+    half = (-(-height // 2), -(-width // 2), 1)
+    grain = np.random.default_rng(0).normal(0, 0.03, half).repeat(2, 0).repeat(2, 1)[:height, :width]
     return np.clip(base * pale * groove * (1 + grain), 0, 255).astype(np.float32)
