@@ -19,6 +19,11 @@ VmcOption = Annotated[
 ]
 VmcShapesOption = Annotated[str, typer.Option(metavar="all|arkit|vrm0|vrm1", help="Which expressions --vmc sends.")]
 
+LiveLinkOption = Annotated[
+    str | None, typer.Option(metavar="HOST[:PORT]", help="Move a MetaHuman by Live Link, as Epic's app does.")
+]
+LiveLinkSubjectOption = Annotated[str, typer.Option(metavar="NAME", help="The subject's name in Unreal.")]
+
 
 def live(
     avatar: AvatarOption = DEFAULT_AVATAR,
@@ -35,6 +40,8 @@ def live(
     again: Annotated[bool, typer.Option("--again", help="Read the --sound file over and over.")] = False,
     vmc: VmcOption = None,
     vmc_shapes: VmcShapesOption = "all",
+    live_link: LiveLinkOption = None,
+    live_link_subject: LiveLinkSubjectOption = "Vivify",
 ) -> None:
     """A microphone in, a face out: to apps, cameras and streams. Any set of outputs at once."""
     from clients.commands import live_talk
@@ -46,7 +53,7 @@ def live(
         for name, what in inputs():
             print(f"{name}\t{what}")
         return
-    outputs = Chosen(vmc, vmc_shapes).outputs()
+    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject).outputs()
     source = open_source(microphone_in, sound, again)
     config = EngineConfig(avatar, size, 1, checked(quality))
     wishes = read_wishes(control)

@@ -13,6 +13,8 @@ class Chosen:
 
     vmc: str | None = None  # HOST[:PORT]
     vmc_shapes: str = "all"
+    live_link: str | None = None  # HOST[:PORT]
+    live_link_subject: str = "Vivify"
 
     def outputs(self) -> list[Output]:
         """The outputs, not started yet. Raises OutputError for one that cannot be had, and where there is none."""
@@ -21,6 +23,10 @@ class Chosen:
             from clients.outputs.vmc import Vmc
 
             found.append(Vmc(self.vmc, self.vmc_shapes))
+        if self.live_link is not None:
+            from clients.outputs.live_link import LiveLink
+
+            found.append(LiveLink(self.live_link, self.live_link_subject))
         if not found:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in choices())
             raise OutputError(f"An output was expected, but none was given: choose any of {options}; --help says more.")

@@ -52,3 +52,13 @@ def turned(left: float, up: float) -> FloatArray:
     about_y = np.array([[cos(a), 0, -sin(a)], [0, 1, 0], [sin(a), 0, cos(a)]])
     about_x = np.array([[1, 0, 0], [0, cos(b), sin(b)], [0, -sin(b), cos(b)]])
     return np.asarray(about_y @ about_x, np.float32)
+
+
+def yaw_pitch_roll(rotation: FloatArray) -> tuple[float, float, float]:
+    """The turn [3, 3] as a neck does it, in radians: first roll, then pitch, then yaw about the upright axis.
+
+    Game engines and Live2D put angles together so (Unreal's FRotator); `engine.contracts` rolls last.
+    """
+    r = np.asarray(rotation, np.float64)
+    pitch = np.arcsin(np.clip(-r[1, 2], -1, 1))
+    return float(np.arctan2(r[0, 2], r[2, 2])), float(pitch), float(np.arctan2(r[1, 0], r[1, 1]))
