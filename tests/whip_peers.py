@@ -42,16 +42,19 @@ async def ask_async(method: str, url: str, body: bytes | None = None, headers: d
     return await asyncio.to_thread(ask, method, url, body, headers)
 
 
-async def negotiate(pc: RTCPeerConnection, server: str, path: str, trickle: bool = False) -> Reply:
+async def negotiate(
+    pc: RTCPeerConnection, server: str, path: str, trickle: bool = False, token: str | None = None
+) -> Reply:
     """Offer ``pc`` to an endpoint; with ``trickle`` the candidates follow in a PATCH."""
     await pc.setLocalDescription(await pc.createOffer())
     offer = pc.localDescription.sdp
     sent = re.sub(r"a=(candidate:|end-of-candidates).*\r\n", "", offer) if trickle else offer
-    reply = await ask_async("POST", server + path, sent.encode(), SDP)
+    login = {"Authorization": f"Bearer {token}"} if token else {}
+    reply = await ask_async("POST", server + path, sent.encode(), {**SDP, **login})
     assert reply.status == 201, reply
     await pc.setRemoteDescription(RTCSessionDescription(reply.body.decode(), "answer"))
     if trickle:
-        headers = {"Content-Type": FRAGMENT, "If-Match": reply.headers["etag"]}
+        headers = {"Content-Type": FRAGMENT, "If-Match": reply.headers["etag"], **login}
         patched = await ask_async("PATCH", server + reply.headers["location"], fragment(offer).encode(), headers)
         assert patched.status == 204, patched
     return reply

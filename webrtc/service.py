@@ -166,19 +166,23 @@ class Service:
         taken = sum(not session.deserted for session in self.sessions.values())
         return taken + self._opening >= self.config.engine.max_sessions
 
-    async def _make_room(self, owner: str, address: str) -> None:
-        """Where the next session of ``owner`` would be one too many, end one in which nobody is left to speak.
+    def _has_most(self, caller: Caller) -> bool:
+        """Whether a token, or its subject, has all the sessions that one may have, with those being opened."""
+        most = self.config.sessions_per_token
+        return most is not None and most <= sum(one.opener.owner == caller.owner for one in self.addresses.values())
 
-        Anybody's that its speaker has left, and of its own also one whose speaker has not been heard of for a while:
+    async def _make_room(self, caller: Caller, address: str) -> None:
+        """Where the caller's next session would be one too many, end one in which nobody is left to speak.
+
+        Anybody's that its speaker has left, and of their own also one whose speaker has not been heard of for a while:
         who lost the network and comes back does not wait until the old session is missed. It gets its ``address``, too.
         """
-        own = [session for session in self.sessions.values() if session.opener.owner == owner]
+        own = [session for session in self.sessions.values() if caller.is_again(session.opener)]
         before = self.addresses.get(address)
         if before in own and (before.dying or before.deserted):
             await before.close("Another session took its place.")
             return
-        most = self.config.sessions_per_token
-        too_many = most is not None and len(own) >= most
+        too_many = self._has_most(caller)
         if not too_many and len(self.sessions) + self._opening < self.config.engine.max_sessions:
             return
         gone = [] if too_many else [session for session in self.sessions.values() if session.deserted]
@@ -214,15 +218,14 @@ class Service:
         if wanted.avatar is not None and not self.engine.knows(wanted.avatar):
             raise UnknownAvatar("There is no avatar of that name here.")
         address = self._address(wanted)
-        await self._make_room(wanted.caller.owner, address)
+        await self._make_room(wanted.caller, address)
         if address in self.addresses or address in self.sessions:
             raise AddressTaken
         if len(self.sessions) + self._opening >= self.config.engine.max_sessions:
             limit = self.config.engine.max_sessions
             raise EngineFull(f"The server is full: all {limit} places are taken; please try again in a little while.")
-        most = self.config.sessions_per_token
-        mine = sum(session.opener.owner == wanted.caller.owner for session in self.sessions.values())
-        if most is not None and mine >= most:
+        if self._has_most(wanted.caller):
+            most = self.config.sessions_per_token
             raise TooMany(f"At most {most} sessions at a time are open to one token: end one first.")
         self._opening += 1
         try:
