@@ -220,6 +220,7 @@ NO_PUBLIC_NAME = {  # file -> what aiortc offers in no other way
     "webrtc/rtc/aiortc_patches.py": {"_create_ssl_context"},
     "webrtc/rtc/ice_restart.py": {"_connection"},
     "webrtc/rtc/jitter_buffers.py": {"_data"},
+    "webrtc/rtc/picture_sender.py": {"_handle_rtcp_packet", "_next_encoded_frame", "_send_keyframe", "_ssrc"},
     "webrtc/rtc/voice_receiver.py": {"_handle_rtp_packet", "_handle_rtcp_packet"},
 }
 

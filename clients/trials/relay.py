@@ -23,6 +23,8 @@ class Relay:
         self, loss: float, seed: int = 0, voice_only: bool = False, late_share: float = 0.0, late_s: float = 0.0
     ) -> None:
         self.loss = loss
+        self.reports_lost: frozenset[int] = frozenset()  # kinds of RTCP of the client's that are, see RFC 3550, 4585
+        self.cut_off = False  # the server's media are all lost
         self._voice_only = voice_only
         self._late_share, self._late_s = late_share, late_s
         self.passed = self.lost = 0
@@ -57,6 +59,8 @@ class Relay:
 
     def _from_client(self, data: bytes, address: tuple[Any, ...]) -> None:
         self._client = address
+        if 128 <= data[0] < 192 and data[1] in self.reports_lost:
+            return
         media = 128 <= data[0] < 192 and not 192 <= data[1] <= 223  # RFC 5761, section 4
         if self._far is None or not (self._survives() if media or not self._voice_only else True):
             return
@@ -66,6 +70,8 @@ class Relay:
             self._far.transport.sendto(data)
 
     def _from_server(self, data: bytes, _: tuple[Any, ...]) -> None:
+        if self.cut_off and 128 <= data[0] < 192:
+            return
         if self._near is not None and self._client is not None and (self._voice_only or self._survives()):
             self._near.transport.sendto(data, self._client)
 

@@ -30,6 +30,7 @@ from engine.contracts import FRAMES_PER_SECOND
 from engine.errors import VivifyError
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
+from webrtc.rtc.picture_sender import PictureSender
 from webrtc.rtc.voice_receiver import VoiceReceiver
 from webrtc.rtc.vp8_encoder import PictureEncoder
 
@@ -52,6 +53,10 @@ CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (rtcrtpsender, "get_encoder", ("codec",)),
     (rtcrtpreceiver, "JitterBuffer", ("capacity", "prefetch", "is_video")),
     (rtcpeerconnection, "RTCRtpReceiver", ("kind", "transport")),
+    (rtcpeerconnection, "RTCRtpSender", ("trackOrKind", "transport")),
+    (rtcrtpsender.RTCRtpSender, "_send_keyframe", ("self",)),
+    (rtcrtpsender.RTCRtpSender, "_next_encoded_frame", ("self", "codec")),
+    (rtcrtpsender.RTCRtpSender, "_handle_rtcp_packet", ("self", "packet")),
     (rtcrtpreceiver.RTCRtpReceiver, "receive", ("self", "parameters")),
     (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtp_packet", ("self", "packet", "arrival_time_ms")),
     (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtcp_packet", ("self", "packet")),
@@ -81,6 +86,7 @@ def patch_aiortc() -> None:
     rtcicetransport.Connection = RestartableConnection  # type: ignore[assignment,misc]
     rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment,misc]
     rtcpeerconnection.RTCRtpReceiver = VoiceReceiver  # type: ignore[misc]
+    rtcpeerconnection.RTCRtpSender = PictureSender  # type: ignore[misc]
     for codec in CODECS["audio"]:
         if codec.name == "opus":
             codec.parameters = OPUS_WISHES
