@@ -19,6 +19,13 @@ class Budget:
         self._left -= 1
         return max(0.0, -self._left / self._rate)
 
+    def take(self, now: float) -> bool:
+        """Take one if it is there, and owe nothing."""
+        if self.wait(now) == 0:
+            return True
+        self._left += 1
+        return False
+
     @property
     def owed(self) -> float:
         """How many more than there were have been taken."""

@@ -123,9 +123,13 @@ class LiveSession:
         """Sound of ``one``: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
         self.hear(one, VoicePiece(pts, pcm))
 
+    def hears(self, one: Participant) -> bool:
+        """Whether the voice of ``one`` is heard now; nobody need decode it otherwise."""
+        return one is self.participants.speaker and self.started and not self.closing
+
     def hear(self, one: Participant, piece: VoicePiece) -> None:
         """The same of a connection's voice, whose packets may come late or not at all."""
-        if one is self.participants.speaker and self.started and not self.closing:
+        if self.hears(one):
             self._playout.hear(piece, time.monotonic())
             self._feed()
             if not self._playout.line.in_silence:

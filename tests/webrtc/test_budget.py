@@ -71,7 +71,7 @@ async def test_a_flood_over_a_socket_starves_nobody(server: Running, flood: byte
         for name in (hello["session"], neighbour.session):
             await asyncio.to_thread(ask, "DELETE", f"{server.url}/api/session/{name}")
         assert len(came) > 40, "sound and pictures of a second"
-        assert max(np.diff(came)) < 0.5, "without the budget it stood for seconds"
+        assert max(np.diff(came)) < 1.0, "without the budget it stood for seconds"
         assert slowest < 0.5
 
 

@@ -21,6 +21,7 @@ from aiortc import (
     rtcpeerconnection,
     rtcrtpreceiver,
     rtcrtpsender,
+    rtcsctptransport,
 )
 from aiortc.codecs import CODECS, get_encoder, h264, vpx
 from aiortc.codecs.base import Encoder
@@ -28,6 +29,7 @@ from OpenSSL import SSL
 
 from engine.contracts import FRAMES_PER_SECOND
 from engine.errors import VivifyError
+from webrtc.bounded_sctp import BoundedSctp
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
 from webrtc.rtc.picture_sender import PictureSender
@@ -57,6 +59,8 @@ CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (rtcrtpsender.RTCRtpSender, "_send_keyframe", ("self",)),
     (rtcrtpsender.RTCRtpSender, "_next_encoded_frame", ("self", "codec")),
     (rtcrtpsender.RTCRtpSender, "_handle_rtcp_packet", ("self", "packet")),
+    (rtcpeerconnection, "RTCSctpTransport", ("transport", "port")),
+    (rtcsctptransport.RTCSctpTransport, "_receive_data_chunk", ("self", "chunk")),
     (rtcrtpreceiver.RTCRtpReceiver, "receive", ("self", "parameters")),
     (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtp_packet", ("self", "packet", "arrival_time_ms")),
     (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtcp_packet", ("self", "packet")),
@@ -87,6 +91,7 @@ def patch_aiortc() -> None:
     rtcrtpreceiver.JitterBuffer = jitter_buffer  # type: ignore[assignment,misc]
     rtcpeerconnection.RTCRtpReceiver = VoiceReceiver  # type: ignore[misc]
     rtcpeerconnection.RTCRtpSender = PictureSender  # type: ignore[misc]
+    rtcpeerconnection.RTCSctpTransport = BoundedSctp  # type: ignore[misc]
     for codec in CODECS["audio"]:
         if codec.name == "opus":
             codec.parameters = OPUS_WISHES
