@@ -15,7 +15,7 @@ from rich.table import Table
 
 from clients.commands.mint import token
 from clients.live_cli import live
-from clients.options import AvatarOption, ControlOption, LookAheadOption, QualityOption, SizeOption
+from clients.options import AvatarOption, ControlOption, LookAheadOption, MayStandAlone, QualityOption, SizeOption
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
@@ -180,7 +180,7 @@ def talk(
     talking.print_card(report, say)
 
 
-app.command()(live)
+app.command(cls=MayStandAlone)(live)
 
 
 @app.command()

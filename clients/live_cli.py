@@ -24,6 +24,10 @@ LiveLinkOption = Annotated[
 ]
 LiveLinkSubjectOption = Annotated[str, typer.Option(metavar="NAME", help="The subject's name in Unreal.")]
 
+VTubeStudioOption = Annotated[
+    str | None, typer.Option(metavar="[HOST[:PORT]]", help="Move a Live2D model through VTube Studio.")
+]
+
 
 def live(
     avatar: AvatarOption = DEFAULT_AVATAR,
@@ -42,6 +46,7 @@ def live(
     vmc_shapes: VmcShapesOption = "all",
     live_link: LiveLinkOption = None,
     live_link_subject: LiveLinkSubjectOption = "Vivify",
+    vtube_studio: VTubeStudioOption = None,
 ) -> None:
     """A microphone in, a face out: to apps, cameras and streams. Any set of outputs at once."""
     from clients.commands import live_talk
@@ -53,7 +58,7 @@ def live(
         for name, what in inputs():
             print(f"{name}\t{what}")
         return
-    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject).outputs()
+    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio).outputs()
     source = open_source(microphone_in, sound, again)
     config = EngineConfig(avatar, size, 1, checked(quality))
     wishes = read_wishes(control)

@@ -50,4 +50,4 @@ class Panel:
             words = line.error or line.output.state
             if self._told.get(line.output.name) != words:
                 self._told[line.output.name] = words
-                self._console.print(f"{line.output.name}: {escape(words)}", highlight=False)
+                self._console.print(f"{line.output.name}: {escape(words)}", highlight=False, soft_wrap=True)

@@ -15,6 +15,7 @@ class Chosen:
     vmc_shapes: str = "all"
     live_link: str | None = None  # HOST[:PORT]
     live_link_subject: str = "Vivify"
+    vtube_studio: str | None = None  # HOST[:PORT]; empty: this machine
 
     def outputs(self) -> list[Output]:
         """The outputs, not started yet. Raises OutputError for one that cannot be had, and where there is none."""
@@ -27,6 +28,10 @@ class Chosen:
             from clients.outputs.live_link import LiveLink
 
             found.append(LiveLink(self.live_link, self.live_link_subject))
+        if self.vtube_studio is not None:
+            from clients.outputs.vtube_studio import VTubeStudio
+
+            found.append(VTubeStudio(self.vtube_studio))
         if not found:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in choices())
             raise OutputError(f"An output was expected, but none was given: choose any of {options}; --help says more.")

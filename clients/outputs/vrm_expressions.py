@@ -24,6 +24,19 @@ VRM0 = {  # VRM 1.0's name -> VRM 0.x's
 }
 
 
+def mouth_opening(shapes: FloatArray) -> float:
+    """How far lips are apart, 0..1, of the coefficients [52]: 1 is as far as our speech opens them."""
+    jaw = min(max(float(shapes[INDEX["jawOpen"]] - shapes[INDEX["mouthClose"]]) / 0.45, 0.0), 1.0)
+    return jaw * _apart(shapes)
+
+
+def _apart(shapes: FloatArray) -> float:
+    """0 where lips meet, 1 where nothing presses them."""
+    press = min(float(shapes[INDEX["mouthPressLeft"]]), float(shapes[INDEX["mouthPressRight"]])) / 0.3
+    meet = max(float(shapes[INDEX["mouthRollLower"]]) / 0.6, press, float(shapes[INDEX["mouthClose"]]) / 0.3)
+    return 1.0 - min(max(meet, 0.0), 1.0)
+
+
 def vrm1(shapes: FloatArray) -> dict[str, float]:
     """VRM 1.0's expressions, 0..1, of the coefficients [52]. `VRM0` has the older names; it knows no surprise."""
 
@@ -37,7 +50,6 @@ def vrm1(shapes: FloatArray) -> dict[str, float]:
 
     jaw = min(max(float(shapes[INDEX["jawOpen"]] - shapes[INDEX["mouthClose"]]) / 0.45, 0.0), 1.0)
     pucker, funnel, wide = of("mouthPucker", full=0.65), of("mouthFunnel", full=0.3), both("mouthStretch", 0.0, 0.3)
-    apart = 1.0 - max(of("mouthRollLower", full=0.6), both("mouthPress", 0.0, 0.3), of("mouthClose", full=0.3))
     round_ = max(pucker, funnel)
     vowels = {
         "aa": jaw * (1 - round_) * (1 - wide / 2),
@@ -47,7 +59,7 @@ def vrm1(shapes: FloatArray) -> dict[str, float]:
         "oh": max(round_ * jaw, funnel),
     }
     angry = both("browDown", 0.15, 0.95)
-    scale = apart / max(sum(vowels.values()), 1.0)
+    scale = _apart(shapes) / max(sum(vowels.values()), 1.0)
     return {name: scale * value for name, value in vowels.items()} | {
         "blinkLeft": of("eyeBlinkLeft"),
         "blinkRight": of("eyeBlinkRight"),
