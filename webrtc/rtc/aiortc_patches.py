@@ -30,6 +30,7 @@ from OpenSSL import SSL
 from engine.contracts import FRAMES_PER_SECOND
 from engine.errors import VivifyError
 from webrtc.bounded_sctp import BoundedSctp
+from webrtc.rtc.h264_encoder import TaggedEncoder
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
 from webrtc.rtc.picture_sender import PictureSender
@@ -124,7 +125,8 @@ def _strange(owner: Any, name: str, how: str) -> str:
 
 
 def _encoder(codec: RTCRtpCodecParameters) -> Encoder:
-    return PictureEncoder() if codec.mimeType.lower() == "video/vp8" else get_encoder(codec)
+    ours = {"video/vp8": PictureEncoder, "video/h264": TaggedEncoder}.get(codec.mimeType.lower())
+    return ours() if ours else get_encoder(codec)
 
 
 _ssl_context = RTCCertificate._create_ssl_context

@@ -18,7 +18,7 @@ from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcdtlstransport import SRTP_PROFILES
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
-from av import VideoFrame
+from av import CodecContext, VideoFrame
 from av.video.codeccontext import VideoCodecContext
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -178,3 +178,20 @@ def test_an_aiortc_whose_names_have_changed_is_refused_at_start(change: str, sen
     assert done.returncode == 0, done.stderr
     assert re.search(sentence, done.stdout)
     assert "install aiortc 1.16" in done.stdout
+
+
+def test_h264_says_which_colours_it_sends() -> None:
+    """Else chromium takes it for BT.709."""
+    patch_aiortc()
+    parameters = RTCRtpCodecParameters(mimeType="video/H264", clockRate=90_000, payloadType=102)
+    encoder = rtcrtpsender.get_encoder(parameters)
+    frame = VideoFrame(64, 64, "yuv420p")
+    frame.pts, frame.time_base = 0, Fraction(1, 90_000)
+    packets, _ = encoder.encode(frame)
+    stream = b"".join(map(h264.h264_depayload, packets))
+    decoder = CodecContext.create("h264", "r")
+    shown = [shown for packet in decoder.parse(stream) + decoder.parse(b"") for shown in decoder.decode(packet)]
+    shown += decoder.decode(None)
+    told = shown[0]
+    assert (told.colorspace, told.color_range, told.color_primaries, told.color_trc) == (6, 1, 1, 1)
+    assert encoder.codec.name == "libx264"
