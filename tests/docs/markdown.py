@@ -12,7 +12,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "webrtc" / "protocol.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "assets" / "weights").glob("*.md")),
+    *sorted((ROOT / "assets").glob("*/*.md")),
     *sorted((ROOT / "findings").glob("*.md")),
 ]
 

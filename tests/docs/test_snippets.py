@@ -79,7 +79,8 @@ def _run(command: list[str], folder: Path, **env: str) -> str:
 
 SIGNING = [snippet for snippet in snippets("python") if "jwt" in snippet.text]
 MOUNTING = [snippet for snippet in snippets("python") if "app.mount" in snippet.text]
-PYTHON = [snippet for snippet in snippets("python") if snippet not in SIGNING + MOUNTING]
+FILMING = [snippet for snippet in snippets("python") if "import render" in snippet.text]
+PYTHON = [snippet for snippet in snippets("python") if snippet not in SIGNING + MOUNTING + FILMING]
 
 
 def test_python_from_the_engine() -> None:
@@ -110,6 +111,12 @@ with TestClient(app) as client:
 @pytest.mark.parametrize("snippet", MOUNTING, ids=lambda s: s.name)
 def test_python_that_mounts_a_server(snippet: Snippet) -> None:
     assert _run([sys.executable, "-c", snippet.text + ASK_IT], ROOT).strip() == "[401, 200]"
+
+
+@pytest.mark.parametrize("snippet", FILMING, ids=lambda s: s.name)
+def test_python_that_makes_a_film(snippet: Snippet, folder: Path) -> None:
+    assert int(_run([sys.executable, "-W", "error", "-c", snippet.text], folder)) in (25, 26)
+    assert (folder / "over.webm").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("snippet", PYTHON[1:], ids=lambda s: s.name)
