@@ -1,4 +1,4 @@
-"""Films in a real chromium, read back from a canvas: the colours that were meant, and a background that is not there."""
+"""Films in a real chromium, read back from a canvas: the colours that were meant, and no background where none is."""
 
 from __future__ import annotations
 

@@ -30,12 +30,11 @@ from OpenSSL import SSL
 from engine.contracts import FRAMES_PER_SECOND
 from engine.errors import VivifyError
 from webrtc.bounded_sctp import BoundedSctp
-from webrtc.rtc.h264_encoder import TaggedEncoder
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
+from webrtc.rtc.picture_encoders import PictureEncoder, TaggedEncoder
 from webrtc.rtc.picture_sender import PictureSender
 from webrtc.rtc.voice_receiver import VoiceReceiver
-from webrtc.rtc.vp8_encoder import PictureEncoder
 
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)
 LEAST_BITRATE = 800_000  # a receiver that asks for less gets this

@@ -17,8 +17,8 @@ from serving import Running
 from websockets.asyncio.client import connect
 from whip_peers import ask
 
-from webrtc.media import voice_stream
 from webrtc.bounded_sctp import MOST_PIECES, MOST_STREAMS, ROOM, BoundedSctp
+from webrtc.media import voice_stream
 from webrtc.rtc.ice_servers import no_servers
 from webrtc.rtc.speaker import Speaker
 

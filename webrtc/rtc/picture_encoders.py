@@ -1,15 +1,18 @@
-"""The VP8 encoder: constant bitrate, tuned for a drawn face instead of a camera's grain."""
+"""The encoders of live pictures: VP8 tuned for a drawn face, not a camera's grain; H.264 that says its colours."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from aiortc.codecs import vpx
+from aiortc.codecs.h264 import H264Encoder
 from av import CodecContext, VideoFrame
 from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 
 LEAST_CHANGE = 0.1  # of the bitrate, before an encoder is made anew: that costs a whole picture
+BT709, BT601, LIMITED = 1, 6, 1  # as H.264's annex E numbers them
 
 
 class PictureEncoder(vpx.Vp8Encoder):
@@ -49,3 +52,22 @@ def _vp8(width: int, height: int, bitrate: int) -> VideoCodecContext:
         "undershoot-pct": "100",
     }
     return codec
+
+
+class TaggedEncoder(H264Encoder):
+    """aiortc's H.264 encoder, whose stream says that it is BT.601 in limited range.
+
+    Where nothing is said, chromium takes H.264 of any size for BT.709, red 10 of 255 too bright. aiortc assigns a new
+    codec context to ``codec`` before it is opened; there it is told.
+    """
+
+    @property
+    def codec(self) -> Any:
+        return self._codec
+
+    @codec.setter
+    def codec(self, context: Any) -> None:
+        self._codec = context
+        if context is not None:
+            context.colorspace, context.color_range = BT601, LIMITED
+            context.color_primaries, context.color_trc = BT709, BT709
