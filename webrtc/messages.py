@@ -72,6 +72,7 @@ class VoiceTimes(Told):
     late: int
     padded: int
     shed: int
+    hurried: int
     refused: int
 
 

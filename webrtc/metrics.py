@@ -19,7 +19,7 @@ STAGES = ("features", "motion", "render", "compute", "queue", "encode", "total")
 STAGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.5, 1.0)  # seconds
 OFFSET_BUCKETS = (-0.2, -0.08, -0.04, -0.02, -0.01, 0.0, 0.01, 0.02, 0.04, 0.08, 0.2)
 FRAMES = ("shown", "dropped", "held")
-VOICE = ("received", "lost", "concealed", "late", "padded", "shed", "refused")
+VOICE = ("received", "lost", "concealed", "late", "padded", "shed", "hurried", "refused")
 OPENINGS = ("page", "whip", "whep", "socket", "refused")
 
 Gauges = Mapping[str, float]

@@ -12,7 +12,8 @@ from collections import deque
 import numpy as np
 
 from engine.clock import structural_delay_ms
-from engine.contracts import SAMPLES_PER_FRAME, Frame
+from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, Frame
+from webrtc.media.catching_up import CatchingUp
 from webrtc.media.voice_line import PIECE, RATIO, VOICE_RATE, PcmArray, VoiceLine, VoicePiece
 
 FRAME = RATIO * SAMPLES_PER_FRAME  # 1920 samples of 48 kHz
@@ -26,6 +27,7 @@ MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sen
 QUICK_SLEW = 0.02  # ...in silence, or when the face suffers: a receiver still follows without a crack
 SUFFERING_S = 0.020  # more delay than this is owed to the pictures
 GUARD_S = 0.030  # with less than this ahead of the reader, missing voice is replaced by silence
+STALL_S = 0.400  # who stood still for so long goes on where he was, see `webrtc.media.catching_up`
 ABSENT_S = 0.300  # without voice for so long, the clock runs on silence as if it came in time
 LATE_LIMIT_S = 0.080  # a picture later than this is dropped...
 HOLD_LIMIT_S = 0.060  # ...unless none left for so long: a face that is late is better than one that freezes
@@ -41,6 +43,10 @@ class PaceClock:
 
     def time_of(self, index: float) -> float:
         return self._origin + index / VOICE_RATE
+
+    def postpone(self, seconds: float) -> None:
+        """Let everything leave so much later."""
+        self._origin += seconds
 
     def steer(self, error: float, now: float, slew: float) -> None:
         """Move the leaving times by ``error`` seconds, at most ``slew`` of the time since the last call."""
@@ -131,6 +137,8 @@ class Playout:
         self.first_picture: int | None = None  # index of the first and the last picture that left
         self.last_picture = -1
         self._lead = Lead()
+        self._catching_up = CatchingUp()
+        self._to_settle = 0  # pictures after a stall that tell nothing of the pace
         self._pictures: deque[Frame] = deque()
         self._last_voice = -np.inf
         self._last_shown = now
@@ -159,6 +167,7 @@ class Playout:
         """Somebody else speaks from now on: time stamps and pace are learned anew, the timeline goes on."""
         self.line.new_sender()
         self._lead.forget()
+        self._catching_up = CatchingUp()
 
     def voice(self, pts: int, pcm: PcmArray, now: float) -> None:
         """A packet came: ``pcm`` [n] int16 mono 48 kHz, first sample at the sender's ``pts``."""
@@ -171,7 +180,9 @@ class Playout:
             return
         measured = self.measured_delay
         error = 0.0 if measured is None else self.delay - measured
-        self._lead.move(self.line.take_in(piece, round(error * VOICE_RATE)))
+        if measured is not None:
+            self._catching_up.note(-error)
+        self._lead.move(self.line.take_in(piece, round(error * VOICE_RATE), self._catching_up.shares))
         self._lead.add(self.line.newest, now)
         self.clock.steer(error, now, QUICK_SLEW if self.line.in_silence or error > SUFFERING_S else MAX_SLEW)
         self._last_voice = now
@@ -183,6 +194,15 @@ class Playout:
         missing = ahead - (self.clock.time_of(self.line.written) - now)
         if missing > 0:
             self.line.pad(PIECE * int(np.ceil(missing / PIECE_S)), broke_off=not absent)
+
+    def stood_still(self, seconds: float) -> None:
+        """The next piece of sound is so late: nothing ran here. The timeline goes on where it was.
+
+        Otherwise silence would leave in one go for all that time, and the voice that waits outside come too late.
+        """
+        self.clock.postpone(seconds)
+        self._lead.forget()  # whether a voice waits, or stood still as well, shows in what comes
+        self._catching_up.stalled()
 
     def sound_due(self) -> float:
         """When the next piece of sound leaves; its sound is that of the picture leaving at ``time_of`` its index."""
@@ -201,7 +221,7 @@ class Playout:
             return
         measured = self.measured_delay
         owed = 0.0 if measured is None else max(self.delay - measured, 0.0)  # asked for already, not reached yet
-        self.margin.note(self._release(frame) + owed - now)
+        self._note_slack(self._release(frame) + owed - now, 0.0 if measured is None else measured - self.delay)
         if len(self._pictures) == PICTURE_QUEUE:
             self._pictures.popleft()
             self.dropped += 1
@@ -244,6 +264,15 @@ class Playout:
 
     def _release(self, frame: Frame) -> float:
         return self.clock.time_of(RATIO * frame.position) - self.encode_s
+
+    def _note_slack(self, slack: float, late: float) -> None:
+        """Let the margin follow a picture's ``slack``; not that of a stall, which no margin could hold."""
+        if slack < -STALL_S or late > STALL_S:
+            self._to_settle = 2 * FRAMES_PER_SECOND
+        elif self._to_settle:
+            self._to_settle -= 1
+        else:
+            self.margin.note(slack)
 
     def _note_shown(self, frame: Frame, now: float) -> None:
         index = frame.position // SAMPLES_PER_FRAME

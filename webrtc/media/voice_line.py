@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.contracts import SAMPLE_RATE, AudioChunk, FloatArray
+from webrtc.media.catching_up import shortened
 from webrtc.media.concealment import JOIN, PAST, FadedRepeat, joined
 from webrtc.media.concealment import PcmArray as PcmArray  # where everybody looks for it
 
@@ -22,6 +23,7 @@ CAPACITY = 4 * VOICE_RATE  # the delay line: 4 s; what would overrun it is refus
 MAX_GAP = VOICE_RATE  # a hole in the packets' times up to 1 s is silence; a longer one is a restart of the sender
 SILENT_RMS = 0.004  # -48 dB full scale: below it a piece counts as silence
 SILENT_RUN = 5  # pieces in a row (100 ms) before silence may be shortened or lengthened: word ends stay whole
+HURRIED_RUN = 2  # the same for a voice that must catch up
 MOVES = 64  # movements of the timeline that are remembered, for pieces that come late
 CAME, LOST, MADE = 1, 2, 4  # what a sample is: the sender's; a lost packet's; made up
 
@@ -104,6 +106,7 @@ class VoiceLine:
         self.concealed = 0  # samples that left made up: for lost packets, or the end of a voice that broke off
         self.late = 0  # samples that came after their time, and were thrown away
         self.shed = 0  # silent samples left out
+        self.hurried = 0  # samples of speech left out to catch up after a stall, by saying it faster
         self.refused = 0  # samples for which the delay line had no room
         self.padded = 0  # samples that left for a voice that was late, absent or pausing
         self._ring = np.zeros(CAPACITY, np.int16)
@@ -132,12 +135,13 @@ class VoiceLine:
         """`take_in` a piece of which nothing else is known."""
         return self.take_in(VoicePiece(pts, pcm), correction)
 
-    def take_in(self, piece: VoicePiece, correction: int = 0) -> int:
+    def take_in(self, piece: VoicePiece, correction: int = 0, hurry: tuple[float, float] | None = None) -> int:
         """Write a piece.
 
         ``correction`` is what the delay lacks, in samples: in silence, a piece is left out where it is at most
-        minus the piece's length, and as much silence put in where it is at least that. Returns by how many samples
-        the timeline moved against the sender's time stamps: everything later leaves that much later.
+        minus the piece's length, and as much silence put in where it is at least that. To ``hurry`` (see
+        `webrtc.media.catching_up`), short silence is left out as well, and speech is shortened. Returns by how many
+        samples the timeline moved against the sender's time stamps: everything later leaves that much later.
         """
         if piece.late or piece.again:
             self._mend(piece)
@@ -148,9 +152,11 @@ class VoiceLine:
         if self._index(piece.pts) + len(piece.pcm) - self.read > CAPACITY:
             self.refused += piece.came
             return moved + self._leave_out(piece)
-        if self.in_silence and correction <= -piece.came:
+        if self._silent_run >= (SILENT_RUN if hurry is None else HURRIED_RUN) and correction <= -piece.came:
             self.shed += piece.came
             return moved + self._leave_out(piece)
+        if hurry is not None and not piece.filled:
+            return moved + self._say_faster(piece, hurry)
         self._put(piece)
         if self.in_silence and correction >= piece.came:
             self.pad(piece.came)
@@ -267,6 +273,13 @@ class VoiceLine:
             free = free[cut : cut + len(pcm)]
             place, pcm, kinds = place[free], pcm[free], kinds[free]
         self._ring[place], self._kinds[place] = pcm, kinds
+
+    def _say_faster(self, piece: VoicePiece, hurry: tuple[float, float]) -> int:
+        pcm = shortened(piece.pcm, hurry)
+        self._put(replace(piece, pcm=pcm))
+        self.hurried += piece.came - len(pcm)
+        self._moves.append((piece.begin, None))  # nothing can be mended in it
+        return self._move(len(pcm) - piece.came, piece.begin + piece.came)
 
     def _leave_out(self, piece: VoicePiece) -> int:
         self._moves.append((piece.begin, None))

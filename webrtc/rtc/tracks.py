@@ -13,7 +13,7 @@ from av import AudioFrame, VideoFrame
 
 from engine.contracts import SAMPLE_RATE, Frame
 from engine.latency import LatencyWindow
-from webrtc.media.playout import PIECE_S, Playout
+from webrtc.media.playout import PIECE_S, STALL_S, Playout
 from webrtc.media.voice_line import RATIO, VOICE_RATE, PcmArray
 
 VIDEO_RATE = 90_000  # Hz, RTP's clock for pictures
@@ -87,6 +87,9 @@ class SoundTrack(MediaStreamTrack):
             if self.readyState != "live":
                 raise MediaStreamError
             due, now = self._playout.sound_due(), time.monotonic()
+            if now - due > STALL_S:
+                self._playout.stood_still(now - due)
+                due = now
             if due <= now:
                 return due
             self._playout.idle(now)

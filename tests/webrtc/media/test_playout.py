@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.contracts import Frame, Ledger
+from webrtc.media.catching_up import GENTLY, STRONGLY, shortened
 from webrtc.media.concealment import GONE, JOIN
 from webrtc.media.playout import FRAME, LATE_LIMIT_S, OPUS_DELAY, PICTURE_QUEUE, Playout
 from webrtc.media.voice_line import CAPACITY, PIECE, VOICE_RATE, Decimator, PcmArray, VoiceLine
@@ -170,6 +171,55 @@ def test_a_held_up_voice_comes_whole_and_its_delay_is_shed_only_in_silence() -> 
     measured = sim.playout.measured_delay
     assert measured is not None
     assert measured == pytest.approx(sim.playout.delay, abs=PIECE_S)
+
+
+def hum(pieces: int) -> PcmArray:
+    """A voice without pauses: 150 Hz and its harmonics."""
+    at = np.arange(pieces * PIECE) / VOICE_RATE
+    return sum(4000 / k * np.sin(2 * np.pi * 150 * k * at) for k in range(1, 6)).astype(np.int16)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["this machine stood still", "the network did"])
+@pytest.mark.parametrize("pauses", [True, False])
+def test_after_two_seconds_of_standing_still_the_delay_is_back_within_four_of_speech(here: bool, pauses: bool) -> None:
+    sim, count = Simulation(), 600
+    pcm = hum(count)
+    if pauses:
+        pcm.reshape(-1, 50, PIECE)[:, 40:] = 0
+    arrivals = steady(count)
+    stall, back = START + 3.5, START + 5.5
+    arrivals = [back if stall < a < back else a for a in arrivals]
+    sim.packets(pcm[: 140 * PIECE], arrivals[:140])
+    before = sim.playout.measured_delay
+    if here:
+        sim.until(stall)
+        sim.playout.stood_still(back - sim.playout.sound_due())
+        sim.now = back
+    ends = int((back + 4.0 - START - 0.5) / PIECE_S)
+    sim.packets(pcm[140 * PIECE : ends * PIECE], arrivals[140:ends], 140 * PIECE)
+    line, after = sim.playout.line, sim.playout.measured_delay
+    assert before is not None
+    assert after == pytest.approx(before, abs=0.03)
+    assert line.refused == line.late == 0
+    caught_up = (line.hurried + line.shed) / VOICE_RATE
+    assert caught_up == pytest.approx(2.0, abs=0.35)
+    assert line.hurried / VOICE_RATE > (0.3 if pauses else 1.5)
+    faster = sim.sound[-100:] if not pauses else []
+    for piece in np.reshape(faster, (-1, 10 * PIECE)) if faster else []:
+        spectrum = np.abs(np.fft.rfft(piece * np.hanning(len(piece))))
+        loudest = np.fft.rfftfreq(len(piece), 1 / VOICE_RATE)[np.argmax(spectrum)]
+        assert loudest == pytest.approx(150, abs=6), "said faster, at its own pitch"
+
+
+def test_what_is_said_faster_keeps_its_ends_and_its_pitch() -> None:
+    pcm = hum(3)
+    for shares in (GENTLY, STRONGLY):
+        short = shortened(pcm, shares)
+        assert shares[0] - 0.02 <= 1 - len(short) / len(pcm) <= shares[1] + 0.02
+        assert (short[0], short[-1]) == (pcm[0], pcm[-1])
+        assert np.abs(np.diff(short.astype(int))).max() <= 1.3 * np.abs(np.diff(pcm.astype(int))).max()
+    for length in (0, 1, 7, 120, 480, 961):
+        assert len(shortened(noise(2)[:length], GENTLY)) <= length
 
 
 @pytest.mark.parametrize("drift", [-300e-6, 300e-6])
