@@ -168,9 +168,9 @@ class Pusher:
         elif isinstance(command, Set):
             self._session.set(command.look_ahead_ms, command.controls)
         elif isinstance(command, Flush):
+            self._voice.flush()
             self._flushes += 1
             self._flushed.append(self._flushes)
-            self._voice.flush()
         elif command.epoch >= self._fenced_by:
             self._fenced_by = 0
 

@@ -29,7 +29,7 @@ from OpenSSL import SSL
 
 from engine.contracts import FRAMES_PER_SECOND
 from engine.errors import VivifyError
-from webrtc.bounded_sctp import BoundedSctp
+from webrtc.bounded_transports import BoundedDtls, BoundedSctp
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
 from webrtc.rtc.picture_encoders import PictureEncoder, TaggedEncoder
@@ -60,6 +60,7 @@ CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (rtcrtpsender.RTCRtpSender, "_next_encoded_frame", ("self", "codec")),
     (rtcrtpsender.RTCRtpSender, "_handle_rtcp_packet", ("self", "packet")),
     (rtcpeerconnection, "RTCSctpTransport", ("transport", "port")),
+    (rtcpeerconnection, "RTCDtlsTransport", ("transport", "certificates")),
     (rtcsctptransport.RTCSctpTransport, "_receive_data_chunk", ("self", "chunk")),
     (rtcrtpreceiver.RTCRtpReceiver, "receive", ("self", "parameters")),
     (rtcrtpreceiver.RTCRtpReceiver, "_handle_rtp_packet", ("self", "packet", "arrival_time_ms")),
@@ -92,6 +93,7 @@ def patch_aiortc() -> None:
     rtcpeerconnection.RTCRtpReceiver = VoiceReceiver  # type: ignore[misc]
     rtcpeerconnection.RTCRtpSender = PictureSender  # type: ignore[misc]
     rtcpeerconnection.RTCSctpTransport = BoundedSctp  # type: ignore[misc]
+    rtcpeerconnection.RTCDtlsTransport = BoundedDtls  # type: ignore[misc]
     for codec in CODECS["audio"]:
         if codec.name == "opus":
             codec.parameters = OPUS_WISHES

@@ -106,7 +106,7 @@ class Speaker:
         """A data channel cannot be read more slowly: what is beyond the budget is dropped, a flood ends the session."""
         if self._words.owed <= 1:  # the first beyond it
             self.tell(Misunderstood(error=f"At most {WORDS[0]:.0f} messages a second are taken: this one was dropped."))
-        elif self._words.owed > FLOOD:
+        elif self._words.owed > FLOOD and not self.session.closing:
             self.connection.spawn(self.session.close("Too many messages came."))
 
     def _obey(self, command: Said) -> None:

@@ -47,9 +47,9 @@ class VoiceReceiver(RTCRtpReceiver):
                     )
                 )
             packet.payload = b""  # aiortc shall count it, and has nothing left to decode
-            self._sources.add(packet.ssrc)
-            if len(self._sources) > MOST_SOURCES:
+            if packet.ssrc not in self._sources and len(self._sources) >= MOST_SOURCES:
                 return
+            self._sources.add(packet.ssrc)
         await super()._handle_rtp_packet(packet, arrival_time_ms)
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:

@@ -1,8 +1,12 @@
-"""What one asker may do: so much a minute, so much at a time, whatever others do."""
+"""What one asker may do: so much a minute, so much at a time; and everything that waits has a bound, named here."""
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import pytest
+from growing_things import found, growing
 from serving import running
 from websockets.sync.client import connect
 from whip_peers import ask
@@ -66,3 +70,112 @@ def test_each_token_has_its_own_limits() -> None:
         assert ask("GET", f"{server.url}/api/avatars", None, headers).status == 200, "reading is not opening"
         reply = ask("POST", f"{server.url}/whep/none", b"", headers)
         assert 0 < int(reply.headers["retry-after"]) <= 10
+
+
+ROOT = Path(__file__).resolve().parents[3]
+WATCHED = (  # where things wait or are kept while strangers are served
+    *(
+        "webrtc",
+        "engine/process",
+        "engine/session.py",
+        "engine/scheduler.py",
+        "engine/quality.py",
+        "engine/pipeline.py",
+    ),
+    *("engine/latency.py", "engine/audio/chunker.py", "engine/audio/vad.py"),
+)
+SENDERS = ("clients",)  # of which queues alone are watched: a film or a benchmark keeps what it makes
+BOUNDS = {  # what can grow, and the number that holds it
+    "clients/generator.py:VideoGenerator._came": "clients.generator.MOST_WAITING",
+    "clients/outputs/output_line.py:OutputLine._waiting": "clients.outputs.output_line.MOST_WAITING",
+    "engine/process/engine_process.py:EngineProcess._outbox": "engine.process.engine_process.MOST_UNSENT",
+    "engine/process/engine_worker.py:Worker._commands": "engine.process.engine_worker.MOST_COMMANDS",
+    "engine/quality.py:Painters._prepared": "engine.quality.MOST_PREPARED",
+    "engine/session.py:Session._arrivals": "engine.session.MAX_PENDING_SECONDS",
+    "engine/session.py:Session._pending": "engine.session.MAX_PENDING_SECONDS",
+    "webrtc/bounded_transports.py:FewSources.known": "webrtc.bounded_transports.MOST_SOURCES",
+    "webrtc/http/rate_limit.py:Rate._buckets": "webrtc.http.rate_limit.MOST_KNOWN",
+    "webrtc/http/voice_socket.py:Pusher._flushed": "webrtc.media.pushed_sound.MOST_ENDS",
+    "webrtc/http/voice_socket.py:Pusher._outbox": "webrtc.http.voice_socket.OUTBOX",
+    "webrtc/live_session.py:LiveSession._marks": "webrtc.media.pushed_sound.MOST_ENDS",  # while 4 s of sound leave
+    "webrtc/media/playout.py:Playout._pictures": "webrtc.media.playout.PICTURE_QUEUE",
+    "webrtc/media/pushed_sound.py:PushedVoice._ending": "webrtc.media.pushed_sound.MOST_ENDS",
+    "webrtc/media/pushed_sound.py:PushedVoice._ends": "webrtc.media.pushed_sound.MOST_ENDS",
+    "webrtc/media/pushed_sound.py:PushedVoice._waiting": "webrtc.media.pushed_sound.MOST_WAITING_S",
+    "webrtc/media/voice_line.py:VoiceLine._chunks": "webrtc.media.voice_line.CAPACITY",  # samples
+    "webrtc/media/voice_stream.py:VoiceStream._heard": "webrtc.media.voice_stream.KEPT",
+    "webrtc/rtc/jitter_buffers.py:PictureBuffer._waiting": "webrtc.rtc.jitter_buffers.PictureBuffer.PATIENCE",
+    "webrtc/rtc/peer_connection.py:PeerConnection._tasks": "webrtc.rtc.peer_connection.MOST_CANDIDATES",
+    "webrtc/rtc/voice_receiver.py:VoiceReceiver._sources": "webrtc.rtc.voice_receiver.MOST_SOURCES",
+    "webrtc/visitor_portraits.py:VisitorPortraits._coming": "webrtc.visitor_portraits.MOST_COMING",
+    "webrtc/visitor_portraits.py:VisitorPortraits._jobs": "webrtc.visitor_portraits.JOBS",
+}
+HELD = {  # what can grow, and what holds it
+    "engine/latency.py:LatencyWindow._values": "the stages' names, a bounded deque each",
+    "engine/pipeline.py:Pipeline._threads": "a step hands out one picture a session, and waits for all",
+    "engine/process/engine_process.py:EngineProcess._avatars": "the bundled avatars",
+    "engine/process/engine_process.py:EngineProcess._opening": "places: Service.full",
+    "engine/process/engine_process.py:EngineProcess._sessions": "places: Service.full",
+    "engine/process/engine_worker.py:Worker._loaded": "the bundled avatars, and visitors' portraits",
+    "engine/process/engine_worker.py:Worker._loader": "places: Service.full",
+    "engine/process/engine_worker.py:Worker._loading": "places: Service.full",
+    "engine/process/engine_worker.py:Worker._sessions": "rows of the pipeline",
+    "engine/process/keeper.py:EngineKeeper._added": "visitors' portraits",
+    "engine/process/keeper.py:EngineKeeper._sessions": "places: Service.full",
+    "engine/process/keeper.py:EngineKeeper.openings": "places: Service.full",
+    "engine/process/keeper.py:KeptSession._wished": "the controls' names",
+    "engine/process/waiting_commands.py:Commands._waiting": "the number it is made with",
+    "engine/scheduler.py:Scheduler._sessions": "rows of the pipeline",
+    "webrtc/http/fair_socket.py:FairWebSocket._unread": "one read: none is made while it holds anything",
+    "webrtc/live_session.py:LiveSession._tasks": "two tracks, one report, one end",
+    "webrtc/live_session.py:LiveSession.viewers": "ServerConfig.max_viewers",
+    "webrtc/participants.py:Participants.members": "the speaker, one socket, and those that are just ending",
+    "webrtc/rtc/voice_receiver.py:VoiceReceiver._by_payload": "the codecs of a negotiation",
+    "webrtc/service.py:Service.addresses": "places: Service.full",
+    "webrtc/service.py:Service.connections": "places: Service.full",
+    "webrtc/service.py:Service.sessions": "places: Service.full",
+    "webrtc/visitor_portraits.py:Job.warnings": "what one enrolment tells",
+    "webrtc/visitor_portraits.py:VisitorPortraits._owners": "ServerConfig.portraits",
+    "webrtc/visitor_portraits.py:VisitorPortraits.folders": "ServerConfig.portraits",
+}
+
+
+@pytest.mark.cpu
+def test_everything_that_can_grow_is_named_with_its_bound() -> None:
+    """A new queue, or a list that an object keeps, fails here until somebody has said what bounds it."""
+    there = {one for place in WATCHED for one in found(ROOT, place, containers=True)}
+    there |= {one for place in SENDERS for one in found(ROOT, place, containers=False)}
+    named = {*BOUNDS, *HELD}
+    assert not there - named, "these can grow: give each a bound, and name it above"
+    assert not named - there, "these are named, but not there any more"
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("name", sorted(set(BOUNDS.values())))
+def test_bounds_are_numbers(name: str) -> None:
+    module, _, constant = name.rpartition(".")
+    try:
+        bound = getattr(importlib.import_module(module), constant)
+    except ModuleNotFoundError:  # a class's
+        module, _, owner = module.rpartition(".")
+        bound = getattr(getattr(importlib.import_module(module), owner), constant)
+    numbers = bound.values() if isinstance(bound, dict) else [bound]
+    assert all(0 < number <= 200_000 for number in numbers)
+
+
+@pytest.mark.cpu
+def test_what_can_grow_is_seen() -> None:
+    def seen(*lines: str, containers: bool = True) -> list[str]:
+        inside = "\n        ".join(lines)
+        return list(growing(f"class A:\n    def __init__(self):\n        {inside}", containers))
+
+    assert seen("self.q = asyncio.Queue()") == ["A.q"]
+    assert seen("self.q: queue.SimpleQueue[int] = queue.SimpleQueue()", containers=False) == ["A.q"]
+    assert seen("self.a, self.b = deque(), 1") == ["A.a"]
+    assert seen("self.a = deque(maxlen=3)", "self.b = deque([], 3)") == []
+    assert seen("self.a = deque(maxlen=None)") == ["A.a"]
+    assert seen("self.a: list[int] = []", "self.b = dict()", "self.c = set[int]()") == ["A.a", "A.b", "A.c"]
+    assert seen("self.a = []", containers=False) == []
+    assert seen("self.a = [None] * 3", "a = []", "self.b = list(a)") == []
+    assert list(growing("class A:\n    x: list[int] = field(default_factory=list)")) == ["A.x"]
+    assert list(growing("KNOWN: dict[str, int] = {}\nNAMES = {'a': 1}")) == ["KNOWN"]
