@@ -246,6 +246,8 @@ class Service:
                 await session.close()
                 raise
             self.sessions[session.name] = session
+            if wanted.watch is not None:
+                SessionLog(session.name).info("watched at %s", address)
         finally:
             self._opening -= 1
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from webrtc.upkeep.uvicorn_inside import WebSocketsSansIOProtocol
 
 SLICE = 2048  # bytes taken apart in one go: two or three hundred of the smallest frames, some milliseconds
 SHARE = 0.2  # of the loop's time that one connection may have for it

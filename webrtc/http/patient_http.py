@@ -7,7 +7,8 @@ import itertools
 from typing import Any
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from webrtc.upkeep.uvicorn_inside import H11Protocol
 
 REQUEST_LIMIT_S = 10.0  # from a connection, or a request's first byte, to the end of its header
 READ_LIMIT_S = 30.0  # for which a client may read nothing of an answer

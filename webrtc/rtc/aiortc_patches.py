@@ -119,9 +119,11 @@ def _arguments(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _strange(owner: Any, name: str, how: str) -> str:
+    module = getattr(owner, "__module__", owner.__name__)
+    package, tested = ("aioice", "0.13") if module.startswith("aioice") else ("aiortc", "1.16")
     return (
-        f"aiortc was expected to have {owner.__name__}.{name} as its version 1.16 has it, but in {version('aiortc')} "
-        f"it {how}: install aiortc 1.16, for example with -c constraints.txt."
+        f"{package} was expected to have {owner.__name__}.{name} as its version {tested} has it, but in "
+        f"{version(package)} it {how}: install {package} {tested}, for example with -c constraints.txt."
     )
 
 

@@ -166,18 +166,38 @@ def certificate(key: Any) -> x509.Certificate:
         ("del rtcrtpreceiver.JitterBuffer", "aiortc.rtcrtpreceiver.JitterBuffer .* it is not there"),
         ("rtcrtpsender.get_encoder = lambda name: None", "get_encoder .* it takes no codec"),
         ("vpx.MAX_BITRATE = None", "aiortc.codecs.vpx.MAX_BITRATE .* it is no number"),
+        ("del aioice.ice.Connection.check_incoming", "aioice .* Connection.check_incoming .* install aioice 0.13"),
     ],
 )
 def test_an_aiortc_whose_names_have_changed_is_refused_at_start(change: str, sentence: str) -> None:
     code = (
-        "from aiortc import rtcrtpreceiver, rtcrtpsender\nfrom aiortc.codecs import vpx\n"
+        "import aioice.ice\nfrom aiortc import rtcrtpreceiver, rtcrtpsender\nfrom aiortc.codecs import vpx\n"
         "from webrtc.rtc.aiortc_patches import patch_aiortc\nfrom engine.errors import VivifyError\n"
         f"{change}\ntry:\n    patch_aiortc()\nexcept VivifyError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert re.search(sentence, done.stdout)
-    assert "install aiortc 1.16" in done.stdout
+    assert re.search(r"install aio\w+ [\d.]+, for example", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("del H11Protocol.on_response_complete", "H11Protocol.on_response_complete .* it is not there"),
+        ("uvicorn.Server.__init__ = lambda self, config: None", "Server.force_exit .* install uvicorn 0.54"),
+        ("sys.modules['uvicorn.protocols.websockets.websockets_sansio_impl'] = None", "0.51 or newer was expected"),
+    ],
+)
+def test_a_uvicorn_whose_insides_have_changed_is_refused_at_start(change: str, sentence: str) -> None:
+    code = (
+        "import sys\nimport uvicorn\nfrom uvicorn.protocols.http.h11_impl import H11Protocol\n"
+        f"from engine.errors import VivifyError\n{change}\n"
+        "try:\n    import webrtc.server\nexcept VivifyError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert re.search(sentence, done.stdout)
 
 
 def test_h264_says_which_colours_it_sends() -> None:
