@@ -57,12 +57,13 @@ ROOMS = """
     webrtc.access
     webrtc
     webrtc.media
+    webrtc.motion_feed webrtc.participants
     webrtc.rtc
     webrtc.live_session
     webrtc.visitor_portraits
     webrtc.service
     webrtc.upkeep
-    webrtc.http
+    webrtc.http webrtc.http.sockets
     webrtc.server
     clients.trials
     clients.films

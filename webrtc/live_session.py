@@ -292,6 +292,7 @@ class LiveSession:
             viewer.picture.offer(frame)
         self._shown.append(time.monotonic())
         self._speaking = frame.speaking
+        self.participants.motions.show(frame)
         if self._mapping is None and self.sound.first is not None:
             sound = self.sound.first - OPUS_DELAY
             self._mapping = Mapping(rate=VOICE_RATE, sound=sound, picture=RATIO * frame.position)

@@ -90,6 +90,36 @@ class Stats(Told):
     speaking: bool
 
 
+class Head(Told):
+    """Radians and outer-eye-corner distances, in the frame that `engine.contracts` describes."""
+
+    yaw: float
+    pitch: float
+    roll: float
+    x: float
+    y: float
+    z: float
+
+
+class Gaze(Told):
+    """Of each eye: radians to the person's own left, and up, within the head."""
+
+    left: list[float]
+    right: list[float]
+
+
+class Moved(Told):
+    """What the face does in one frame, for who asked with `Motions`; see `engine.contracts.Motion`."""
+
+    type: Literal["motion"] = "motion"
+    position: int
+    shapes: list[float]
+    lips: list[list[float]]
+    head: Head
+    gaze: Gaze
+    speaking: bool
+
+
 class Cleared(Told):
     """The answer to `Clear`."""
 
@@ -168,11 +198,20 @@ class Resume(BaseModel):
     epoch: int
 
 
+class Motions(BaseModel):
+    """Whether `Moved` is wanted from now on."""
+
+    type: Literal["motions"]
+    wanted: bool
+
+
 ServerMessage = Annotated[
-    Hello | Mapping | Stats | Cleared | Played | Settings | Pong | Misunderstood | Bye, Field(discriminator="type")
+    Hello | Mapping | Stats | Cleared | Played | Settings | Pong | Misunderstood | Bye | Moved,
+    Field(discriminator="type"),
 ]
 SERVER: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage)
-Said = Clear | Ping | Set | Flush | Resume
+Said = Clear | Ping | Set | Flush | Resume | Motions
+KINDS = "'clear', 'ping', 'set', 'flush', 'resume' and 'motions'"
 CLIENT: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="type")])
 
 
@@ -184,5 +223,5 @@ def read(message: str | bytes) -> Said:
         return CLIENT.validate_json(message)
     except ValidationError as error:
         broken = error.errors(include_url=False)[0]["type"] == "json_invalid"
-        expected = "valid JSON" if broken else "an object whose type is 'clear', 'ping', 'set', 'flush' or 'resume'"
+        expected = "valid JSON" if broken else f"an object whose type is one of {KINDS}"
         raise VivifyError(f"A control message was expected to be {expected}.") from None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from webrtc.messages import Cleared, Told
+from webrtc.motion_feed import MotionFeed
 
 
 class Participant(Protocol):
@@ -31,6 +32,7 @@ class Participants:
     def __init__(self, on_speaker: Callable[[], None]) -> None:
         self.speaker: Participant | None = None  # whose voice is heard; nobody else's is
         self.members: list[Participant] = []
+        self.motions = MotionFeed()
         self._on_speaker = on_speaker
 
     def join(self, one: Participant) -> None:
@@ -39,6 +41,7 @@ class Participants:
 
     def part(self, one: Participant) -> None:
         """The reverse. If it had the word, who was there before it has it again."""
+        self.motions.want(one, None)
         if one in self.members:
             self.members.remove(one)
         if self.speaker is one:
@@ -68,5 +71,6 @@ class Participants:
 
     async def leave(self) -> None:
         """Everybody goes, one after the other, in the caller's task: it may be one of theirs."""
+        self.motions.over.set()
         for one in tuple(self.members):
             await one.leave()

@@ -101,7 +101,7 @@ class Service:
         Raises NotYet, EngineFull when too many watch already, BadOffer, UnfitOffer.
         """
         with self._counting("whep"):
-            session = self._watched(address, caller)
+            session = self.watched(address, caller)
             limit = self.config.max_viewers
             if len(session.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
@@ -134,8 +134,8 @@ class Service:
             raise UnknownSession
         return viewer
 
-    def _watched(self, address: str, caller: Caller) -> LiveSession:
-        """Raises NotYet."""
+    def watched(self, address: str, caller: Caller) -> LiveSession:
+        """The session that is watched at an address. Raises NotYet."""
         session = self.addresses.get(address)
         if session is not None and caller.session in (None, session.name, session.address):
             return session

@@ -1,4 +1,4 @@
-"""Where head and eyes are, out of a `Motion`, as other programs ask for it.
+"""Turns of the head and the eyes as other programs ask for them.
 
 Ours (`engine.contracts`): x to the picture's right, y down, z away from the viewer; right-handed. The person looks at
 the viewer, so his own right is -x, up is -y, forwards is -z.
@@ -10,11 +10,9 @@ from math import cos, radians, sin
 
 import numpy as np
 
-from engine.contracts import FloatArray, Motion
-from engine.face.blendshapes import INDEX
+from engine.contracts import FloatArray
 
 EYES_M = 0.09  # metres between the outer corners of an adult's eyes (Farkas: 88 mm in women, 91 mm in men)
-GAZE_DEGREES = 32.0  # how far an eye turns at a coefficient of 1, as `engine.motion.idle` means it
 
 Quaternion = tuple[float, float, float, float]  # x, y, z, w
 
@@ -33,17 +31,6 @@ def quaternion(rotation: FloatArray) -> Quaternion:
     x, y, z, w = np.linalg.eigh(symmetric)[1][:, -1]
     sign = 1.0 if w >= 0 else -1.0
     return float(sign * x), float(sign * y), float(sign * z), float(sign * w)
-
-
-def gaze(motion: Motion) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Of the left and the right eye: degrees to the person's own left, and degrees up, within the head."""
-
-    def value(name: str) -> float:
-        return float(motion.blendshapes[INDEX[name]])
-
-    left = value("eyeLookOutLeft") - value("eyeLookInLeft"), value("eyeLookUpLeft") - value("eyeLookDownLeft")
-    right = value("eyeLookInRight") - value("eyeLookOutRight"), value("eyeLookUpRight") - value("eyeLookDownRight")
-    return (GAZE_DEGREES * left[0], GAZE_DEGREES * left[1]), (GAZE_DEGREES * right[0], GAZE_DEGREES * right[1])
 
 
 def turned(left: float, up: float) -> FloatArray:

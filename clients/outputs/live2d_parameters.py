@@ -11,10 +11,11 @@ from math import degrees
 
 import numpy as np
 
-from clients.outputs.head_frame import GAZE_DEGREES, gaze, yaw_pitch_roll
+from clients.outputs.head_frame import yaw_pitch_roll
 from clients.outputs.vrm_expressions import VRM0, mouth_opening, vrm1
 from engine.contracts import Motion
 from engine.face.blendshapes import INDEX, NAMES
+from engine.motion.gaze import GAZE_DEGREES, gaze
 
 OWN = "Vivify"  # what the names of added parameters begin with
 VOWELS = ("aa", "ih", "ou", "ee", "oh")
@@ -51,7 +52,7 @@ def usual(motion: Motion) -> dict[str, float]:
         return (of(f"{name}Left") + of(f"{name}Right")) / 2
 
     yaw, pitch, roll = (degrees(angle) for angle in yaw_pitch_roll(motion.rotation))
-    (left_x, left_y), (right_x, right_y) = gaze(motion)
+    (left_x, left_y), (right_x, right_y) = gaze(motion.blendshapes)
     brows = {side: of("browInnerUp") / 2 + of(f"browOuterUp{side}") / 2 - of(f"browDown{side}") for side in SIDES}
     smile = both("mouthSmile") - both("mouthFrown") - of("mouthPucker") / 2
     values = {

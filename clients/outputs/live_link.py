@@ -15,10 +15,11 @@ import uuid
 import numpy as np
 
 from clients.outputs.datagrams import Datagrams, host_and_port
-from clients.outputs.head_frame import gaze, yaw_pitch_roll
+from clients.outputs.head_frame import yaw_pitch_roll
 from clients.outputs.output import Facts, Movement, Output, OutputError
 from engine.contracts import FRAMES_PER_SECOND, FloatArray, Motion
 from engine.face.blendshapes import NAMES
+from engine.motion.gaze import gaze
 from webrtc.media.voice_line import VOICE_RATE
 
 PORT = 11111
@@ -74,7 +75,7 @@ def packet(device: str, subject: str, frame: int, motion: Motion) -> bytes:
 
 def values(motion: Motion) -> FloatArray:
     """The 61 floats. Signs (docs/outputs.md): to the person's own right, down, towards his left shoulder."""
-    eyes = [(np.radians(-left), np.radians(-up), 0.0) for left, up in gaze(motion)]
+    eyes = [(np.radians(-left), np.radians(-up), 0.0) for left, up in gaze(motion.blendshapes)]
     angles = np.array([yaw_pitch_roll(motion.rotation), *eyes]).ravel() + 0.0  # no minus zeros
     return np.concatenate([motion.blendshapes, angles], dtype=np.float32)
 

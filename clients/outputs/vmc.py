@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clients.outputs.datagrams import LARGEST, Datagrams, host_and_port
-from clients.outputs.head_frame import EYES_M, Quaternion, gaze, quaternion, turned
+from clients.outputs.head_frame import EYES_M, Quaternion, quaternion, turned
 from clients.outputs.output import Facts, Movement, Output, OutputError
 from clients.outputs.vrm_expressions import VRM0, vrm1
 from engine.contracts import Motion
 from engine.face.blendshapes import NAMES
+from engine.motion.gaze import gaze
 from engine.motion.rotation import scaled
 from webrtc.media.voice_line import VOICE_RATE
 
@@ -98,7 +99,7 @@ def frame(motion: Motion, shapes: str) -> list[tuple[str, Values]]:
     neck = quaternion(scaled(motion.rotation, NECK_SHARE))
     head = quaternion(scaled(motion.rotation, 1 - NECK_SHARE))
     moved = (HEAD_M[0] + right, HEAD_M[1] + up, HEAD_M[2] + forwards)
-    left_eye, right_eye = (quaternion(turned(*looks)) for looks in gaze(motion))
+    left_eye, right_eye = (quaternion(turned(*looks)) for looks in gaze(motion.blendshapes))
     return [
         ("/VMC/Ext/Root/Pos", ("root", 0.0, 0.0, 0.0, *STILL)),
         ("/VMC/Ext/Bone/Pos", ("Neck", *NECK_M, *neck)),

@@ -15,10 +15,10 @@ import numpy as np
 
 from engine.contracts import FRAMES_PER_SECOND, FloatArray
 from engine.face.blendshapes import INDEX, NAMES
+from engine.motion.gaze import GAZE_DEGREES
 from engine.motion.rotation import rotation_matrix
 
 DT = 1.0 / FRAMES_PER_SECOND
-_GAZE_DEGREES = 32.0  # eye rotation at an eyeLook coefficient of 1
 _BLINK_GAP = (1.2, 7.5)  # seconds between blinks
 _BLINK_LENGTH = (0.16, 0.29)  # seconds
 _AT_PHRASE_END = 0.55  # of the phrases end with a blink
@@ -108,7 +108,7 @@ class IdleMotion:
             self._next_look = self._frames(0.5, 1.6) if away else self._frames(0.7, 3.2)
             if away and self._rng.random() < _WITH_GAZE:
                 self._blink_soon(0.0, 0.1)
-        for axis, turned in enumerate((yaw / _GAZE_DEGREES, pitch / _GAZE_DEGREES)):
+        for axis, turned in enumerate((yaw / GAZE_DEGREES, pitch / GAZE_DEGREES)):
             self._gaze[axis] += 0.75 * (self._look[axis] + turned - self._gaze[axis])
 
     def _plan_blink(self, after: int) -> None:

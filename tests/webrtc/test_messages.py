@@ -35,7 +35,7 @@ def test_the_server_makes_what_the_example_shows(name: str) -> None:
 def test_there_is_an_example_of_every_message() -> None:
     known = {model.model_fields["type"].default for model in messages.Told.__subclasses__() if _has_type(model)}
     assert {example["type"] for example in EXAMPLES["server"].values()} == known
-    assert set(EXAMPLES["client"]) == {"clear", "ping", "set", "flush", "resume"}
+    assert set(EXAMPLES["client"]) == {"clear", "ping", "set", "flush", "resume", "motions"}
     assert get_args(Stage) == STAGES
     assert tuple(messages.Frames.model_fields) == FRAMES
     assert tuple(VoiceTimes.model_fields) == VOICE

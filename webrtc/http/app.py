@@ -21,6 +21,7 @@ from webrtc.http.admission import Gate, NotAdmitted
 from webrtc.http.lingering import Lingering
 from webrtc.http.path_prefix import UnderPrefix, route_of
 from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_parameters, refused
+from webrtc.http.sockets import motion_socket
 from webrtc.messages import PROTOCOL
 from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.service import Service
@@ -67,6 +68,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(api.routes(service, gate))
     app.include_router(whip.routes(service, gate))
     app.include_router(voice_socket.routes(service, gate))
+    app.include_router(motion_socket.routes(service, gate))
     app.add_api_route("/obs/{address}", _obs, include_in_schema=False)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app

@@ -24,13 +24,14 @@ from webrtc.logs import SessionLog
 from webrtc.media.playout import PIECE_S
 from webrtc.media.pushed_sound import PushedVoice
 from webrtc.media.voice_line import PIECE
-from webrtc.messages import WORDS, Bye, Clear, Flush, Misunderstood, Ping, Played, Pong, Set, Told, read
+from webrtc.messages import WORDS, Bye, Clear, Flush, Misunderstood, Motions, Ping, Played, Pong, Set, Told, read
 from webrtc.service import Service, Wanted
 
 LONGEST_PUSH = 1 << 20  # bytes of one message of sound
 ALONE_LIMIT_S = 10.0  # a session that a socket opened waits so long for one to come back, if nobody needs its place
 IDLE_LIMIT_S = 600.0  # a socket over which nothing comes for so long is not in use; a ping is something
 OUTBOX = 64  # messages that wait for a slow client; one more ends its socket
+MOTIONS_WAITING = 8  # of them, what motions may take up
 SOUNDS = (1000.0, 4000)  # messages of sound a second, and at once: a synthesizer brings a minute in 20 ms pieces
 SERVICE_RESTART = 1012  # a close code (RFC 6455's registry): come back
 STALL_S = 0.2  # behind by more, the pace starts anew: sound is late, never lost
@@ -110,6 +111,11 @@ class Pusher:
             self._outbox.get_nowait()  # a client that does not read loses what is oldest
         self._outbox.put_nowait(message)
 
+    def _moved(self, message: Told) -> None:
+        """A motion: where others wait already, it is dropped."""
+        if self._outbox.qsize() < MOTIONS_WAITING:
+            self._outbox.put_nowait(message)
+
     def cleared(self, epoch: int) -> None:
         self._voice.clear()
         self._flushed.clear()
@@ -167,6 +173,8 @@ class Pusher:
             self.tell(Pong(t=command.t))
         elif isinstance(command, Set):
             self._session.set(command.look_ahead_ms, command.controls)
+        elif isinstance(command, Motions):
+            self._session.participants.motions.want(self, self._moved if command.wanted else None)
         elif isinstance(command, Flush):
             self._voice.flush()
             self._flushes += 1

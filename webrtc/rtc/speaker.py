@@ -14,7 +14,7 @@ from webrtc.budget import Budget
 from webrtc.logs import SessionLog
 from webrtc.media.packet_order import VoicePacket
 from webrtc.media.voice_stream import VoiceStream
-from webrtc.messages import WORDS, Clear, Misunderstood, Ping, Pong, Said, Set, Told, read
+from webrtc.messages import WORDS, Clear, Misunderstood, Motions, Ping, Pong, Said, Set, Told, read
 from webrtc.rtc.peer_connection import PeerConnection
 from webrtc.rtc.session_description import Offer
 from webrtc.server_config import ServerConfig
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the session stands above: it is handed in
     from webrtc.live_session import LiveSession
 
 PACKETS = (500.0, 1000)  # of the voice a second, and at once: the shortest of Opus last 2.5 ms
+MOTIONS_WAITING = 1 << 14  # bytes: a quarter of what a channel may hold back in all
 FLOOD = 300  # messages beyond the budget: no program that means well sends so many
 CHANNEL_WAIT_S = 1.0  # media starts with the control channel, or so long after the connection if it never opens
 
@@ -77,6 +78,11 @@ class Speaker:
         if channel is not None and channel.readyState == "open" and channel.bufferedAmount < 1 << 16:
             channel.send(message.model_dump_json())
 
+    def _moved(self, message: Told) -> None:
+        """A motion: where others wait already, it is dropped."""
+        if self._channel is not None and self._channel.bufferedAmount < MOTIONS_WAITING:
+            self.tell(message)
+
     def cleared(self, epoch: int) -> None:
         """Nothing is kept here: what comes after a barge-in was said after it."""
 
@@ -116,6 +122,8 @@ class Speaker:
             self.tell(Pong(t=command.t))
         elif isinstance(command, Set):
             self.session.set(command.look_ahead_ms, command.controls)
+        elif isinstance(command, Motions):
+            self.session.participants.motions.want(self, self._moved if command.wanted else None)
         else:
             raise VivifyError("Only who pushes sound over a socket was expected to flush or resume.")
 
