@@ -9,7 +9,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from engine.audio.rate_converter import RateConverter
 from engine.contracts import FloatArray
@@ -42,6 +42,9 @@ class TrackReader:
         self.damaged = 0
         self._sound_came = False
         self._container, self._track = container, track
+        for stream in container.streams:
+            if stream.index != track.index:
+                stream.discard = Discard.all  # a film's pictures need not be read
         self._frames = self._decoded()
         self._first = next(self._frames, None)
         known = self._first or track.codec_context

@@ -14,8 +14,8 @@ CENTRE_HOLDS = 1e-3  # of the loudest channel's energy: a centre channel with so
 UNUSED = 1e-6  # a channel with less of the loudest one's energy is left out of the mixture
 CANCELS = 0.5  # channels whose mixture has less than so much of the energy that strangers' would, cancel
 BLOCK_S = 0.02
-LOUD_SHARE = 0.05  # the voice's level is the one that its loudest twentieth exceeds
-FLOOR_SHARE = 0.15  # and the background's, the one that its quietest part stays below
+LOUD_SHARE, LOUD_S = 0.05, 1.0  # the voice's level is the one that a twentieth of it exceeds, or a second
+FLOOR_SHARE = 0.15  # and the background's, the one that so much of it stays below
 LEVELS = np.arange(-120, 7)  # decibels of full scale, a bin each
 
 
@@ -66,7 +66,8 @@ def survey(track: TrackReader, most_samples: float) -> Survey:
             break
     weights, cancels = _voice(products, track.centre)
     voice = levels[int(np.argmax(weights * np.diag(products)))] if samples else levels[0]
-    loud, quiet = voice.exceeded_by(LOUD_SHARE), voice.exceeded_by(1 - FLOOR_SHARE)
+    loud = voice.exceeded_by(LOUD_SHARE, round(LOUD_S / BLOCK_S))
+    quiet = voice.exceeded_by(1 - FLOOR_SHARE)
     peak = float(peaks.max())
     return Survey(track.rate, track.layout, samples, weights, cancels, peak, loud, quiet, faulty, track.damaged)
 
@@ -101,10 +102,10 @@ class _Levels:
         self._counts += np.bincount(decibels - LEVELS[0], minlength=len(LEVELS))
         self._rest = waiting[whole:]
 
-    def exceeded_by(self, share: float) -> float:
-        """The level that so much of the sound exceeds; digital silence does not count."""
+    def exceeded_by(self, share: float, most: float = np.inf) -> float:
+        """The level that so much of the sound exceeds, ``most`` blocks at the most; digital silence does not count."""
         counts = self._counts[1:]
         if not counts.sum():
             return float(LEVELS[0])
         above = np.cumsum(counts[::-1])[::-1]  # blocks at each level or louder
-        return float(LEVELS[1:][int(np.flatnonzero(above > share * counts.sum())[-1])])
+        return float(LEVELS[1:][int(np.flatnonzero(above > min(share * counts.sum(), most, above[0] - 1))[-1])])

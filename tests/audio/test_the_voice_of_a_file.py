@@ -82,6 +82,15 @@ def test_a_quiet_voice_is_raised_for_the_face_and_that_is_said(tmp_path: Path, f
         assert 0.03 < file.gain * factor * 0.5 < 0.4
 
 
+def test_a_few_words_in_a_long_silence_are_not_taken_for_quiet(tmp_path: Path) -> None:
+    hiss = np.random.default_rng(0).normal(0, 3e-4, (8_000 * 120, 1)).astype(np.float32)
+    hiss[800_000 : 800_000 + 12_000] += burst(8_000)
+    hiss[600_000 : 600_000 + 12_000] += burst(8_000)
+    hiss[400_000 : 400_000 + 24_000] += np.tile(burst(8_000), (2, 1))
+    file = SoundFile(write(tmp_path / "a.wav", "pcm_s16le", 8_000, [hiss]))
+    assert (file.gain, file.notes) == (1.0, [])
+
+
 def test_quiet_noise_and_silence_are_not_raised_but_said(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 0.001, (48_000, 1)).astype(np.float32)
     hiss = SoundFile(write(tmp_path / "a.wav", "pcm_s24le", 48_000, [noise]))
