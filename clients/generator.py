@@ -1,4 +1,4 @@
-"""An avatar that a program speaks through, of the same shape as LiveKit's ``VideoGenerator``.
+"""An avatar of a running server that a program speaks through. For agents of LiveKit and others: clients/agents/.
 
     async with VideoGenerator("http://127.0.0.1:8080", rate=24_000) as avatar:
         await avatar.push_audio(pcm)              # bytes of PCM16 mono, or int16 [n], at any pace
@@ -45,6 +45,8 @@ Came = VideoFrame | AudioFrame | AudioSegmentEnd
 
 class VideoGenerator:
     """Pushes a voice into a session of its own, or into ``session``, and iterates over what comes back.
+
+    It is not LiveKit's class of that name: frames are PyAV's, sound comes without a pause, and went through a codec.
 
     Raises TalkError when the server cannot be reached or refuses.
     """
