@@ -125,3 +125,13 @@ def test_reading_piece_by_piece_gives_what_reading_whole_gives(tmp_path: Path) -
     assert np.array_equal(np.concatenate(list(file.voice(48_000))), read_speech(path, 48_000))
     assert max(map(len, file.pieces())) < 44_100, "in pieces, not at once"
     assert next(file.pieces()).shape[1] == 2
+
+
+@faults
+def test_strangers_second_track_and_quiet_voice_reach_the_face() -> None:
+    second, quiet = SoundFile(FAULTS / "two_tracks.mkv"), SoundFile(FAULTS / "quiet_50.wav")
+    assert np.abs(np.concatenate(list(second.voice()))).max() > 0.5
+    assert second.notes == [], "it is the track that players play"
+    assert quiet.gain * np.abs(np.concatenate(list(quiet.voice()))).max() > 0.2
+    assert len(quiet.notes) == 1
+    assert "very quiet" in quiet.notes[0]
