@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mounting import mounted, proxied
-from serving import running
+from serving import engine, running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from whip_peers import SDP, ask, offer_of
 
 from engine.errors import VivifyError
+from webrtc.http.app import create_app
 from webrtc.server_config import ServerConfig
+from webrtc.service import Service
 
 pytestmark = pytest.mark.net
 
@@ -127,6 +134,66 @@ def test_what_is_not_ours_stays_the_parents() -> None:
 def test_the_prefix_alone_leads_to_the_page() -> None:
     with running(root_path=PREFIX) as server:
         assert ask("GET", server.url + PREFIX).body == ask("GET", f"{server.url}{PREFIX}/").body
+
+
+SEGMENTS = ["", ".", "..", "api", "avatars", "metrics", "ice-servers", "sample", "whip", "whep", "astronaut", "vivify"]
+SEGMENTS += ["session", "obs", "%2e%2e", "a%2fb", "API", "portrait", "x", "api;x", "metrics\0", "é", "healthz"]
+PATHS = st.lists(st.sampled_from(SEGMENTS), max_size=6).map("/".join)
+HOSTS = st.sampled_from(["localhost", "127.0.0.1:8080", "localhost/healthz?", "[::1]", "", "/obs", "localhost#", "a@b"])
+SECRETS = (b'"astronaut"', b"vivify_sessions", b'"ice_servers"', b"RIFF", b"PNG", b"a=candidate")
+
+
+@pytest.fixture(scope="module")
+def applications() -> list[FastAPI]:
+    """Alone, below a proxy's path, mounted, and both."""
+    made = []
+    for prefix in ("", PREFIX):
+        app = create_app(Service(engine(), ServerConfig(token=TOKEN, root_path=prefix)))
+        parent = FastAPI()
+        parent.mount("/api", app)
+        made += [app, parent]
+    return made
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@given(path=PATHS, method=st.sampled_from(["GET", "HEAD", "POST", "DELETE", "PATCH"]), host=HOSTS, root=PATHS)
+def test_whatever_path_is_asked_for_nothing_shut_is_open(
+    applications: list[FastAPI], path: str, method: str, host: str, root: str
+) -> None:
+    """960 requests without a token: what answers is a page, its files, the open routes, or a refusal."""
+
+    async def all_of_them() -> list[tuple[int, bytes]]:
+        return [await asked(app, method, f"/{path}", host, below) for app in applications for below in ("", f"/{root}")]
+
+    for status, body in asyncio.run(all_of_them()):
+        assert 200 <= status < 500
+        if status < 300:
+            assert method in ("GET", "HEAD")
+            assert not any(word in body for word in SECRETS), body[:200]
+
+
+async def asked(app: FastAPI, method: str, path: str, host: str, root: str) -> tuple[int, bytes]:
+    """What an application answers to a scope as a server would make it."""
+    headers = [(b"host", host.encode()), (b"content-type", b"application/sdp")]
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "root_path": root}
+    scope |= {"headers": headers, "query_string": b"", "scheme": "http", "http_version": "1.1"}
+    scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "asgi": {"version": "3.0"}}
+    sent: list[dict[str, Any]] = []
+    coming = [{"type": "http.request", "body": b"v=0", "more_body": False}]
+    answered = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if not coming:
+            await answered.wait()
+        return coming.pop() if coming else {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            answered.set()
+
+    await app(scope, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
 
 @pytest.mark.parametrize("path", ["vivify", "/", "/vivify/", "//x", "/../x", "/api", "/whip/x", "/a b", "/a?b", "/é"])
