@@ -28,13 +28,15 @@ class PatientHttp(H11Protocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.since = next(_turns)  # when it began to wait for a request: who waits longer has a smaller one
+        self._upgraded = False  # it is a WebSocket now, and somebody else's
         self._waiting: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
 
     @property
     def waits(self) -> bool:
         """For a request, or for the rest of one that has its answer already."""
-        return not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete)
+        done = self.cycle is None or self.cycle.response_complete
+        return done and not self._upgraded and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,6 +57,7 @@ class PatientHttp(H11Protocol):
             self._wait()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._upgraded = True
         self._stop_waiting()
         super().handle_websocket_upgrade(event)
 

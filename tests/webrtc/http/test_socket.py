@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_sync
 
+import webrtc.http.patient_http
 import webrtc.http.voice_socket
 from clients.generator import AudioSegmentEnd, VideoGenerator
 from clients.signalling import TalkError
@@ -240,4 +241,15 @@ async def test_a_socket_over_which_nothing_comes_is_closed(server: Running, monk
             assert (await answer(socket, "pong"))["t"] == t, "a ping is something"
         assert "Nothing came" in (await answer(socket, "bye"))["reason"]
         await socket.wait_closed()
+    await emptied(server)
+
+
+async def test_a_socket_is_no_request_that_does_not_come(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webrtc.http.patient_http, "REQUEST_LIMIT_S", 0.3)
+    async with connect(address(server)) as socket:
+        name = (await answer(socket, "hello"))["session"]
+        await asyncio.sleep(0.8)
+        await socket.send('{"type":"ping","t":1}')
+        assert (await answer(socket, "pong"))["t"] == 1
+        await asyncio.to_thread(ask_delete, server, name)
     await emptied(server)
