@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class LiveSession:
         self.avatar = ""
         self.size = 0
         self.closing = False
+        self.ended_because = ""
         self._on_closed = on_closed
         self._idle_s = idle_s  # without a voice, or a word of a client, for so long, it ends
         self._active = time.monotonic()
@@ -201,6 +203,7 @@ class LiveSession:
         if self.closing:
             return
         self.closing = True
+        self.ended_because = reason
         self.participants.tell(Bye(reason=reason, come_back_s=come_back_s))
         self.sound.stop()
         self.picture.stop()
@@ -253,11 +256,6 @@ class LiveSession:
         """Nobody who speaks is left in it: it waits for one to come back, and may go where its place is needed."""
         return self.started and not self.participants.members
 
-    @property
-    def dying(self) -> bool:
-        """Those who spoke have not been heard of for some seconds: its owner may have another one in its stead."""
-        return self.started and not self.participants.present
-
     def _feed(self) -> None:
         if self._engine_session is not None and not self.closing:
             for chunk in self._playout.line.chunks():
@@ -299,19 +297,16 @@ class LiveSession:
             self.participants.tell(self._mapping)
 
     async def _pump(self, track: SoundTrack | PictureTrack) -> None:
-        try:
+        with contextlib.suppress(MediaStreamError):  # the session ended
             while True:
                 await track.next()
-        except MediaStreamError:
-            pass  # the session ended
 
     async def _report(self) -> None:
         """Tell the figures twice a second."""
         while True:
             await asyncio.sleep(STATS_EVERY_S)
             if self._idle_s is not None and time.monotonic() - self._active > self._idle_s:
-                self.end(f"Nothing was said here for {self._idle_s / 60:g} minutes.")
-                return
+                return self.end(f"Nothing was said here for {self._idle_s / 60:g} minutes.")
             self.participants.tell(Stats.model_validate(self.stats()))
 
     def _spawn(self, work: Any) -> None:

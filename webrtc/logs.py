@@ -24,6 +24,24 @@ class SessionLog(logging.LoggerAdapter[logging.Logger]):
         return msg, {**kwargs, "extra": {"session": self._session}}
 
 
+class Sparing:
+    """Lets so many lines through a second, so that a flood of what is logged does not become one of lines."""
+
+    def __init__(self, per_second: float) -> None:
+        self._pause = 1 / per_second
+        self._next = 0.0
+        self._left_out = 0
+
+    def may(self, now: float) -> int | None:
+        """None to leave a line out at ``now``; else how many were left out since the last one."""
+        if now < self._next:
+            self._left_out += 1
+            return None
+        self._next = now + self._pause
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
 class TextForm(logging.Formatter):
     """``time LEVEL session NAME: text``"""
 

@@ -20,6 +20,8 @@ STAGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08,
 OFFSET_BUCKETS = (-0.2, -0.08, -0.04, -0.02, -0.01, 0.0, 0.01, 0.02, 0.04, 0.08, 0.2)
 FRAMES = ("shown", "dropped", "held")
 VOICE = ("received", "lost", "concealed", "late", "padded", "shed", "hurried", "refused")
+ICE_FAILURES = ("never", "lost", "restart")
+LAG_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.4, 1.0, 2.0)  # seconds
 OPENINGS = ("page", "whip", "whep", "socket", "refused")
 
 Gauges = Mapping[str, float]
@@ -41,6 +43,7 @@ class Metrics(Collector):
         self._totals = totals
         self._ended: Tally[tuple[str, str]] = Tally()
         self._openings: Tally[str] = Tally()
+        self._ice_failures: Tally[str] = Tally()
         self._registry = CollectorRegistry()
         self._stages = Histogram(
             "vivify_stage_seconds",
@@ -53,6 +56,12 @@ class Metrics(Collector):
             "vivify_av_offset_seconds",
             "Picture against sound at sending; positive when the picture left later.",
             buckets=OFFSET_BUCKETS,
+            registry=self._registry,
+        )
+        self.loop_lag = Histogram(
+            "vivify_event_loop_lag_seconds",
+            "How much too late the server's event loop woke up, looked at ten times a second.",
+            buckets=LAG_BUCKETS,
             registry=self._registry,
         )
         for stage in STAGES:
@@ -72,6 +81,10 @@ class Metrics(Collector):
         """Somebody came in (page, whip, whep, socket), or was refused."""
         self._openings[way] += 1
 
+    def ice_failed(self, how: str) -> None:
+        """A connection never came about, was lost, or could not be restarted: one of `ICE_FAILURES`."""
+        self._ice_failures[how] += 1
+
     def add(self, totals: Totals) -> None:
         """Keep the counts of a session that ends."""
         self._ended.update(totals)
@@ -89,6 +102,10 @@ class Metrics(Collector):
         for way in OPENINGS:
             openings.add_metric([way], self._openings[way])
         yield openings
+        failures = CounterMetricFamily("vivify_ice_failures", "Connections that failed, and how.", labels=["how"])
+        for how in ICE_FAILURES:
+            failures.add_metric([how], self._ice_failures[how])
+        yield failures
         counts: Tally[tuple[str, str]] = Tally(self._ended)
         for totals in self._totals():
             counts.update(totals)

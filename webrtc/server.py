@@ -22,6 +22,7 @@ from webrtc.memory import Sweeper, settle
 from webrtc.server_config import ServerConfig
 from webrtc.service import Service
 from webrtc.upkeep.draining import Draining
+from webrtc.upkeep.loop_lag import watch_lag
 
 GRACE_S = 3  # for requests in flight when the server stops
 PING_S = 10  # a socket that does not answer within so long is closed
@@ -141,6 +142,7 @@ async def serve_on(
     logging.getLogger("uvicorn.error").addFilter(_worth_a_line)  # one function: adding it again changes nothing
     server = _Server(settings, draining or Draining(service))
     serving = asyncio.create_task(server.serve([sock]))
+    watching = asyncio.create_task(watch_lag(service.metrics.loop_lag.observe))
     try:
         await server.ready.wait()
         if after_start is not None:
@@ -149,7 +151,8 @@ async def serve_on(
     finally:
         await service.close_all()
         server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)
+        watching.cancel()
+        await asyncio.gather(serving, watching, return_exceptions=True)
 
 
 async def _beside(serving: asyncio.Task[None], work: Awaitable[bool], server: uvicorn.Server) -> None:

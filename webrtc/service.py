@@ -76,7 +76,7 @@ class Service:
         with self._counting("page" if two_way else "whip"):
             offer = read_offer(sdp, "two-way" if two_way else "publish")
             async with self._place(wanted) as session:
-                speaker = Speaker(session, offer, two_way, self.config)
+                speaker = Speaker(session, offer, two_way, self.config, self.metrics.ice_failed)
                 await speaker.take()
                 await session.open(self.engine, wanted.avatar, next(self._seeds))
                 answer = await speaker.answer()
@@ -106,7 +106,7 @@ class Service:
             if len(session.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
             offer = read_offer(sdp, "watch")
-            viewer = Viewer(fresh(), session.name, caller, offer, self.config, self._unwatched)
+            viewer = Viewer(fresh(), session.name, caller, offer, self.config, self._unwatched, self.metrics.ice_failed)
             answer = await session.watch(viewer)
         SessionLog(session.name).info("watched by %s, %s", viewer.name, viewer.connection.codec or "sound only")
         return viewer, answer
@@ -179,14 +179,14 @@ class Service:
         """
         own = [session for session in self.sessions.values() if caller.is_again(session.opener)]
         before = self.addresses.get(address)
-        if before in own and (before.dying or before.deserted):
+        if before in own and _dying(before):
             await before.close("Another session took its place.")
             return
         too_many = self._has_most(caller)
         if not too_many and len(self.sessions) + self._opening < self.config.engine.max_sessions:
             return
         gone = [] if too_many else [session for session in self.sessions.values() if session.deserted]
-        for session in (gone or [session for session in own if session.dying])[:1]:
+        for session in (gone or [session for session in own if _dying(session)])[:1]:
             SessionLog(session.name).info("makes room for another")
             await session.close("Another session took its place.")
 
@@ -266,5 +266,10 @@ class Service:
             del self.addresses[session.address]
         if self.sessions.pop(session.name, None) is not None:
             self.metrics.add(session.counts())
-            SessionLog(session.name).info("closed")
+            SessionLog(session.name).info("closed: %s", session.ended_because or "it could not be opened")
         self._on_ended()
+
+
+def _dying(session: LiveSession) -> bool:
+    """Those who spoke in it have gone, or not been heard of for a while: its owner may have another one instead."""
+    return session.started and not session.participants.present

@@ -17,9 +17,9 @@ from whip_peers import Watcher, ask, ask_async, negotiate
 
 from clients.microphone import Microphone
 from engine.errors import VivifyError
-from webrtc.logs import JsonForm, TextForm
+from webrtc.logs import JsonForm, Sparing, TextForm
 from webrtc.media.voice_line import VOICE_RATE
-from webrtc.metrics import OPENINGS, STAGES, VOICE
+from webrtc.metrics import ICE_FAILURES, OPENINGS, STAGES, VOICE
 from webrtc.rtc.ice_servers import no_servers
 from webrtc.server_config import ServerConfig
 
@@ -61,7 +61,7 @@ async def test_a_session_is_counted_and_logged(logged: io.StringIO) -> None:
         opened = await negotiate(publisher, server.url, "/whip/astronaut")
         session = opened.headers["location"].rsplit("/", 1)[1]
         await negotiate(watcher.pc, server.url, f"/whep/{session}")
-        assert (await ask_async("POST", f"{server.url}/whep/x", b"", {"Content-Type": "application/sdp"})).status == 404
+        assert (await ask_async("POST", f"{server.url}/whep/x", b"", {"Content-Type": "application/sdp"})).status == 409
         microphone.start()
         await watcher.seen(25)
         ready = await ask_async("GET", f"{server.url}/readyz")
@@ -96,7 +96,19 @@ async def test_a_session_is_counted_and_logged(logged: io.StringIO) -> None:
     assert len(after) == len(before), "the number of series must not grow with use"
     lines = [json.loads(line) for line in logged.getvalue().splitlines()]
     assert any(line["text"].startswith("opened") for line in lines)
-    assert {line["session"] for line in lines} == {session}
+    assert any(line["text"] == "closed: The session was ended." for line in lines)
+    refusals = [line for line in lines if line["text"].startswith("refused")]
+    assert [(line["session"], line["text"].split(":")[0]) for line in refusals] == [("x", "refused /whep/x with 409")]
+    assert {line["session"] for line in lines if line not in refusals} == {session}
+    assert {how: after["vivify_ice_failures_total", how] for how in ICE_FAILURES} == dict.fromkeys(ICE_FAILURES, 0)
+    assert after["vivify_event_loop_lag_seconds_count",] >= 10
+
+
+def test_a_flood_of_refusals_is_no_flood_of_lines() -> None:
+    sparing = Sparing(per_second=5)
+    said = [left_out for k in range(1000) if (left_out := sparing.may(k / 1000)) is not None]
+    assert len(said) == 5
+    assert sum(said) + len(said) > 800, "what was left out is told"
 
 
 def test_the_dashboard_asks_for_series_that_exist(server: Running) -> None:

@@ -193,6 +193,7 @@ def test_a_client_that_vanishes_gives_its_place_back(speech: Path, monkeypatch: 
             client.wait()
         assert server.sessions == 1
         assert emptied(server, 8.0)
+        assert 'vivify_ice_failures_total{how="lost"} 1.0' in server.service.metrics.text().decode()
 
 
 async def test_sessions_come_and_go_without_a_trace(server: Running, speech: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def _guard(service: Service, gate: Gate) -> Callable[[Request, Next], Awaitable[
             gate.check_name(request)
             response = await call_next(request)
         except NotAdmitted as error:
-            response = refused(error)
+            response = refused(error, request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if request.headers.get("origin") in config.origins:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from fastapi import Request, WebSocket
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
 from webrtc.access.addresses import AddressTaken, NotYet, OtherSession
 from webrtc.live_session import UnknownSession
+from webrtc.logs import SessionLog, Sparing
 from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
 from webrtc.service import Stopping, TooMany
@@ -39,18 +42,26 @@ def error(sentence: str, status: int, headers: Mapping[str, str] | None = None) 
     return JSONResponse({"error": sentence}, status, headers)
 
 
-async def refuse(_: Request, problem: Exception) -> JSONResponse:
+async def refuse(request: Request, problem: Exception) -> JSONResponse:
     """Handler of VivifyError."""
-    return refused(problem)
+    return refused(problem, request)
 
 
-def refused(problem: Exception) -> JSONResponse:
-    """A VivifyError as the answer to a request."""
+def refused(problem: Exception, asked: HTTPConnection) -> JSONResponse:
+    """A VivifyError as the answer to a request or a socket; it is logged."""
     status = getattr(problem, "status", None) or STATUS.get(type(problem), 400)  # type: ignore[arg-type]
     headers = getattr(problem, "headers", None)
     if headers is None and status in RETRY_AFTER_S:
         headers = {"Retry-After": str(RETRY_AFTER_S[status])}
+    if (left_out := _log.may(time.monotonic())) is not None:
+        path = asked.scope["path"][:200]
+        more = f" ({left_out} more were not logged)" if left_out else ""
+        named = asked.path_params.get("session") or asked.path_params.get("address") or ""
+        SessionLog(str(named)[:64]).info("refused %s with %d: %s%s", ascii(path)[1:-1], status, problem, more)
     return error(str(problem), status, headers)
+
+
+_log = Sparing(per_second=5)
 
 
 async def refuse_http(_: Request, problem: Exception) -> JSONResponse:

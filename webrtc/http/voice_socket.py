@@ -61,7 +61,7 @@ def routes(service: Service, gate: Gate) -> APIRouter:
                 else await service.open_for_socket(Wanted(caller, avatar, look_ahead_ms, matte, watch))
             )
         except VivifyError as error:
-            return await socket.send_denial_response(refused(error))
+            return await socket.send_denial_response(refused(error, socket))
         await Pusher(live, voice, socket, ends_alone=live.name not in service.connections).run()
 
     return router

@@ -101,6 +101,10 @@ class Margin:
         self.seconds = MARGIN_S
         self._slack: deque[float] = deque(maxlen=self.WINDOW)
 
+    def forget(self) -> None:
+        """What was noted tells nothing any more."""
+        self._slack.clear()
+
     def note(self, slack: float) -> None:
         """``slack``: seconds a picture was early (late if negative)."""
         self._slack.append(slack)
@@ -269,6 +273,7 @@ class Playout:
         """Let the margin follow a picture's ``slack``; not that of a stall, which no margin could hold."""
         if slack < -STALL_S or late > STALL_S:
             self._to_settle = 2 * FRAMES_PER_SECOND
+            self.margin.forget()
         elif self._to_settle:
             self._to_settle -= 1
         else:

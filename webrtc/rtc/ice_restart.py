@@ -33,6 +33,7 @@ class HeardConnection(Connection):
 
     def __init__(self, on_heard: Callable[[], None], **options: Any) -> None:
         super().__init__(**options)
+        self.vanished = False
         self._on_heard = on_heard
         self.heard = time.monotonic()
 
@@ -65,6 +66,7 @@ class HeardConnection(Connection):
             vanished = now - self.heard >= VANISHED * interval or now - answered >= CONSENT_ENDS * interval
             if vanished and failures >= LEAST_CHECKS:
                 self._query_consent_task = None
+                self.vanished = True
                 return await self.close()
 
     async def _answers(self, pair: CandidatePair) -> bool:
@@ -90,6 +92,7 @@ class RestartableConnection:
         self._now = HeardConnection(**self._options)
         self._coming: HeardConnection | None = None  # gathered, not proven yet
         self.connected = False
+        self.vanished = False  # the other side, without a word
         self.remote_is_lite = False
         self.remote_username: str | None = None
         self.remote_password: str | None = None
@@ -134,6 +137,7 @@ class RestartableConnection:
             now = self._now
             event = await now.get_event()
             if now is self._now:
+                self.vanished = now.vanished
                 return event
 
     async def add_remote_candidate(self, candidate: Candidate | None) -> None:

@@ -39,12 +39,16 @@ class NoRestart(VivifyError):
 class PeerConnection:
     """One connection. Set it up with `tracks` and `take`, end the negotiation with `answer`."""
 
-    def __init__(self, name: str, offer: Offer, config: ServerConfig) -> None:
+    def __init__(
+        self, name: str, offer: Offer, config: ServerConfig, on_ice_failed: Callable[[str], None] = lambda how: None
+    ) -> None:
         self.name = name
         self.offer = offer
         self.codec = ""
         self.etag = _tag()  # of the ICE session, which a restart ends
         self.pc = RTCPeerConnection(configuration(config.ice_servers_now()))
+        self._on_ice_failed = on_ice_failed
+        self._failed = False
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._preferred = config.codec
@@ -98,10 +102,25 @@ class PeerConnection:
             now, heard = time.monotonic(), connection_of(self.pc).heard
             limit = min(self._asked + CONNECT_LIMIT_S, began + AGREE_LIMIT_S) if not heard else began + AGREE_LIMIT_S
             if now >= limit:
+                SessionLog(self.name).info("no connection came about within %.0f s", now - began)
+                self._tell_failure("never")
                 return False
             await asyncio.sleep(min(limit - now, 0.1))
         SessionLog(self.name).info("connected %.1f s after the answer", time.monotonic() - began)
         return True
+
+    def note_end(self) -> str:
+        """Why it ended, in a sentence; one that failed is counted, once."""
+        ice = connection_of(self.pc)
+        if self.state != "failed" and not ice.vanished:
+            return "The client closed the connection."
+        self._tell_failure("lost" if ice.connected else "never")
+        return "The connection was lost."
+
+    def _tell_failure(self, how: str) -> None:
+        if not self._failed:
+            self._failed = True
+            self._on_ice_failed(how)
 
     @property
     def present(self) -> bool:
@@ -151,6 +170,8 @@ class PeerConnection:
     async def _prove(self, connection: RestartableConnection, fresh: HeardConnection) -> None:
         proven = await connection.prove(fresh)
         SessionLog(self.name).info("ICE was restarted" if proven else "an ICE restart failed")
+        if not proven:
+            self._on_ice_failed("restart")
 
     async def _add(self, candidate: RTCIceCandidate | None) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiortc import RTCDataChannel
@@ -34,9 +35,16 @@ class Speaker:
     ``two_way``: sound and pictures go back to the speaker. Otherwise (WHIP) they only go to the viewers.
     """
 
-    def __init__(self, session: LiveSession, offer: Offer, two_way: bool, config: ServerConfig) -> None:
+    def __init__(
+        self,
+        session: LiveSession,
+        offer: Offer,
+        two_way: bool,
+        config: ServerConfig,
+        on_ice_failed: Callable[[str], None],
+    ) -> None:
         self.session = session
-        self.connection = PeerConnection(session.name, offer, config)
+        self.connection = PeerConnection(session.name, offer, config, on_ice_failed)
         self._two_way = two_way
         self._loop = asyncio.get_running_loop()
         self._channel: RTCDataChannel | None = None
@@ -130,7 +138,7 @@ class Speaker:
     def _on_state(self) -> None:
         state = self.connection.state
         if state in ("failed", "closed"):
-            self.connection.spawn(self.session.close("The connection was lost."))
+            self.connection.spawn(self.session.close(self.connection.note_end()))
         elif state == "connected":
             self._loop.call_later(CHANNEL_WAIT_S if self.connection.offer.has_channel else 0, self._start)
 

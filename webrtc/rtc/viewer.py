@@ -94,13 +94,14 @@ class Viewer:
         offer: Offer,
         config: ServerConfig,
         on_closed: Callable[[Viewer], None],
+        on_ice_failed: Callable[[str], None],
     ) -> None:
         self.name = name
         self.session = session
         self.opener = opener
         self.sound = SoundTap(SOUND_QUEUE)
         self.picture = PictureTap(1)
-        self.connection = PeerConnection(session, offer, config)
+        self.connection = PeerConnection(session, offer, config, on_ice_failed)
         self._on_closed = on_closed
         self._closing = False
         self.connection.pc.on("connectionstatechange", self._on_state)
@@ -133,6 +134,7 @@ class Viewer:
 
     def _on_state(self) -> None:
         if self.connection.state in ("failed", "closed"):
+            self.connection.note_end()
             self.connection.spawn(self.close())
 
     async def _give_up(self) -> None:

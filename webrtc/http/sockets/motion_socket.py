@@ -30,7 +30,7 @@ def routes(service: Service, gate: Gate) -> APIRouter:
             if len(feed) >= (most := service.config.max_viewers):
                 raise EngineFull(f"All {most} places for motions of this session are taken; try again in a while.")
         except VivifyError as error:
-            return await socket.send_denial_response(refused(error))
+            return await socket.send_denial_response(refused(error, socket))
         await _send(socket, feed)
 
     return router
