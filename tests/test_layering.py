@@ -72,6 +72,8 @@ ROOMS = """
     clients.trials.offline_room
     clients.agents
     clients.outputs
+    clients.outputs.vtuber
+    clients.outputs.chosen
     clients.live
     clients.commands
     clients.live_cli

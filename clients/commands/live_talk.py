@@ -65,7 +65,8 @@ def _end(loop: asyncio.AbstractEventLoop, live: asyncio.Task[Any]) -> None:
 def figures(face: LiveFace) -> str:
     """One line for people."""
     delay = f"{1000 * face.delay_s:.0f} ms from the microphone"
-    return f"{face.fps} fps, {delay}, {face.source.state}, {face.playout.dropped} dropped, {face.playout.held} held"
+    missed = f"{face.playout.dropped} dropped, {face.playout.held} held"
+    return f"{face.leaving.fps} fps, {delay}, {face.source.state}, {missed}"
 
 
 def report_json(face: LiveFace) -> str:

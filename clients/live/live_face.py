@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from typing import Any
 
+from clients.live.leaving import Leaving
 from clients.live.sound_sources import SoundSource
-from clients.outputs.output import Facts, Movement, Picture, Sound
+from clients.outputs.output import Facts, Picture
 from clients.outputs.output_line import OutputLine
-from engine.contracts import FRAMES_PER_SECOND, Frame
+from engine.contracts import Frame
 from engine.errors import VivifyError
 from engine.process.keeper import EngineKeeper, KeptSession
-from webrtc.media.playout import PIECE_S, Playout
-from webrtc.media.voice_line import RATIO, PcmArray
+from webrtc.media.playout import Playout
+from webrtc.media.voice_line import PcmArray
 
 
 class LiveFace:
@@ -37,26 +37,18 @@ class LiveFace:
         self.source = source
         self.lines = lines
         self.playout = Playout(look_ahead_ms, time.monotonic())
-        self.playout.encode_s = 0.0  # a picture leaves with its sound; how long outputs take is theirs
+        self.leaving = Leaving(self.playout, lines, self._feed)
         self._engine = engine
         self._look_ahead_ms = look_ahead_ms
         self._wishes = wishes or {}
         self._session: KeptSession | None = None
-        self._arrived = asyncio.Event()
         self._over: asyncio.Future[None] | None = None
         self._ends_at: int | None = None  # timeline index behind which there is no voice
-        self._left: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)
 
     @property
     def draws(self) -> bool:
         """Whether anybody wants to see pictures; else the session only moves."""
         return any(Picture in line.output.wants for line in self.lines)
-
-    @property
-    def fps(self) -> int:
-        """Pictures, or movements, that left within the last second."""
-        now = time.monotonic()
-        return sum(left > now - 1 for left in self._left)
 
     @property
     def delay_s(self) -> float:
@@ -74,7 +66,7 @@ class LiveFace:
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._open(loop, avatar, seed)
-            tasks = [loop.create_task(self._sounds()), loop.create_task(self._frames())]
+            tasks = [loop.create_task(self.leaving.sounds(self._spoken)), loop.create_task(self.leaving.frames())]
             for task in tasks:
                 task.add_done_callback(self._ended)
             await self._over
@@ -88,17 +80,14 @@ class LiveFace:
         self.source.close()
         if self._session is not None:
             self._session.close()
-        for line in self.lines:
-            line.end()
-        for line in self.lines:
-            line.join()
+        self.leaving.end()
 
     async def _open(self, loop: asyncio.AbstractEventLoop, avatar: str | None, seed: int) -> None:
         facts = Facts(avatar or self._engine.default_avatar, self._engine.config.size, self.playout.delay)
-        await asyncio.gather(*(asyncio.to_thread(line.start, facts) for line in self.lines))
+        await self.leaving.start(facts)
 
         def on_frame(frame: Frame) -> None:  # on the engine's reader thread
-            loop.call_soon_threadsafe(self._on_frame, frame)
+            loop.call_soon_threadsafe(self.leaving.came, frame)
 
         def on_lost(reason: str) -> None:
             loop.call_soon_threadsafe(self._fail, VivifyError(reason))
@@ -127,53 +116,14 @@ class LiveFace:
             self._fail(VivifyError(reason))
         self._ends_at = self.playout.line.written
 
-    def _on_frame(self, frame: Frame) -> None:
-        self.playout.picture(frame, time.monotonic())
-        self._arrived.set()
-
     def _feed(self) -> None:
         assert self._session is not None
         for chunk in self.playout.line.chunks():
             self._session.push_audio(chunk)
 
-    async def _sounds(self) -> None:
-        """Let each 20 ms leave when its time has come; without a voice, silence."""
-        line = self.playout.line
-        while self._ends_at is None or line.read < self._ends_at:
-            now = time.monotonic()
-            due = self.playout.clock.time_of(line.read)
-            if due > now:
-                self.playout.idle(now)
-                self._feed()
-                await asyncio.sleep(min(due - now, PIECE_S))
-                continue
-            index, pcm = self.playout.next_sound(now)
-            self._feed()
-            for output in self.lines:
-                output.offer(Sound(index, pcm, due))
-            await asyncio.sleep(0)  # after a stall many are due at once
-
-    async def _frames(self) -> None:
-        """Let each frame leave when its time has come: its picture and its movement together."""
-        while True:
-            self._arrived.clear()
-            frame, wait = self.playout.next_picture(time.monotonic())
-            if frame is not None:
-                self._give(frame)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait if wait != float("inf") else None):
-                    await self._arrived.wait()
-
-    def _give(self, frame: Frame) -> None:
-        assert frame.motion is not None
-        position = RATIO * frame.position
-        due = self.playout.clock.time_of(position)
-        self._left.append(time.monotonic())
-        for output in self.lines:
-            output.offer(Movement(position, frame.motion, frame.speaking, due))
-            if frame.picture.size:
-                output.offer(Picture(position, frame.picture, due))
+    def _spoken(self) -> bool:
+        """Whether the source has ended, and all of it has left."""
+        return self._ends_at is not None and self.playout.line.read >= self._ends_at
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

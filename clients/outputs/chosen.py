@@ -21,15 +21,15 @@ class Chosen:
         """The outputs, not started yet. Raises OutputError for one that cannot be had, and where there is none."""
         found: list[Output] = []
         if self.vmc is not None:
-            from clients.outputs.vmc import Vmc
+            from clients.outputs.vtuber.vmc import Vmc
 
             found.append(Vmc(self.vmc, self.vmc_shapes))
         if self.live_link is not None:
-            from clients.outputs.live_link import LiveLink
+            from clients.outputs.vtuber.live_link import LiveLink
 
             found.append(LiveLink(self.live_link, self.live_link_subject))
         if self.vtube_studio is not None:
-            from clients.outputs.vtube_studio import VTubeStudio
+            from clients.outputs.vtuber.vtube_studio import VTubeStudio
 
             found.append(VTubeStudio(self.vtube_studio))
         if not found:

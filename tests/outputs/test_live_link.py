@@ -10,8 +10,8 @@ from math import degrees, radians
 import numpy as np
 import pytest
 
-from clients.outputs.live_link import LiveLink, packet, values
 from clients.outputs.output import Facts, Movement, OutputError
+from clients.outputs.vtuber.live_link import LiveLink, packet, values
 from engine.contracts import Motion
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix

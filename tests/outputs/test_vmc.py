@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from clients.outputs.output import Facts, Movement, OutputError
-from clients.outputs.vrm_expressions import VRM0, vrm1
+from clients.outputs.vtuber.vrm_expressions import VRM0, vrm1
 from engine.contracts import Motion
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.rotation import rotation_matrix
 
 osc_bundle = pytest.importorskip("pythonosc.osc_bundle", reason="python-osc is not installed (extra 'vtuber')")
 
-from clients.outputs.vmc import Vmc  # noqa: E402
+from clients.outputs.vtuber.vmc import Vmc  # noqa: E402
 
 pytestmark = pytest.mark.net
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from vtube_studio_app import App, Running
 
-from clients.outputs.kept_tokens import KeptTokens
-from clients.outputs.live2d_parameters import ADDED, usual
 from clients.outputs.output import Facts, Movement, OutputError
-from clients.outputs.vtube_studio import VTubeStudio
+from clients.outputs.vtuber.kept_tokens import KeptTokens
+from clients.outputs.vtuber.live2d_parameters import ADDED, usual
+from clients.outputs.vtuber.vtube_studio import VTubeStudio
 from engine.contracts import Motion
 from engine.face.blendshapes import INDEX
 from engine.motion.rotation import rotation_matrix

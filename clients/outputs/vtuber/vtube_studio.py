@@ -15,10 +15,10 @@ from typing import Any
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from clients.outputs.datagrams import host_and_port
-from clients.outputs.kept_tokens import KeptTokens
-from clients.outputs.live2d_parameters import ADDED, own, usual
 from clients.outputs.output import Facts, Movement, Output, OutputError
+from clients.outputs.vtuber.datagrams import host_and_port
+from clients.outputs.vtuber.kept_tokens import KeptTokens
+from clients.outputs.vtuber.live2d_parameters import ADDED, own, usual
 from engine.contracts import Motion
 
 PORT = 8001

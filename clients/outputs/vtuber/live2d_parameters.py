@@ -11,8 +11,8 @@ from math import degrees
 
 import numpy as np
 
-from clients.outputs.head_frame import yaw_pitch_roll
-from clients.outputs.vrm_expressions import VRM0, mouth_opening, vrm1
+from clients.outputs.vtuber.head_frame import yaw_pitch_roll
+from clients.outputs.vtuber.vrm_expressions import VRM0, mouth_opening, vrm1
 from engine.contracts import Motion
 from engine.face.blendshapes import INDEX, NAMES
 from engine.motion.gaze import GAZE_DEGREES, gaze

@@ -14,9 +14,9 @@ import uuid
 
 import numpy as np
 
-from clients.outputs.datagrams import Datagrams, host_and_port
-from clients.outputs.head_frame import yaw_pitch_roll
 from clients.outputs.output import Facts, Movement, Output, OutputError
+from clients.outputs.vtuber.datagrams import Datagrams, host_and_port
+from clients.outputs.vtuber.head_frame import yaw_pitch_roll
 from engine.contracts import FRAMES_PER_SECOND, FloatArray, Motion
 from engine.face.blendshapes import NAMES
 from engine.motion.gaze import gaze

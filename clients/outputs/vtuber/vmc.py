@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clients.outputs.datagrams import LARGEST, Datagrams, host_and_port
-from clients.outputs.head_frame import EYES_M, Quaternion, quaternion, turned
 from clients.outputs.output import Facts, Movement, Output, OutputError
-from clients.outputs.vrm_expressions import VRM0, vrm1
+from clients.outputs.vtuber.datagrams import LARGEST, Datagrams, host_and_port
+from clients.outputs.vtuber.head_frame import EYES_M, Quaternion, quaternion, turned
+from clients.outputs.vtuber.vrm_expressions import VRM0, vrm1
 from engine.contracts import Motion
 from engine.face.blendshapes import NAMES
 from engine.motion.gaze import gaze
