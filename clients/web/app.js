@@ -54,7 +54,7 @@ async function start() {
   const cancelled = () => start.attempt !== attempt;
   try {
     at("veil-text").textContent = chosenVoice() === "microphone" ? "Waiting for the microphone" : "Connecting";
-    const opened = await (chosenVoice() === "microphone" ? openMicrophone(devices.microphone) : openSample(request));
+    const opened = await (chosenVoice() === "microphone" ? openMicrophone(devices.microphone, at("raw").checked) : openSample(request));
     if (cancelled()) return opened.close();
     voice = opened;
     devices.list();

@@ -10,14 +10,17 @@ const MICROPHONE_FAILURES = {
   NotReadableError: "The microphone is in use by another program: close that program, or choose the sample voice.",
 };
 
+/** What is made of a microphone's sound: `raw` leaves it as it is, for music; browsers hush what does not sound like talk. */
+const processing = (raw) => ({ echoCancellation: !raw, noiseSuppression: !raw, autoGainControl: !raw });
+
 /** A voice: `track` goes to the server, `close` lets go of everything. */
-export async function openMicrophone(deviceId) {
+export async function openMicrophone(deviceId, raw = false) {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new Told("The browser gives a microphone only to https pages and to localhost: open this page that way.");
   }
   try {
     const stream = await navigator.mediaDevices.getUserMedia({
-      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1, ...(deviceId && { deviceId: { exact: deviceId } }) },
+      audio: { ...processing(raw), channelCount: 1, ...(deviceId && { deviceId: { exact: deviceId } }) },
     });
     const [track] = stream.getAudioTracks();
     return { track, close: () => track.stop() };
