@@ -1,6 +1,6 @@
-"""What lies over the skin in a photo: glasses, and hands, hair or a microphone before the mouth.
+"""What lies before the mouth in a photo: hands, hair, a microphone.
 
-Both are read from plain pixels around the landmarks; thresholds were set on 21 people and on things drawn over them.
+Read from plain pixels around the landmarks; thresholds were set on 21 people and on things drawn over them.
 """
 
 from __future__ import annotations
@@ -10,53 +10,13 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.face import topology as top
 from engine.face.measures import unit
-from engine.face.morphable_model import FaceModel
-from engine.imaging.resampling import warped
 from engine.imaging.shapes import polygon_mask
 from engine.imaging.smoothing import blur
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-EYES_APART = 100.0  # pixels between the outer eye corners of the little picture in which glasses are looked for
-EYES_AT = (80.0, 50.0)  # and the point between them
-LITTLE = (160, 120)
-BRIDGE = slice(35, 72), slice(74, 87)  # the nose's root: rows, columns
-LIT_CHEEKS = slice(70, 95), slice(40, 120)
-BRIDGE_EDGE = 0.085  # of the cheeks' light: bare noses stay under 0.07, thin wire has 0.11, dark frames 0.3 and more
-LENS_ABOVE, LENS_BELOW, LENS_ASIDE = 1.4, 2.1, 5.2  # centimetres from the middle of the eyes to a lens's rim
-LID_FREE, SOFT = 0.35, 0.5  # centimetres around an eye that stay free, and over which stiffness ends
 LIP_REDNESS = -2.5  # CIE a* of lips beside cheeks: lips have 4 and more, what hides them less than this
 LIKE_SKIN = 7.0  # CIE Lab distance below which a mouth looks like a cheek: a hand
 TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
 COLOURED = 8.0  # chroma of skin below which a photo is grey and says nothing
-
-
-def wears_glasses(image: ByteArray, landmarks: FloatArray) -> bool:
-    """Whether a frame crosses the nose's root in ``image`` [S, S, 3]: bare skin has no edge there."""
-    right, left = landmarks[top.OUTER_CORNER_RIGHT, :2], landmarks[top.OUTER_CORNER_LEFT, :2]
-    along = (left - right) * EYES_APART / unit(landmarks) ** 2
-    matrix = np.array([[along[0], along[1], 0.0], [-along[1], along[0], 0.0]])
-    matrix[:, 2] = EYES_AT - matrix[:, :2] @ (0.5 * (left + right))
-    little = blur(warped(image, matrix, *LITTLE, "cubic") @ LUMA, 1.0)
-    light = max(float(np.median(little[LIT_CHEEKS])), 1.0)
-    edges = (little[2:] - little[:-2]) / light  # from the second row on
-    rows, columns = BRIDGE
-    return bool(np.abs(edges[rows.start - 1 : rows.stop - 1, columns].mean(1)).max() > BRIDGE_EDGE)
-
-
-def stiffness(model: FaceModel) -> FloatArray:
-    """How much each vertex [468] under glasses keeps its place whatever brows, cheeks and lids do: 0 free, 1 stiff."""
-    from engine.face.surround import smoothstep
-
-    mean = model.neutral
-    eyes = [list(top.EYE_RIGHT), list(top.EYE_LEFT)]
-    middle = mean[eyes[0] + eyes[1], 1].mean()
-    below = mean[:, 1] - middle
-    inside = np.minimum(LENS_BELOW - below, LENS_ABOVE + below)
-    inside = np.minimum(inside, LENS_ASIDE - np.abs(mean[:, 0]))
-    to_eye = np.min([np.linalg.norm(mean[:, None] - mean[None, ring], axis=2).min(1) for ring in eyes], axis=0)
-    out = smoothstep(1 + inside / SOFT) * smoothstep((to_eye - LID_FREE) / SOFT)
-    out[[*eyes[0], *eyes[1]]] = 0
-    return out.astype(np.float32)
 
 
 def mouth_is_covered(image: ByteArray, landmarks: FloatArray) -> bool:

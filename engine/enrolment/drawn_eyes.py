@@ -14,23 +14,20 @@ EYES = (
 )
 SHARES = np.linspace(1, 2, 41)  # how far from an eye's middle to look, in what the tracker takes its lids to be
 LIKE_SKIN = 0.18  # of the skin's brightness that any channel may differ from it
-INK, PAPER = (
-    0.35,
-    1.1,
-)  # of the skin's brightness: black outlines, and whites as no eye in any light has them above lids
+INK, PAPER = 0.35, 1.1  # of the skin's brightness: black outlines, and whites as no eye in any light has them
+COLUMNS = 0.4  # of those above a lid in which one must lie beyond the other
 
 
 def reach_outlines(face: FloatArray, image: ByteArray, tones: FloatArray) -> FloatArray:
     """``face`` [468, 3] with the lids of drawn eyes moved out to where the skin begins; others stay as they are.
 
-    Eyes are drawn where ink and paper lie above both lids that the tracker sees. ``tones`` are `Avatar.tones`.
+    Eyes are drawn where paper, and beyond it ink, lie above both lids that the tracker sees: under painted lids the ink
+    comes first. ``tones`` are `Avatar.tones`.
     """
     light = float(tones[SKIN] @ LUMA)
     around = [_around(face[list(loop), :2], image) for loop, _, _ in EYES]
-    for pixels in around:
-        above = (pixels[:, 1 : len(top.EYE_RIGHT_UPPER) - 1] @ LUMA) / light
-        if above.min() > INK or np.percentile(above, 90) < PAPER:
-            return face
+    if not all(_is_drawn((pixels[:, 1 : len(top.EYE_RIGHT_UPPER) - 1] @ LUMA) / light) for pixels in around):
+        return face
     out = face.copy()
     for pixels, (loop, upper, ring) in zip(around, EYES, strict=True):
         rows = np.array(loop)
@@ -46,6 +43,14 @@ def reach_outlines(face: FloatArray, image: ByteArray, tones: FloatArray) -> Flo
         out[rows, :2] = middle + reach[:, None] * (face[rows, :2] - middle)
         out[list(ring), :2] += (out - face)[list(upper[1:-1]), :2]
     return out
+
+
+def _is_drawn(above: FloatArray) -> bool:
+    """Whether paper lies between a lid and the ink beyond it; ``above`` [41, 7] is as bright as shares of the skin."""
+    if above.min() > INK:
+        return False
+    paper = np.maximum.accumulate(above > PAPER, axis=0)
+    return bool(((above < INK) & paper).any(0).mean() > COLUMNS)
 
 
 def _around(loop: FloatArray, image: ByteArray) -> FloatArray:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
-from engine.enrolment.covers import mouth_is_covered, stiffness, wears_glasses
+from engine.enrolment.covers import mouth_is_covered
 from engine.enrolment.drawn_eyes import reach_outlines
+from engine.enrolment.glasses import stiffness, wears_glasses
 from engine.enrolment.landmarks import SIDEWAYS, Portrait, face_mask, take_portrait
 from engine.enrolment.neutral import OPEN_FROM, close_lips, lip_opening, relax_mouth, snap_to_seam, widen_eyes
 from engine.enrolment.painted_panels import paint_panels

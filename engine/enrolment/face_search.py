@@ -1,7 +1,7 @@
 """Where in a photograph faces are, and which way up it is: small, turned and off-centre ones too.
 
-A detector says where a face seems to be; the landmark net then looks closely. The landmark net does not notice a face
-that stands on its head, but the detector's certainty does, so the photo is first shown to the detector at every angle.
+A detector says where a face seems to be; the landmark net then looks closely. Which way up the photo is, both tell
+together (`uprightness`): a photo stays as it stands unless a quarter turn clearly shows more of a face.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
+from engine.enrolment.uprightness import Place, glimpses, way_up
 from engine.face import topology as top
-from engine.imaging.resampling import resized, rotated
+from engine.imaging.resampling import resized
 
-TURN_AT = 384  # pixels of the longer side of what is turned: twice what the detectors see
 LOOK_AT = 640  # pixels of the longer side that suffice to see a face that fills a tenth of it
-STEP = 30  # degrees between the angles at which a photo is looked at
-SURER = 0.04  # by how much a turned photo must look more like a face than the photo as it came
+CANDIDATES = 3  # of the faces seen closer, those that tell which way up the photo is
 SURE = 0.5  # from which a face in a window of the photo is looked at closely
 WINDOWS = (0.5, 0.25, 0.125)  # of the longer side: where no face is found, look closer
 SMALLEST_WINDOW = 96  # pixels
@@ -57,17 +56,19 @@ def look_everywhere(see: Detector, rgb: ByteArray) -> Iterator[tuple[int, list[S
     small, factor = _shrink(rgb, LOOK_AT)
     if small.std() < PLAIN:
         return
-    smaller = _shrink(small, TURN_AT)[0]
-    sure = [max((s.sure for s in see(_turn(smaller, angle))), default=0.0) for angle in range(0, 360, STEP)]
-    best = int(np.argmax(sure))
-    quarter = 0 if sure[best] < sure[0] + SURER else round(best * STEP / 90) % 4
-    yield quarter, [_place(s, factor, 0, 0) for s in see(_turn(small, 90 * quarter))]
+    turned = [np.ascontiguousarray(np.rot90(small, k)) for k in range(4)]
+    quarter = way_up(turned, lambda k: glimpses(turned[k]))
+    yield quarter, [_place(s, factor, 0, 0) for s in see(turned[quarter])]
     turned = [np.rot90(rgb, k) for k in range(4)]
     for share in WINDOWS:
         found = [_look_closer(see, picture, share) for picture in turned]
-        surest = [max((s.sure for s in sightings), default=0.0) for sightings in found]
-        quarter = 0 if max(surest) < surest[0] + SURER else int(np.argmax(surest))
+        quarter = way_up(turned, [_surest(sightings) for sightings in found].__getitem__)
         yield quarter, found[quarter]
+
+
+def _surest(found: list[Sighting]) -> list[Place]:
+    most = sorted(found, key=lambda s: -s.sure)[:CANDIDATES]
+    return [(s.x, s.y, s.width) for s in most]
 
 
 def _shrink(rgb: ByteArray, most: int) -> tuple[ByteArray, float]:
@@ -79,13 +80,6 @@ def _shrink(rgb: ByteArray, most: int) -> tuple[ByteArray, float]:
 def _scaled(rgb: ByteArray, factor: float) -> ByteArray:
     height, width = (max(round(factor * side), 1) for side in rgb.shape[:2])
     return np.ascontiguousarray(resized(rgb, width, height))
-
-
-def _turn(rgb: ByteArray, degrees: int) -> ByteArray:
-    """The picture turned to the left about its middle, nothing cut off."""
-    if degrees % 90 == 0:
-        return np.ascontiguousarray(np.rot90(rgb, degrees // 90))
-    return rotated(rgb, degrees, (127, 127, 127))
 
 
 def _place(seen: Sighting, factor: float, x: float, y: float) -> Sighting:

@@ -12,6 +12,7 @@ from engine.enrolment.face_search import Sighting, face_height, find_faces, look
 from engine.enrolment.trackers.face_detector import FAR, NEAR, detect
 from engine.enrolment.trackers.face_mesh import MeshTracker
 from engine.enrolment.trackers.person_matte import person_matte
+from engine.enrolment.uprightness import look_closely
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.imaging.shapes import triangles_mask
@@ -22,8 +23,11 @@ SMALLEST_FACE = 60  # pixels from forehead to chin
 SECOND_LOOK = 256  # pixels a side
 CONFIRMED = 0.6  # how sure the detector must then be
 CERTAIN = 0.8  # and how sure that a face seen from the side is one
+FRONTAL = 4.6  # what such a face scores when it only seems so: below hats and in drawings
 IN_PROFILE = 0.25  # of a face's width: eyes nearer each other than this are seen from the side, beyond 60 degrees
 SIDEWAYS = "The face is seen from the side, 60 degrees or more: give a photo that looks at the camera."
+HUMAN = 5.5  # what a human face scores when looked at closely: animals have 5.4 at most, and people seldom less
+STRANGE = "This hardly looks like a human face: whatever it is will move with human lips, teeth and lids."
 TURNED = {  # quarter turns to the left that set a photo upright, and what is told about them
     0: (),
     1: ("The photo lay on its side and was turned upright.",),
@@ -133,7 +137,9 @@ def find_portrait(detector: FaceDetector, net: FaceMesh, rgb: ByteArray) -> tupl
         upright = np.ascontiguousarray(np.rot90(rgb, quarter))
         surest = max(sightings, key=lambda s: s.sure, default=None)
         if surest and surest.sure >= CERTAIN and surest.eyes_apart < IN_PROFILE:
-            raise VivifyError(SIDEWAYS)
+            seen = look_closely(upright, surest.x, surest.y, surest.width)
+            if seen is None or seen.score < FRONTAL:
+                raise VivifyError(SIDEWAYS)
         faces = [face for face in find_faces(net.find, upright, sightings) if _is_face(detector, net, upright, face)]
         faces = [look_again(net.find, upright, face) for face in faces]
         if faces:
@@ -153,11 +159,14 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
         quarter, faces = find_portrait(detector, net, rgb)
         face, told = choose(faces)
         image, more = crop(np.ascontiguousarray(np.rot90(rgb, quarter)), face, size)
-        seen = net.find(image)
+        seen = [face for face in net.find(image) if face[top.FOREHEAD, 1] < face[top.CHIN, 1]]  # upright, as cropped
     if not seen:
         raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
     middle = np.array([size / 2, size / 2], np.float32)
     landmarks = min(seen, key=lambda f: float(np.linalg.norm(f[: top.VERTICES, :2].mean(0) - middle)))
+    (x, y), wide = landmarks[: top.VERTICES, :2].mean(0).tolist(), float(np.ptp(landmarks[: top.VERTICES, 0]))
+    closely = look_closely(image, x, y, wide)
+    strange = () if closely and closely.score >= HUMAN else (STRANGE,)
     silhouette = person_silhouette(image)
     matte = person_mask(silhouette, landmarks, triangles)
-    return Portrait(image, landmarks, matte, silhouette, (*TURNED[quarter], *told, *more))
+    return Portrait(image, landmarks, matte, silhouette, (*TURNED[quarter], *told, *strange, *more))

@@ -27,12 +27,6 @@ def means(rgb: ByteArray, step: int) -> ByteArray:
     return np.array(Image.fromarray(np.ascontiguousarray(rgb)).reduce(step))
 
 
-def rotated(rgb: ByteArray, degrees: float, around: tuple[int, int, int]) -> ByteArray:
-    """``rgb`` turned to the left about its middle, nothing cut off; what comes in is of one colour."""
-    picture = Image.fromarray(np.ascontiguousarray(rgb))
-    return np.array(picture.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=around))
-
-
 def read_at(picture: FloatArray, x: np.ndarray, y: np.ndarray) -> FloatArray:
     """Values of ``picture`` [H, W, ...] at places [...], straight between pixels; beyond its edge, those on it."""
     height, width = picture.shape[:2]

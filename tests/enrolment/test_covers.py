@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from engine.enrolment.covers import mouth_is_covered, stiffness, wears_glasses
+from engine.enrolment.covers import mouth_is_covered
+from engine.enrolment.glasses import stiffness, wears_glasses
 from engine.face import topology as top
 from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX
 from engine.face.measures import unit
 from engine.face.morphable_model import face_model
 from engine.imaging.resampling import resized, to_bytes, warped
@@ -42,6 +46,32 @@ def test_glasses_of_a_tilted_head_are_seen(astronaut: Avatar) -> None:
     face[:, :2] = face[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     for picture, seen in ((astronaut.portrait, False), (spectacled(astronaut, 2, (40, 30, 30)), True)):
         assert wears_glasses(to_bytes(warped(picture, matrix, 512, 512)), face) == seen
+
+
+def test_a_frown_is_no_frame(astronaut: Avatar) -> None:
+    """A line across the nose's root alone; a fringe or brows that meet cast the same."""
+    (x0, y0), (x1, y1) = astronaut.reference[133, :2], astronaut.reference[362, :2]
+    for thick, colour in ((1, (150, 110, 90)), (2, (110, 80, 64)), (6, (60, 45, 38))):
+        picture = Image.fromarray(astronaut.portrait)
+        ImageDraw.Draw(picture).line([x0, y0 - 8, x1, y1 - 8], colour, thick)
+        assert not wears_glasses(np.array(picture), astronaut.reference)
+
+
+def test_a_frown_that_was_taken_for_glasses(shared: Path, astronaut: Avatar) -> None:
+    path = shared.parent / "faults" / "inputs" / "frown_20_no_glasses.png"
+    if not path.is_file():
+        pytest.skip("the photo with a frown is not beside this checkout")
+    assert not wears_glasses(np.array(Image.open(path).convert("RGB")), astronaut.reference)
+
+
+def test_brows_over_stiff_glasses_keep_their_thickness() -> None:
+    model = face_model()
+    upper, lower = [70, 63, 105, 66, 107, 300, 293, 334, 296, 336], [46, 53, 52, 65, 55, 276, 283, 282, 295, 285]
+    thick = np.linalg.norm(model.neutral[upper] - model.neutral[lower], axis=1)
+    for names in (("browInnerUp", "browOuterUpLeft", "browOuterUpRight"), ("browDownLeft", "browDownRight")):
+        move = sum(model.expressions[INDEX[name]] for name in names) * (1 - stiffness(model)[:, None])
+        moved = model.neutral + move
+        assert np.abs(np.linalg.norm(moved[upper] - moved[lower], axis=1) / thick - 1).max() < 0.1
 
 
 def test_lids_stay_free_under_stiff_glasses() -> None:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from engine.enrolment.drawn_eyes import reach_outlines
 from engine.enrolment.enroll import enroll, enroll_picture, judge_pose
 from engine.enrolment.landmarks import choose
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.morphable_model import face_model
+from engine.face.panels import measure_tones
 from engine.render.renderer import Renderer, still
 
 pytestmark = pytest.mark.cpu
@@ -192,6 +194,27 @@ def test_a_drawn_character_speaks() -> None:
         box = np.s_[middle[1] - 12 : middle[1] + 12, middle[0] - 15 : middle[0] + 15]
         paper = [(np.asarray(picture[box]).min(-1) > 225).sum() for picture in (open_eyes, closed)]
         assert paper[1] < 0.15 * paper[0], "lids reach from outline to outline, so no white is left"
+
+
+def test_dark_lid_lines_are_no_outlines(astronaut: Avatar) -> None:
+    """Make-up begins at the lid; a drawn eye has white between what the tracker takes for its lid and the ink."""
+    painted = Image.fromarray(astronaut.portrait)
+    for row in (top.EYE_RIGHT_UPPER, top.EYE_LEFT_UPPER):
+        line = astronaut.reference[list(row), :2] - np.array([0, 2])
+        ImageDraw.Draw(painted).line([tuple(point) for point in line], (10, 8, 10), 4)
+    face = reach_outlines(astronaut.reference, np.array(painted), measure_tones(np.array(painted), astronaut.reference))
+    assert np.array_equal(face, astronaut.reference)
+
+
+@pytest.mark.parametrize("name", ["makeup.png"])
+def test_made_up_eyes_are_as_wide_as_they_are(shared: Path, astronaut: Avatar, name: str) -> None:
+    path = shared.parent / "faults" / "inputs" / name
+    if not path.is_file():
+        pytest.skip("the made-up photo is not beside this checkout")
+    made, _ = enroll(path)
+    for corners in ((33, 133), (362, 263)):
+        wide, bare = (np.ptp(avatar.reference[list(corners), 0]) for avatar in (made, astronaut))
+        assert abs(wide / bare - 1) < 0.1
 
 
 def test_no_face(photo: np.ndarray) -> None:

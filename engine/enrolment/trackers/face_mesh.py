@@ -36,7 +36,7 @@ class MeshTracker:
         squares = self._followed if self.film else []
         if len(squares) < self.faces:
             seen = detect(rgb, NEAR, self.confidence)[: self.faces]
-            squares = _apart([*(_square(face.box, *face.points[:2]) for face in seen), *squares])
+            squares = _apart([*(face_square(face.box, *face.points[:2]) for face in seen), *squares])
         out, self._followed = [], []
         for square in squares:
             landmarks, present = look(rgb, square)
@@ -54,7 +54,7 @@ def look(rgb: ByteArray, square: Region) -> tuple[FloatArray, float]:
     return np.c_[square.outside(landmarks[:, :2]), landmarks[:, 2:] * np.float32(square.width)], float(present[0])
 
 
-def _square(box: Region, right: FloatArray, left: FloatArray) -> Region:
+def face_square(box: Region, right: FloatArray, left: FloatArray) -> Region:
     """Where to look closely: the ``box`` of a face with its surroundings, turned as its eyes are."""
     across, down = (left - right).astype(float)
     return Region(box.x, box.y, box.width, box.height, float(np.arctan2(down, across))).squared(AROUND)
@@ -63,7 +63,7 @@ def _square(box: Region, right: FloatArray, left: FloatArray) -> Region:
 def next_square(landmarks: FloatArray) -> Region:
     low, high = landmarks[:, :2].min(0).astype(float), landmarks[:, :2].max(0).astype(float)
     box = Region(*(low + high) / 2, *(high - low))
-    return _square(box, *landmarks[list(EYES), :2])
+    return face_square(box, *landmarks[list(EYES), :2])
 
 
 def _apart(squares: list[Region]) -> list[Region]:
