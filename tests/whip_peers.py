@@ -60,6 +60,22 @@ async def negotiate(
     return reply
 
 
+def page_offer() -> str:
+    """The SDP that a page offers: a voice both ways, a face back, the control channel."""
+
+    async def make() -> str:
+        pc = RTCPeerConnection(no_servers())
+        pc.addTransceiver("audio")
+        pc.addTransceiver("video", direction="recvonly")
+        pc.createDataChannel("control")
+        await pc.setLocalDescription(await pc.createOffer())
+        sdp = pc.localDescription.sdp
+        await pc.close()
+        return sdp
+
+    return asyncio.run(make())
+
+
 def offer_of(kind: str, direction: str) -> str:
     """The SDP of an offer with one line."""
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiortc import RTCPeerConnection
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from whip_peers import fragment
+from whip_peers import fragment, page_offer
 
 from engine.errors import VivifyError
 from webrtc.messages import Ping, Pong, read
-from webrtc.rtc.ice_servers import no_servers
 from webrtc.rtc.session_description import read_fragment, read_offer
 
 pytestmark = pytest.mark.cpu
@@ -23,23 +20,9 @@ pytestmark = pytest.mark.cpu
 often = settings(max_examples=400, deadline=None, derandomize=True, database=None)
 
 
-def _offer() -> str:
-    async def make() -> str:
-        pc = RTCPeerConnection(no_servers())
-        pc.addTransceiver("audio")
-        pc.addTransceiver("video", direction="recvonly")
-        pc.createDataChannel("control")
-        await pc.setLocalDescription(await pc.createOffer())
-        sdp = pc.localDescription.sdp
-        await pc.close()
-        return sdp
-
-    return asyncio.run(make())
-
-
 @pytest.fixture(scope="module")
 def offer() -> str:
-    return _offer()
+    return page_offer()
 
 
 PIECES = st.one_of(
