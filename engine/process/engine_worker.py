@@ -52,7 +52,7 @@ def i420(picture: ByteArray) -> ByteArray:
         picture = np.concatenate([picture[..., :3], np.repeat(picture[..., 3:], 3, axis=2)], axis=1)
     height, width = picture.shape[:2]
     planes = np.empty((height * 3 // 2, width), np.uint8)
-    pixel_kernels.rgb_to_i420(np.ascontiguousarray(picture), planes)
+    pixel_kernels.bytes_to_i420(np.ascontiguousarray(picture), planes)
     return planes
 
 

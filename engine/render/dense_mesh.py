@@ -152,6 +152,8 @@ def _quarter(triangles: np.ndarray, middles: dict[Edge, int]) -> np.ndarray:
 
 def _halve(triangles: np.ndarray, middles: dict[Edge, int]) -> np.ndarray:
     """Triangles with an edge among ``middles`` as two; they have one at most."""
+    if not len(triangles):
+        return triangles
     ends = np.array(list(middles), np.int64)
     most = max(int(triangles.max()), int(ends.max())) + 1
     following = np.roll(triangles, -1, axis=1).astype(np.int64)

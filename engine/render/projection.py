@@ -126,25 +126,31 @@ class Scene:
     def as_portrait(self) -> Scene:
         """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""
         scene = copy(self)
-        scene.__dict__.pop("clean_atlas", None)
+        for name in ("texels", "clean_texels"):
+            scene.__dict__.pop(name, None)
         scene.atlas = self._with_panels(self._avatar, self._avatar.portrait)
         return scene
 
     @cached_property
-    def matte(self) -> ByteArray:
-        """The person's matte as a texture laid out like ``atlas``, three times the same; eyes and mouth are opaque."""
-        margin = self._avatar.size // MARGIN
-        padded = np.pad(self._avatar.matte, margin, mode="reflect")
-        grey = np.vstack([padded, np.full(self._avatar.panels.shape[:2], 255, np.uint8)])
-        return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+    def texels(self) -> ByteArray:
+        """``atlas`` with a fourth byte a pixel [h, w, 4], as `kernels.cpu.painting` reads it."""
+        return _by_fours(self.atlas)
 
     @cached_property
-    def clean_atlas(self) -> ByteArray:
-        """``atlas`` without the background's colours in the person's soft edges."""
+    def clean_texels(self) -> ByteArray:
+        """``texels`` without the background's colours in the person's soft edges."""
         out = self.atlas.copy()
         rows = self._avatar.size + 2 * (self._avatar.size // MARGIN)
         out[:rows] = clean_colours(self.atlas[:rows], self.matte[:rows, :, 0])
-        return out
+        return _by_fours(out)
+
+    @cached_property
+    def matte(self) -> ByteArray:
+        """The person's matte as a texture laid out like ``texels``, four times the same; eyes and mouth are opaque."""
+        margin = self._avatar.size // MARGIN
+        padded = np.pad(self._avatar.matte, margin, mode="reflect")
+        grey = np.vstack([padded, np.full(self._avatar.panels.shape[:2], 255, np.uint8)])
+        return np.ascontiguousarray(np.repeat(grey[..., None], 4, axis=2))
 
     def _with_panels(self, avatar: Avatar, skin: ByteArray) -> ByteArray:
         margin = avatar.size // MARGIN
@@ -153,6 +159,11 @@ class Scene:
         for name, drawn in self._painted.items():
             place(name, avatar.size).cut(panels)[:] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.vstack([padded, panels]))
+
+
+def _by_fours(picture: ByteArray) -> ByteArray:
+    """RGB [h, w, 3] as [h, w, 4], the last byte 255."""
+    return np.concatenate([picture, np.full((*picture.shape[:2], 1), 255, np.uint8)], axis=2)
 
 
 def _skin(avatar: Avatar) -> np.ndarray:

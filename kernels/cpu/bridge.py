@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kernels.checks import Raster, check_names
-from kernels.cpu import edges, numba_kernels, pixel_kernels
+from kernels.cpu import edges, numba_kernels, painting, pixel_kernels
 from kernels.scenes import Look, Painted, Scenes
 
 
@@ -60,8 +60,9 @@ def rgb_to_i420(rgb: Tensor) -> Tensor:
     height, width = pixels.shape[-3:-1]
     out = np.empty((*pixels.shape[:-3], height * 3 // 2, width), np.uint8)
     flat, planes = pixels.reshape(-1, height, width, 3), out.reshape(-1, height * 3 // 2, width)
+    convert = pixel_kernels.bytes_to_i420 if pixels.dtype == np.uint8 else pixel_kernels.rgb_to_i420
     for b in range(len(flat)):
-        pixel_kernels.rgb_to_i420(flat[b], planes[b])
+        convert(flat[b], planes[b])
     return torch.from_numpy(out)
 
 
@@ -108,21 +109,27 @@ def _paint_scene(
     turned = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
     front = np.where((facing * turned > 0)[:, None], 0, triangles)[:before]
     size = which.shape[0]
-    depth, seen = np.empty((size, size), np.float32), np.empty((size, size), np.uint8)
-    numba_kernels.rasterize(vertices, front, maps, depth, which, places)
+    rows = (0, size)
+    depth, seen = np.full((size, size), numba_kernels.FAR, np.float32), np.empty((size, size), np.uint8)
+    where, special = np.empty((2, size, size), np.float32), np.zeros(len(triangles), np.bool_)
+    which[:] = -1
+    view = depth, which, where, special
+    numba_kernels.see(vertices, front, maps, rows, *view)
     if last > first:
         span = numba_kernels.open_window(which, depth, first, last, seen)
-        numba_kernels.rasterize_within(vertices, triangles[behind:], maps, seen, span, behind, depth, which, places)
-    slots, tiles = np.empty((size, size), np.int32), np.empty((-(-size // edges.TILE),) * 2, np.uint8)
-    count = edges.find_edges(which, places, layers, look.jump, slots, tiles, look.most)
-    shape = (count, edges.SAMPLES)
+        numba_kernels.see_within(vertices, triangles[behind:], maps, behind, seen, span, *view)
+    numba_kernels.interpolate(vertices, triangles, maps, which, places)
+    slots, tiles = np.empty((size, size), np.int32), np.zeros((-(-size // numba_kernels.TILE),) * 2, np.uint8)
+    count = edges.find_edges(which, where, layers, look.jump, rows, 0, look.most, slots, tiles)
+    shape = (count, numba_kernels.SAMPLES)
     carried = np.empty((*shape, maps.shape[1]), np.float32)
-    fine = np.full(shape, numba_kernels.FAR, np.float32), np.full(shape, -1, np.int32), carried
+    fine = np.full(shape, numba_kernels.FAR, np.float32), np.full(shape, -1, np.int32)
     near = np.ones(shape, np.uint8)
-    numba_kernels.supersample(vertices, front, maps, slots, tiles, near, 0, *fine)
+    numba_kernels.supersample(vertices, front, slots, tiles, near, 0, *fine)
     if last > first:
         numba_kernels.open_window(fine[1], fine[0], first, last, near)
-        numba_kernels.supersample(vertices, triangles[behind:], maps, slots, tiles, near, behind, *fine)
-    atlas = np.ascontiguousarray(atlas[: extent[0], : extent[1]])
-    given = which, places, slots, fine[1], fine[2], gain, look.spread, np.float32(look.warmth)
-    edges.paint(atlas, offsets, layers, *given, rgb)
+        numba_kernels.supersample(vertices, triangles[behind:], slots, tiles, near, behind, *fine)
+    numba_kernels.interpolate_points(vertices, triangles, maps, slots, tiles, fine[1], carried)
+    atlas = np.ascontiguousarray(np.pad(atlas[: extent[0], : extent[1]], ((0, 0), (0, 0), (0, 1))))
+    given = (which, where, slots, special), (vertices, triangles, maps), (fine[1], carried)
+    painting.paint(atlas, offsets, layers, *given, gain, look.spread, np.float32(look.warmth), rows, rgb)

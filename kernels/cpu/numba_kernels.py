@@ -4,9 +4,12 @@
 
 Arrays go in and out; `kernels.cpu.bridge` wraps them for tensors, the renderer calls them on its own buffers. Compiled
 on first use and cached, safe from many threads, without the GIL. What draws triangles stands together in this file:
-numba compiles a function anew when its own file changes, not when another does that it takes a part from. The last
-lines of the three loops stand in each of them: arrays handed on for every pixel have their references counted, which
-made `rasterize` twenty times as slow.
+numba compiles a function anew when its own file changes, not when another does that it takes a part from. Loops hand
+numbers on, not arrays: arrays handed on for every pixel have their references counted, twenty times as slow.
+
+First it is decided which triangle each pixel sees, and where in the texture (`see`): row by row of a triangle, a span
+found from its edges, eight pixels at a time. What else a triangle carries is asked for later and elsewhere
+(`interpolate`). What draws takes the rows it may touch, so that several cores can share a picture.
 
 The inside of a mouth reaches far behind the cheeks that hide it, and cheeks of a turned head reach before it. A depth
 buffer alone cannot tell; a surface stretched over the opening can: what lies behind the opening is drawn where the
@@ -18,15 +21,11 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.cpu.compiled import compiled
+from kernels.cpu.lanes import INSIDE, LANES, SAMPLE_X, SAMPLE_Y, SAMPLES, nearest, nearest_points
 
-INSIDE = 1e-5  # how far below zero a barycentric may fall and still count: shared edges leave no gap
 SMALLEST = 1e-9  # twice the area in pixels below which a triangle is degenerate
 FAR = np.float32(3.0e38)
-SAMPLES = 8
 TILE = 16
-# Eight points of a pixel, no two in one row or column (offsets from its centre).
-SAMPLE_X = (np.array([-7, -5, -3, -1, 1, 3, 5, 7]) / 16).astype(np.float64)
-SAMPLE_Y = (np.array([1, -5, 5, -1, -7, 7, -3, 3]) / 16).astype(np.float64)
 
 
 @compiled(inline="always")
@@ -52,6 +51,99 @@ def _weights(x, y, x0, y0, x1, y1, x2, y2, inverse):
     return 1.0 - w1 - w2, w1, w2
 
 
+@compiled(inline="always")
+def _plane(at0, at1, at2, w1x, w1y, w2x, w2y, x0, y0):
+    """What grows evenly over a triangle: how much along x and y, and what it is at x = y = 0."""
+    base = np.float64(at0)
+    along_x, along_y = w1x * (at1 - base) + w2x * (at2 - base), w1y * (at1 - base) + w2y * (at2 - base)
+    return along_x, along_y, base - x0 * along_x - y0 * along_y
+
+
+@compiled(inline="always")
+def _inverse(step):
+    """1 over a barycentric's growth along x, 0 where it does not grow."""
+    return 1.0 / step if step != 0.0 else 0.0
+
+
+@compiled(inline="always")
+def _reach(low, high, x0, at, inverse):
+    """``low`` and ``high`` as far as ``at`` + (x - x0) / ``inverse`` is not negative; low > high where nowhere."""
+    edge = x0 - at * inverse
+    low = max(low, edge) if inverse > 0.0 else low
+    high = min(high, edge) if inverse < 0.0 else high
+    return low, high if inverse != 0.0 or at >= 0.0 else low - 1.0
+
+
+@compiled(inline="always")
+def _special(maps, a, b, c):
+    """Whether a triangle's texture is not shown as it is, but shaded or mixed with its mirrored place."""
+    plain = maps[a, 2] == 1.0 and maps[b, 2] == 1.0 and maps[c, 2] == 1.0
+    if maps.shape[1] == 6:
+        plain = plain and maps[a, 5] == 0.0 and maps[b, 5] == 0.0 and maps[c, 5] == 0.0
+    return not plain
+
+
+@compiled
+def see(vertices, triangles, maps, rows, depth, which, places, special):
+    """Z-buffer one mesh in the rows from rows[0] to before rows[1]: the nearest triangle at each pixel centre.
+
+    vertices [V, 3] float32, triangles [F, 3] int32, maps [V, 3 or 6] float32 = texture x, y, shade (and a mirrored x,
+    y, its share). Go on from where they are: depth [H, W] float32 (`FAR` where nothing is yet), which [H, W] int32 (-1)
+    and places [2, H, W] float32: texture x, y. Written: special [F] bool, see `_special`, of triangles in the rows. W
+    is at least 8. Ties go to the earlier triangle.
+    """
+    width = depth.shape[1]
+    for f in range(triangles.shape[0]):
+        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+        x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
+        if not abs(area) > SMALLEST:  # also refuses NaN
+            continue
+        top, bottom = _span(y0, y1, y2, np.float64(rows[0]), rows[1] - 1.0)
+        left, right = _span(x0, x1, x2, 0.0, width - 1.0)
+        if right < left or bottom < top:
+            continue
+        inverse = 1.0 / area
+        w1x, w1y = (y2 - y0) * inverse, (x0 - x2) * inverse  # how barycentrics grow along x and y
+        w2x, w2y = (y0 - y1) * inverse, (x1 - x0) * inverse
+        w0x, w0y = -(w1x + w2x), -(w1y + w2y)
+        zx, zy, z_at = _plane(vertices[a, 2], vertices[b, 2], vertices[c, 2], w1x, w1y, w2x, w2y, x0, y0)
+        ux, uy, u_at = _plane(maps[a, 0], maps[b, 0], maps[c, 0], w1x, w1y, w2x, w2y, x0, y0)
+        vx, vy, v_at = _plane(maps[a, 1], maps[b, 1], maps[c, 1], w1x, w1y, w2x, w2y, x0, y0)
+        special[f] = _special(maps, a, b, c)
+        i0, i1, i2 = _inverse(w0x), _inverse(w1x), _inverse(w2x)
+        for y in range(int(top), int(bottom) + 1):
+            low, high = _reach(left, right, x0, w1y * (y - y0) + INSIDE, i1)
+            low, high = _reach(low, high, x0, w2y * (y - y0) + INSIDE, i2)
+            low, high = _reach(low, high, x0, 1.0 + w0y * (y - y0) + INSIDE, i0)
+            x, end = int(np.ceil(low)), int(np.floor(high)) + 1
+            z, u, v = z_at + zy * y, u_at + uy * y, v_at + vy * y
+            while x < end:
+                at = min(x, width - LANES)
+                given = np.float32(z + zx * at), np.float32(zx), np.float32(u + ux * at), np.float32(ux)
+                more = np.float32(v + vx * at), np.float32(vx), np.int32(f)
+                nearest(depth, which, places, depth.size, y * width + at, x - at, end - at, *given, *more)
+                x = at + LANES
+
+
+@compiled
+def interpolate(vertices, triangles, attributes, which, out):
+    """What the triangle that each pixel sees carries there: attributes [V, C] float32 -> out [H, W, C] float32, or 0.
+
+    which [H, W] int32 as `see` wrote it, numbers of ``triangles`` [F, 3].
+    """
+    for y in range(which.shape[0]):
+        for x in range(which.shape[1]):
+            f = which[y, x]
+            if f < 0:
+                out[y, x] = 0.0
+                continue
+            a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+            x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
+            w0, w1, w2 = _weights(x, y, x0, y0, x1, y1, x2, y2, 1.0 / area)
+            for k in range(out.shape[2]):
+                out[y, x, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
+
+
 @compiled
 def rasterize(vertices, triangles, attributes, depth, which, out):
     """Z-buffer one mesh: the nearest triangle at each pixel centre and its interpolated attributes.
@@ -60,38 +152,12 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
     where nothing is), which [H, W] int32 (-1), out [H, W, C] float32 (0). Ties go to the earlier triangle.
     """
     height, width = depth.shape
-    depth[:] = FAR
-    which[:] = -1
-    out[:] = 0.0
-    channels = attributes.shape[1]
-    for f in range(triangles.shape[0]):
-        a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
-        if not abs(area) > SMALLEST:  # also refuses NaN
-            continue
-        left, right = _span(x0, x1, x2, 0.0, width - 1.0)
-        top, bottom = _span(y0, y1, y2, 0.0, height - 1.0)
-        if right < left or bottom < top:
-            continue
-        inverse = 1.0 / area
-        z0, z1, z2 = vertices[a, 2], vertices[b, 2], vertices[c, 2]
-        dw1, dw2 = (y2 - y0) * inverse, -(y1 - y0) * inverse  # per step in x
-        for y in range(int(top), int(bottom) + 1):
-            dy = y - y0
-            w1_row = -(x2 - x0) * dy * inverse - x0 * dw1
-            w2_row = (x1 - x0) * dy * inverse - x0 * dw2
-            for x in range(int(left), int(right) + 1):
-                w1 = w1_row + x * dw1
-                w2 = w2_row + x * dw2
-                w0 = 1.0 - w1 - w2
-                if w0 < -INSIDE or w1 < -INSIDE or w2 < -INSIDE:
-                    continue
-                z = np.float32(w0 * z0 + w1 * z1 + w2 * z2)
-                if z < depth[y, x]:
-                    depth[y, x] = z
-                    which[y, x] = f
-                    for k in range(channels):
-                        out[y, x, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
+    wide = max(width, LANES)
+    near, seen = np.full((height, wide), FAR, np.float32), np.full((height, wide), -1, np.int32)
+    nowhere, places = np.ones((vertices.shape[0], 3), np.float32), np.empty((2, height, wide), np.float32)
+    see(vertices, triangles, nowhere, (0, height), near, seen, places, np.empty(len(triangles), np.bool_))
+    depth[:], which[:] = near[:, :width], seen[:, :width]
+    interpolate(vertices, triangles, attributes, which, out)
 
 
 @compiled
@@ -116,12 +182,11 @@ def open_window(which, depth, first, last, window):
 
 
 @compiled
-def rasterize_within(vertices, triangles, attributes, window, span, first, depth, which, out):
-    """`rasterize` of further triangles, numbered from ``first``, where ``window`` [H, W] is 1.
+def see_within(vertices, triangles, maps, first, window, span, depth, which, places, special):
+    """`see` of further triangles, numbered from ``first``, where ``window`` [H, W] is 1.
 
-    ``span`` bounds it as `open_window` told. Nothing is cleared: depth, which and out go on from where they are.
+    ``span`` bounds it as `open_window` told.
     """
-    channels = attributes.shape[1]
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
@@ -132,6 +197,7 @@ def rasterize_within(vertices, triangles, attributes, window, span, first, depth
         if right < left or bottom < top:
             continue
         inverse = 1.0 / area
+        special[first + f] = _special(maps, a, b, c)
         for y in range(int(top), int(bottom) + 1):
             for x in range(int(left), int(right) + 1):
                 if window[y, x] == 0:
@@ -143,52 +209,79 @@ def rasterize_within(vertices, triangles, attributes, window, span, first, depth
                 if z < depth[y, x]:
                     depth[y, x] = z
                     which[y, x] = first + f
-                    for k in range(channels):
-                        out[y, x, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
+                    for k in range(2):
+                        places[k, y, x] = w0 * maps[a, k] + w1 * maps[b, k] + w2 * maps[c, k]
+
+
+@compiled(inline="always")
+def _held(place, last):
+    """A coordinate within 0 to ``last``; NaN becomes 0."""
+    return min(place, last) if place > np.float32(0.0) else np.float32(0.0)
 
 
 @compiled
-def supersample(vertices, triangles, attributes, slots, tiles, window, first, depth, which, out):
+def supersample(vertices, triangles, slots, tiles, window, first, depth, which):
     """Rasterize the pixels that `kernels.cpu.edges.find_edges` numbered at `SAMPLES` points each.
 
     slots [H, W] int32 and tiles [H / 16, W / 16] uint8 as it wrote them; only where ``window`` [n, 8] uint8 is 1.
-    Triangles are numbered from ``first``. depth [n, 8] float32 (`FAR`), which [n, 8] int32 (-1) and out [n, 8, C]
-    float32 of the n numbered pixels go on from where they are, so a mesh may be drawn in several calls.
+    Triangles are numbered from ``first``. depth [n, 8] float32 (`FAR`) and which [n, 8] int32 (-1) of the n numbered
+    pixels go on from where they are, so a mesh may be drawn in several calls.
     """
-    height, width = slots.shape
-    channels = attributes.shape[1]
+    last_y, last_x = np.float32(slots.shape[0] - 1), np.float32(slots.shape[1] - 1)
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
-        if not abs(area) > SMALLEST:  # also refuses NaN
+        if a == b:  # not to be drawn
             continue
-        left = int(max(np.floor(min(x0, x1, x2)), 0.0))
-        right = int(min(np.ceil(max(x0, x1, x2)), width - 1.0))
-        top = int(max(np.floor(min(y0, y1, y2)), 0.0))
-        bottom = int(min(np.ceil(max(y0, y1, y2)), height - 1.0))
-        if right < left or bottom < top:
-            continue
+        ax, bx, cx = vertices[a, 0], vertices[b, 0], vertices[c, 0]
+        ay, by, cy = vertices[a, 1], vertices[b, 1], vertices[c, 1]
+        left, right = int(_held(min(ax, bx, cx), last_x)), int(np.ceil(_held(max(ax, bx, cx), last_x)))
+        top, bottom = int(_held(min(ay, by, cy), last_y)), int(np.ceil(_held(max(ay, by, cy), last_y)))
         touched = False
         for ty in range(top // TILE, bottom // TILE + 1):
             for tx in range(left // TILE, right // TILE + 1):
                 touched = touched or tiles[ty, tx] != 0
         if not touched:
             continue
+        x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
+        if not abs(area) > SMALLEST:  # also refuses NaN
+            continue
         inverse = 1.0 / area
+        w1x, w1y = (y2 - y0) * inverse, (x0 - x2) * inverse  # how barycentrics grow along x and y
+        w2x, w2y = (y0 - y1) * inverse, (x1 - x0) * inverse
+        zx, zy, z = _plane(vertices[a, 2], vertices[b, 2], vertices[c, 2], w1x, w1y, w2x, w2y, x0, y0)
+        growth = w1x, w1y, w2x, w2y
         for y in range(top, bottom + 1):
             for x in range(left, right + 1):
                 slot = slots[y, x]
                 if slot < 0:
                     continue
+                w0, w1, w2 = _weights(x, y, x0, y0, x1, y1, x2, y2, inverse)
+                near = z + zx * x + zy * y
+                nearest_points(depth, which, window, slot, w0, w1, w2, *growth, near, zx, zy, np.int32(first + f))
+
+
+@compiled
+def interpolate_points(vertices, triangles, attributes, slots, tiles, which, out):
+    """What the triangle carries that each point of a numbered pixel sees, as `supersample` found it.
+
+    attributes [V, C] float32; written where a point sees any: out [n, 8, C] float32.
+    """
+    height, width = slots.shape
+    for tile in range(tiles.size):
+        top, left = tile // tiles.shape[1] * TILE, tile % tiles.shape[1] * TILE
+        if tiles[top // TILE, left // TILE] == 0:
+            continue
+        for y in range(top, min(top + TILE, height)):
+            for x in range(left, min(left + TILE, width)):
+                slot = slots[y, x]
+                if slot < 0:
+                    continue
                 for s in range(SAMPLES):
-                    if window[slot, s] == 0:
+                    f = which[slot, s]
+                    if f < 0:
                         continue
-                    w0, w1, w2 = _weights(x + SAMPLE_X[s], y + SAMPLE_Y[s], x0, y0, x1, y1, x2, y2, inverse)
-                    if w0 < -INSIDE or w1 < -INSIDE or w2 < -INSIDE:
-                        continue
-                    z = np.float32(w0 * vertices[a, 2] + w1 * vertices[b, 2] + w2 * vertices[c, 2])
-                    if z < depth[slot, s]:
-                        depth[slot, s] = z
-                        which[slot, s] = first + f
-                        for k in range(channels):
-                            out[slot, s, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]
+                    a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
+                    x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
+                    w0, w1, w2 = _weights(x + SAMPLE_X[s], y + SAMPLE_Y[s], x0, y0, x1, y1, x2, y2, 1.0 / area)
+                    for k in range(out.shape[2]):
+                        out[slot, s, k] = w0 * attributes[a, k] + w1 * attributes[b, k] + w2 * attributes[c, k]

@@ -83,6 +83,31 @@ def rgb_to_i420(rgb, out):
 
 
 @compiled
+def bytes_to_i420(rgb, out):
+    """`rgb_to_i420` of bytes [H, W, 3] in whole numbers, within 1 of it: twice as fast."""
+    height, width = rgb.shape[0], rgb.shape[1]
+    half, flat = width // 2, out.reshape(-1)
+    size, quarter = height * width, (height // 2) * half
+    luma = flat[:size].reshape(height, width)
+    blue = flat[size : size + quarter].reshape(height // 2, half)
+    red = flat[size + quarter : size + 2 * quarter].reshape(height // 2, half)
+    for y in range(height):
+        row, to = rgb[y], luma[y]
+        for x in range(width):
+            r, g, b = np.int32(row[x, 0]), np.int32(row[x, 1]), np.int32(row[x, 2])
+            to[x] = np.uint8((16829 * r + 33039 * g + 6416 * b + (16 << 16) + (1 << 15)) >> 16)
+    for j in range(height // 2):
+        upper, lower, u, v = rgb[2 * j], rgb[2 * j + 1], blue[j], red[j]
+        for i in range(half):
+            r, g, b = np.int32(upper[2 * i, 0]), np.int32(upper[2 * i, 1]), np.int32(upper[2 * i, 2])
+            r, g, b = r + upper[2 * i + 1, 0], g + upper[2 * i + 1, 1], b + upper[2 * i + 1, 2]
+            r, g, b = r + lower[2 * i, 0], g + lower[2 * i, 1], b + lower[2 * i, 2]
+            r, g, b = r + lower[2 * i + 1, 0], g + lower[2 * i + 1, 1], b + lower[2 * i + 1, 2]
+            u[i] = np.uint8((-9714 * r - 19070 * g + 28784 * b + (512 << 16) + (1 << 17)) >> 18)
+            v[i] = np.uint8((28784 * r - 24103 * g - 4681 * b + (512 << 16) + (1 << 17)) >> 18)
+
+
+@compiled
 def to_rgb24(picture, out):
     """picture [3, H, W] float32 in [0, 1] -> out [H, W, 3] uint8, rounded; NaN becomes 0."""
     height, width = out.shape[0], out.shape[1]

@@ -5,44 +5,48 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.cpu import edges, numba_kernels
+from kernels.cpu import edges, painting
+from kernels.cpu import numba_kernels as nk
 
 pytestmark = pytest.mark.cpu
 SIZE = 32
 
 
 def draw(vertices: np.ndarray, triangles: np.ndarray, maps: np.ndarray, layer: np.ndarray, texture: np.ndarray):
-    depth = np.empty((SIZE, SIZE), np.float32)
-    which = np.empty((SIZE, SIZE), np.int32)
-    out = np.empty((SIZE, SIZE, 3), np.float32)
-    numba_kernels.rasterize(vertices, triangles, maps, depth, which, out)
-    slots = np.empty((SIZE, SIZE), np.int32)
-    tiles = np.empty((SIZE // edges.TILE,) * 2, np.uint8)
-    count = edges.find_edges(which, out, layer, 3.0, slots, tiles, SIZE * SIZE)
-    fine = (
-        np.full((count, edges.SAMPLES), numba_kernels.FAR, np.float32),
-        np.full((count, edges.SAMPLES), -1, np.int32),
-        np.empty((count, edges.SAMPLES, 3), np.float32),
-    )
-    numba_kernels.supersample(
-        vertices, triangles, maps, slots, tiles, np.ones((count, edges.SAMPLES), np.uint8), 0, *fine
-    )
+    """As the renderer draws; the picture in two parts, as two cores would share it, must be the same."""
+    whole, count = drawn(vertices, triangles, maps, layer, texture, [(0, SIZE)])
+    parts, counted = drawn(vertices, triangles, maps, layer, texture, [(0, 13), (13, SIZE)])
+    assert np.array_equal(parts, whole)
+    assert counted == count
+    return whole, count
+
+
+def drawn(
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    maps: np.ndarray,
+    layer: np.ndarray,
+    texture: np.ndarray,
+    parts: list[tuple[int, int]],
+) -> tuple[np.ndarray, int]:
+    depth, which = np.full((SIZE, SIZE), nk.FAR, np.float32), np.full((SIZE, SIZE), -1, np.int32)
+    places, special = np.empty((2, SIZE, SIZE), np.float32), np.zeros(len(triangles), np.bool_)
+    slots, tiles = np.empty((SIZE, SIZE), np.int32), np.zeros((SIZE // nk.TILE,) * 2, np.uint8)
+    for rows in parts:
+        nk.see(vertices, triangles, maps, rows, depth, which, places, special)
+    count = 0
+    for rows in parts:
+        count = edges.find_edges(which, places, layer, 3.0, rows, count, SIZE * SIZE, slots, tiles)
+    shape = (count, nk.SAMPLES)
+    fine = np.full(shape, nk.FAR, np.float32), np.full(shape, -1, np.int32), np.empty((*shape, 3), np.float32)
+    nk.supersample(vertices, triangles, slots, tiles, np.ones(shape, np.uint8), 0, *fine[:2])
+    nk.interpolate_points(vertices, triangles, maps, slots, tiles, *fine[1:])
     picture = np.empty((SIZE, SIZE, 3), np.uint8)
-    offsets = np.zeros((2, 2), np.float32)
-    edges.paint(
-        texture,
-        offsets,
-        layer,
-        which,
-        out,
-        slots,
-        fine[1],
-        fine[2],
-        np.ones(3, np.float32),
-        2.0,
-        np.float32(0.2),
-        picture,
-    )
+    texels = np.ascontiguousarray(np.pad(texture, ((0, 0), (0, 0), (0, 1))))
+    seen, mesh = (which, places, slots, special), (vertices, triangles, maps)
+    for rows in parts:
+        look = np.ones(3, np.float32), 2.0, np.float32(0.2), rows
+        painting.paint(texels, np.zeros((2, 2), np.float32), layer, seen, mesh, fine[1:], *look, picture)
     return picture, count
 
 
@@ -67,7 +71,7 @@ def test_a_straight_edge_shows_its_coverage(edge: float) -> None:
     assert (picture[:, :9] == 255).all()
     assert (picture[:, 12:] == 0).all()
     wanted = 255 * np.clip(edge - 9.5, 0, 1)
-    assert abs(float(picture[8:24, 10].mean()) - wanted) <= 255 / edges.SAMPLES + 1
+    assert abs(float(picture[8:24, 10].mean()) - wanted) <= 255 / nk.SAMPLES + 1
 
 
 def test_a_smooth_surface_is_copied_exactly() -> None:

@@ -69,7 +69,7 @@ def test_random_talking_poses_leave_nothing_uncovered(renderer: Renderer, talk) 
     for _ in range(40):
         picture = renderer.render(random_motion(rng, talk))
         assert (renderer.compositor.which >= 0).all()
-        assert np.isfinite(renderer.compositor.maps).all()
+        assert np.isfinite(renderer.compositor.places).all()
         assert picture.std() > 20
 
 

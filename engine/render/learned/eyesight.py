@@ -85,7 +85,7 @@ class Eyesight:
         painter = self._renderer.painter
         middle = ((np.arange(FIELD) + 0.5) * (painter.size / FIELD)).astype(int)
         there = middle[:, None], middle
-        places, which = painter.maps[there][..., :2], painter.which[there]
+        places, which = np.moveaxis(painter.places[:, middle[:, None], middle], 0, -1), painter.which[there]
         layer = np.where(which >= 0, painter.layers[which], -1)
         flow = (places + 0.5) * (2 / self._renderer.avatar.size) - 1
         at = (np.arange(FIELD, dtype=np.float32) + 0.5) * (2 / FIELD) - 1
