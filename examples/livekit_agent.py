@@ -13,18 +13,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, AgentSession
 
 from clients.agents.livekit_avatar import RATE, VivifyAvatar
-from clients.trials.measuring import spoken
 from clients.trials.offline_room import OfflineRoom
+from clients.trials.sentence import sentence
 
 
 async def voice() -> AsyncIterator[rtc.AudioFrame]:
     """What a TTS would give: the bundled sentence, faster than it is spoken."""
-    pcm = np.round(32767 * spoken(RATE)).astype(np.int16)
+    pcm = sentence(RATE)
     for at in range(0, 5 * RATE, RATE // 10):
         piece = pcm[at : at + RATE // 10]
         yield rtc.AudioFrame(piece.tobytes(), RATE, 1, len(piece))

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 from pathlib import Path
 
-import numpy as np
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from pipecat.frames.frames import EndFrame, InterruptionFrame, TTSAudioRawFrame, TTSStartedFrame, TTSStoppedFrame
 from pipecat.pipeline.pipeline import Pipeline
@@ -23,7 +22,7 @@ from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 from pipecat.workers.runner import WorkerRunner
 
 from clients.agents.pipecat_avatar import VivifyVideoService, picture_params
-from clients.trials.measuring import spoken
+from clients.trials.sentence import sentence
 from clients.trials.witness import Witness
 
 RATE = 24_000
@@ -31,7 +30,7 @@ RATE = 24_000
 
 async def say(worker: PipelineWorker) -> None:
     """What a TTS service sends: the bundled sentence, faster than it is spoken."""
-    pcm = np.round(32767 * spoken(RATE)).astype(np.int16)
+    pcm = sentence(RATE)
     await worker.queue_frame(TTSStartedFrame())
     for at in range(0, 5 * RATE, RATE // 10):
         await worker.queue_frame(TTSAudioRawFrame(pcm[at : at + RATE // 10].tobytes(), RATE, 1))

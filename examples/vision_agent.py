@@ -12,13 +12,12 @@ import argparse
 import asyncio
 from pathlib import Path
 
-import numpy as np
 from getstream.video.rtc.audio_track import AudioStreamTrack
 from getstream.video.rtc.track_util import AudioFormat, PcmData
 from vision_agents.core.agents.inference import AudioOutputChunk, AudioOutputFlush, AudioOutputStream
 
 from clients.agents.vision_avatar import VivifyFace
-from clients.trials.measuring import spoken
+from clients.trials.sentence import sentence
 from clients.trials.witness import Witness
 
 RATE = 24_000
@@ -26,7 +25,7 @@ RATE = 24_000
 
 async def say(stream: AudioOutputStream) -> None:
     """What a TTS gives: the bundled sentence, faster than it is spoken."""
-    pcm = np.round(32767 * spoken(RATE)).astype(np.int16)[: 5 * RATE]
+    pcm = sentence(RATE)[: 5 * RATE]
     await stream.send(AudioOutputChunk(data=PcmData(RATE, AudioFormat.S16, pcm), final=True))
 
 

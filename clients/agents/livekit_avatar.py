@@ -137,8 +137,8 @@ class VivifyGenerator(VideoGenerator):
 class SpokenOutput(QueueAudioOutput):
     """Hands a runner the next segment when the last one has been reported, and reports what was heard.
 
-    A runner forgets a segment that it has read to its end before the one before is over, takes the end of one that was
-    interrupted for that of the next one, and counts as played what an interruption takes out of its queue.
+    A runner forgets a segment that it has read to its end before the one before is over, takes an end that comes after
+    an interruption for that of the next segment, and counts as played what an interruption takes out of its queue.
     """
 
     def __init__(self, generator: VivifyGenerator) -> None:

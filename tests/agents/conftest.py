@@ -10,7 +10,7 @@ import pytest
 from av import VideoFrame
 from serving import engine
 
-from clients.trials.measuring import spoken
+from clients.trials.sentence import sentence
 from engine.enrolment.landmarks import FaceMesh
 from engine.face.measures import aperture
 from engine.process.keeper import EngineKeeper
@@ -27,7 +27,7 @@ def keeper() -> EngineKeeper:
 @pytest.fixture(scope="session")
 def speech() -> npt.NDArray[np.int16]:
     """The bundled sentence at 24 kHz, its pauses taken out: a gap in it is an error of somebody's."""
-    pcm = np.round(32767 * spoken(24_000)).astype(np.int16)
+    pcm = sentence(24_000)
     pieces = pcm[: len(pcm) // 240 * 240].reshape(-1, 240)
     return np.ascontiguousarray(pieces[np.abs(pieces).max(1) > 1000].reshape(-1))
 

@@ -110,7 +110,7 @@ async def test_an_interruption_leaves_no_sound_and_a_closed_mouth(keeper: Engine
             await asyncio.sleep(0.9 + 0.11 * trial)
             cleared = time.monotonic()
             stage.output.clear_buffer()
-            stage.output.flush()  # as an agent does: the end of a segment that is over already
+            stage.output.flush()  # the end of a segment that is over already
             await asyncio.sleep(0.8)
             assert witness.loud(began)[-1] <= cleared + 0.150
             assert len(stage.finished) == trial + 1, "reported once"
