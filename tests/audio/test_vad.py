@@ -142,6 +142,22 @@ def test_steady_sound_is_speech_for_three_seconds_at_most(sound: np.ndarray, dec
                 assert not detector.speaking
 
 
+def test_fans_hums_and_tones_of_any_pitch_are_speech_for_three_seconds_at_most() -> None:
+    """Between the levels, too, and fans that pulse as their blades go by."""
+    sounds = {f"{hertz} Hz": np.sin(2 * np.pi * hertz * TIME) for hertz in (200, 300, 500, 800, 1250, 2000, 3000)}
+    sounds["hum of 100 Hz"] = sum(np.sin(2 * np.pi * 100 * k * TIME) / k for k in range(1, 20))
+    sounds["two tones"] = np.sin(2 * np.pi * 350 * TIME) + np.sin(2 * np.pi * 440 * TIME)
+    sounds["a fan"] = coloured(1) * (1 + 0.3 * np.sin(2 * np.pi * 7 * TIME))
+    sounds["a vacuum cleaner"] = coloured(0, 200, 6000) + sum(np.sin(2 * np.pi * 300 * k * TIME) for k in (1, 2))
+    silence, detectors = np.zeros(SAMPLE_RATE, np.float32), {}
+    for name, sound in sounds.items():
+        detectors[name] = TurnDetector()
+        for one in decisions(np.concatenate([silence, at_level(sound[: 6 * SAMPLE_RATE], -25)]), 640):
+            detectors[name].push(one)
+            assert one.position <= 4 * SAMPLE_RATE or not one.voiced, name
+    assert not [name for name, detector in detectors.items() if detector.speaking]
+
+
 @pytest.mark.parametrize("sound", STEADY.values(), ids=STEADY.keys())
 @pytest.mark.parametrize("decibels", [-30, -20])
 def test_speech_in_steady_sound_is_found(sound: np.ndarray, decibels: float) -> None:
