@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from clients.commands.mint import token
-from clients.live_cli import live
+from clients.live_cli import live, out
 from clients.options import AvatarOption, ControlOption, LookAheadOption, MayStandAlone, QualityOption, SizeOption
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
@@ -181,6 +181,7 @@ def talk(
 
 
 app.command(cls=MayStandAlone)(live)
+app.command(cls=MayStandAlone)(out)
 
 
 @app.command()

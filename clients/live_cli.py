@@ -1,4 +1,4 @@
-"""The options of `vivify live`: a voice, a face, and any set of outputs."""
+"""The options of `vivify live` and `vivify out`: a face, and any set of outputs."""
 
 from __future__ import annotations
 
@@ -64,4 +64,25 @@ def live(
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         face = runner.run(live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True)))
+    print(live_talk.report_json(face))
+
+
+def out(
+    url: Annotated[str, typer.Argument(help="A running server, such as http://127.0.0.1:8080.")],
+    session: Annotated[str, typer.Argument(help="Where the session is watched: its address.")],
+    vmc: VmcOption = None,
+    vmc_shapes: VmcShapesOption = "all",
+    live_link: LiveLinkOption = None,
+    live_link_subject: LiveLinkSubjectOption = "Vivify",
+    vtube_studio: VTubeStudioOption = None,
+    token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
+) -> None:
+    """Hang the same outputs on a session that a server holds; it waits for one that is not there yet."""
+    from clients.commands import live_talk
+    from clients.outputs.chosen import Chosen
+    from webrtc.server import loop_factory
+
+    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio).outputs()
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        face = runner.run(live_talk.out(url, session, outputs, token, Console(stderr=True)))
     print(live_talk.report_json(face))

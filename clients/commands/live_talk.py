@@ -1,21 +1,25 @@
-"""`vivify live`: a microphone in, a face out to cameras, apps and streams, without a browser."""
+"""`vivify live` and `vivify out`: a face to cameras, apps and streams; of a microphone here, or of a served session."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
+from collections.abc import Coroutine
 from typing import Any
 
 from rich.console import Console
 
 from clients.live.live_face import LiveFace
 from clients.live.panel import Panel
+from clients.live.served_face import ServedFace
 from clients.live.sound_sources import SoundSource
 from clients.outputs.output import Output
 from clients.outputs.output_line import OutputLine
 from engine.config import EngineConfig
 from engine.process.keeper import EngineKeeper
+from webrtc.media.playout import Playout
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,26 +37,51 @@ async def live(
 
     Raises VivifyError when the engine, the source or an output cannot be had.
     """
+    engine = EngineKeeper(config)
+    lines = [OutputLine(output) for output in outputs]
+    face = LiveFace(engine, source, lines, look_ahead_ms, wishes)
+
+    async def go() -> None:
+        try:
+            with say.status("starting...") as status:
+                await asyncio.to_thread(engine.start, lambda text: status.update(f"{text}..."))
+            panel = Panel(say, engine.default_avatar, lambda: figures(face), lines)
+            await _shown(panel, face.run(None, seed))
+        finally:
+            await asyncio.to_thread(engine.stop)
+
+    await _until_stopped(go())
+    return face
+
+
+async def out(url: str, address: str, outputs: list[Output], token: str | None, say: Console) -> ServedFace:
+    """Give a served session to outputs until it has ended, or a signal asks for the end. Raises VivifyError."""
+    face = ServedFace(url, address, [OutputLine(output) for output in outputs], token)
+
+    def told() -> str:
+        return f"{face.leaving.fps} fps, {1000 * face.delay_s:.0f} ms behind the server, {_missed(face.playout)}"
+
+    await _until_stopped(_shown(Panel(say, f"{url} {address}", told, face.lines), face.run()))
+    return face
+
+
+async def _shown(panel: Panel, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, with a panel beside it."""
+    beside = asyncio.create_task(panel.run())
+    try:
+        await work
+    finally:
+        beside.cancel()
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work; SIGINT and SIGTERM end it in order, which is no failure."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
     for number in ENDINGS:
         loop.add_signal_handler(number, _end, loop, this)
-    engine = EngineKeeper(config)
-    lines = [OutputLine(output) for output in outputs]
-    face = LiveFace(engine, source, lines, look_ahead_ms, wishes)
-    try:
-        with say.status("starting...") as status:
-            await asyncio.to_thread(engine.start, lambda text: status.update(f"{text}..."))
-        panel = loop.create_task(Panel(say, engine.default_avatar, lambda: figures(face), lines).run())
-        try:
-            await face.run(None, seed)
-        finally:
-            panel.cancel()
-    except asyncio.CancelledError:
-        pass  # asked for: the end of a live face is no failure
-    finally:
-        await asyncio.to_thread(engine.stop)
-    return face
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
 
 
 def _end(loop: asyncio.AbstractEventLoop, live: asyncio.Task[Any]) -> None:
@@ -65,11 +94,14 @@ def _end(loop: asyncio.AbstractEventLoop, live: asyncio.Task[Any]) -> None:
 def figures(face: LiveFace) -> str:
     """One line for people."""
     delay = f"{1000 * face.delay_s:.0f} ms from the microphone"
-    missed = f"{face.playout.dropped} dropped, {face.playout.held} held"
-    return f"{face.leaving.fps} fps, {delay}, {face.source.state}, {missed}"
+    return f"{face.leaving.fps} fps, {delay}, {face.source.state}, {_missed(face.playout)}"
 
 
-def report_json(face: LiveFace) -> str:
+def _missed(playout: Playout) -> str:
+    return f"{playout.dropped} dropped, {playout.held} held"
+
+
+def report_json(face: LiveFace | ServedFace) -> str:
     """One line for machines."""
     playout = face.playout
     return json.dumps(

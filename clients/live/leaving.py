@@ -72,15 +72,15 @@ class Leaving:
             self._arrived.clear()
             frame, wait = self.playout.next_picture(time.monotonic())
             if frame is not None:
-                self._give(frame)
+                self.give(frame, self.playout.clock.time_of(RATIO * frame.position))
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait if wait != float("inf") else None):
                     await self._arrived.wait()
 
-    def _give(self, frame: Frame) -> None:
+    def give(self, frame: Frame, due: float) -> None:
+        """Let a frame leave now."""
         position = RATIO * frame.position
-        due = self.playout.clock.time_of(position)
         self._left.append(time.monotonic())
         for output in self.lines:
             if frame.motion is not None:

@@ -68,7 +68,7 @@ def test_voice_and_face_leave_together_however_an_output_behaves(speech: Path) -
     assert [t.piece.position for t in moves] == [t.piece.position for t in pictures]
     due = {t.piece.position: t.piece.due for t in sounds}
     apart = [abs(t.piece.due - due[t.piece.position]) for t in pictures if t.piece.position in due]
-    assert max(apart) < 0.003, "one position, one time"
+    assert max(apart) < 0.010, "one position, one time, but for what the clock was steered meanwhile"
     taken = {t.piece.position: t.at for t in sounds}
     lags = [t.at - taken[t.piece.position] for t in pictures if t.piece.position in taken]
     assert abs(float(np.median(lags))) < 0.040
