@@ -65,6 +65,7 @@ class TalkingFace:
         self._lost: str | None = None
         self._closed = False
         self._wake, self._given, self._room, self._seen = (asyncio.Event() for _ in range(4))
+        self._starting = asyncio.Lock()
         self.clears = 0  # how often speech was interrupted
 
     @property
@@ -101,8 +102,11 @@ class TalkingFace:
 
     async def start(self) -> None:
         """Start the engine, if it is its own (seconds), and the clock, and wait for a picture. Raises VivifyError."""
-        if self._task is not None or self._closed:
-            return
+        async with self._starting:
+            if self._task is None and not self._closed:
+                await self._start()
+
+    async def _start(self) -> None:
         loop = asyncio.get_running_loop()
 
         def tell(do: Callable[[Any], None], what: Any) -> None:  # from the engine's thread

@@ -103,6 +103,21 @@ async def test_nobody_who_listens_holds_the_speech(keeper: EngineKeeper, speech:
         assert np.array_equal(said(came), speech[:RATE])
 
 
+async def test_it_starts_once_however_often_it_is_asked(keeper: EngineKeeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    original = keeper.open
+
+    def counted(*given: Any) -> Any:
+        opened.append(given)
+        return original(*given)
+
+    monkeypatch.setattr(keeper, "open", counted)
+    face = TalkingFace(rate=RATE, engine=keeper)
+    await asyncio.gather(*(face.start() for _ in range(3)))
+    await face.aclose()
+    assert len(opened) == 1
+
+
 async def test_what_cannot_be_is_refused_in_a_sentence(keeper: EngineKeeper) -> None:
     with pytest.raises(VivifyError, match="look-ahead"):
         TalkingFace(look_ahead_ms=50)
