@@ -21,7 +21,10 @@ from engine.motion.motion_networks import Mask, MotionNetworks, Moved
 from engine.paths import assets
 from engine.programs.motion_programs import MotionPrograms
 from engine.quality import Painters
+from engine.render.crew import ALONE, Crew
 from engine.render.renderer import Renderer
+
+MOST_CORES = 4  # that share one picture: each has its shares to begin and to end
 
 
 @dataclass(slots=True)
@@ -78,8 +81,10 @@ class Pipeline:
         self._painters = Painters(config.quality, config.size, assets() / "weights" / "picture.safetensors", unhurried)
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
-        # The kernels let go of Python's lock: pictures of several sessions are drawn on several cores.
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="painter")
+        # The kernels let go of Python's lock: several cores draw pictures of several sessions, or share one.
+        cores = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(cores, thread_name_prefix="painter")
+        self._crew = Crew(self._threads, min(cores, MOST_CORES))
 
     def _open(self, weights: Path | None) -> MotionNetworks:
         return MotionPrograms(self.config.max_sessions, weights)
@@ -161,6 +166,9 @@ class Pipeline:
         def draw(request: Request) -> Drawn:
             return self._draw(request, moved)
 
+        for request in requests:
+            if renderer := self._taken(request.row).renderer:
+                renderer.crew = self._crew if len(requests) == 1 else ALONE
         return [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
 
     def _compose(self, request: Request, moved: Moved) -> Motion | None:

@@ -77,10 +77,8 @@ class Stage:
         return not self._free
 
     def _lay_out(self, row: int, scene: Scene, atlas: np.ndarray) -> None:
-        skin, sheet = len(scene.dense.skin), len(scene.dense.sheet)
-        facing = np.concatenate([np.ones(skin), -np.ones(sheet)]).astype(np.int8)  # the sheet is wound the other way
         triangles, extent = places(scene)[scene.triangles], np.array(atlas.shape[:2], np.int32)
-        values = (triangles, scene.layers, facing, scene.offsets, None, extent, scene.mirror_gain)
+        values = (triangles, scene.layers, scene.facing, scene.offsets, None, extent, scene.mirror_gain)
         for its, value in zip(self.tables, values, strict=True):
             if value is not None:
                 its[row] = 0

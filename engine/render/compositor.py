@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
+from engine.render.crew import ALONE, Crew, Rows
 from engine.render.projection import Scene, Shown
 from kernels.cpu import edges, numba_kernels, painting
 
@@ -38,46 +39,65 @@ class Compositor:
         self._gain = scene.mirror_gain
         self._fine_maps = np.empty((most, numba_kernels.SAMPLES, channels), np.float32)
         self._window = np.empty(shape, np.uint8)
-        self._faces = scene.triangles.copy()  # of the frame: what is not to be drawn has three times the same corner
         self._fine_window = np.empty((most, numba_kernels.SAMPLES), np.uint8)
 
-    def paint(self, vertices: FloatArray, maps: FloatArray, shown: Shown, out: ByteArray, clean: bool = False) -> None:
+    def paint(
+        self,
+        vertices: FloatArray,
+        maps: FloatArray,
+        shown: Shown,
+        out: ByteArray,
+        clean: bool = False,
+        crew: Crew = ALONE,
+    ) -> None:
         """Paint ``vertices`` [V, 3], in pixels of ``out`` [size, size, 3], as far as they are ``shown``.
 
-        ``clean`` keeps the background's colours out of the person's soft edges.
+        ``clean`` keeps the background's colours out of the person's soft edges; ``crew`` shares the work.
         """
-        scene = self._scene
-        away = scene.seen_from_behind(vertices)
-        self._faces[: len(away)] = np.where(away[:, None], 0, scene.triangles[: len(away)])
-        faces, first, whole = self._faces[: shown.before], shown.behind, (0, self.size)
-        self.depth[:], self.which[:] = numba_kernels.FAR, -1
-        seen = self.depth, self.which, self.places, self._special
-        numba_kernels.see(vertices, faces, maps, whole, *seen)
+        scene, first = self._scene, shown.behind
+        front, facing = scene.triangles[: shown.before], scene.facing
+        pixels = self.depth, self.which, self.places, self._special
+        shares = crew.shares(self.size, numba_kernels.TILE)
+
+        def see(_: int, rows: Rows) -> None:
+            self.depth[slice(*rows)], self.which[slice(*rows)] = numba_kernels.FAR, -1
+            numba_kernels.see(vertices, front, facing, maps, rows, *pixels)
+
+        crew.each(shares, see)
         if shown.opening:
             span = numba_kernels.open_window(self.which, self.depth, *shown.opening, self._window)
             behind = vertices, scene.triangles[first:], maps, first, self._window, span
-            numba_kernels.see_within(*behind, *seen)
-        most = len(self._fine_depth)
-        given = self.which, self.places, scene.layers, self._jump, whole, 0, most
-        self._tiles[:] = 0
-        count = edges.find_edges(*given, self._slots, self._tiles)
-        fine = self._fine_depth[:count], self._fine_which[:count], self._fine_maps[:count]
-        fine[0][:], fine[1][:], near = numba_kernels.FAR, -1, self._fine_window[:count]
-        near[:] = 1
-        where = self._slots, self._tiles, near
-        numba_kernels.supersample(vertices, faces, *where, 0, *fine[:2])
-        if shown.opening:
-            numba_kernels.open_window(fine[1], fine[0], *shown.opening, near)
-            numba_kernels.supersample(vertices, scene.triangles[first:], *where, first, *fine[:2])
-        numba_kernels.interpolate_points(vertices, scene.triangles, maps, *where[:2], *fine[1:])
+            numba_kernels.see_within(*behind, *pixels)
         self._painted = (
             (self.which, self.places, self._slots, self._special),
             (vertices, scene.triangles, maps),
-            fine[1:],
+            (self._fine_which, self._fine_maps),
         )
-        atlas = scene.clean_texels if clean else scene.texels
-        look = self._gain, self._spread, WARMTH, whole
-        painting.paint(atlas, scene.offsets, scene.layers, *self._painted, *look, out)
+        texture = scene.clean_texels if clean else scene.texels
+        look = self._gain, self._spread, WARMTH
+        limits = np.linspace(0, len(self._fine_depth), len(shares) + 1).astype(int).tolist()
+
+        def finish(k: int, rows: Rows) -> None:
+            self._refine(vertices, maps, shown, rows, limits[k], limits[k + 1])
+            painting.paint(texture, scene.offsets, scene.layers, *self._painted, *look, rows, out)
+
+        crew.each(shares, finish)
+
+    def _refine(self, vertices: FloatArray, maps: FloatArray, shown: Shown, rows: Rows, first: int, limit: int) -> None:
+        """Find the edges of some rows, numbered from ``first`` to before ``limit``, and draw them at eight points."""
+        scene, behind = self._scene, shown.behind
+        self._tiles[rows[0] // numba_kernels.TILE : -(-rows[1] // numba_kernels.TILE)] = 0
+        given = self.which, self.places, scene.layers, self._jump, rows, first, limit
+        mine = slice(first, edges.find_edges(*given, self._slots, self._tiles))
+        self._fine_depth[mine], self._fine_which[mine], self._fine_window[mine] = numba_kernels.FAR, -1, 1
+        where = rows, self._slots, self._tiles, self._fine_window
+        fine = self._fine_depth, self._fine_which
+        numba_kernels.supersample(vertices, scene.triangles[: shown.before], scene.facing, *where, 0, *fine)
+        if shown.opening:
+            cut = self._fine_which[mine], self._fine_depth[mine], *shown.opening, self._fine_window[mine]
+            numba_kernels.open_window(*cut)
+            numba_kernels.supersample(vertices, scene.triangles[behind:], scene.facing[behind:], *where, behind, *fine)
+        numba_kernels.interpolate_points(vertices, scene.triangles, maps, *where[:3], self._fine_which, self._fine_maps)
 
     def paint_matte(self, out: ByteArray) -> None:
         """The opacity of the mesh that was last painted, three times the same [size, size, 3]."""

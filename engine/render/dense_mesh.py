@@ -15,6 +15,7 @@ import numpy as np
 from engine.contracts import FloatArray
 from engine.face import topology as top
 from engine.face.morphable_model import face_model
+from kernels.cpu.subdivision import combine
 
 WING = 1 / 16  # the butterfly's outer weights
 MOST_BEND = 0.15  # of an edge's length that its middle may leave the straight line, on the mean face
@@ -53,7 +54,9 @@ class DenseMesh:
 
     def __call__(self, values: FloatArray) -> FloatArray:
         """The extra vertices' values [n, D] out of the given ones' [first, D]."""
-        return np.asarray(np.einsum("nk,nkd->nd", self._weights, values[self._which]), np.float32)
+        out = np.empty((self.count, values.shape[1]), np.float32)
+        combine(self._which, self._weights, np.ascontiguousarray(values, np.float32), out)
+        return out
 
     @property
     def combinations(self) -> tuple[np.ndarray, FloatArray]:

@@ -68,8 +68,6 @@ class Scene:
         hang = np.arange(len(front))
         hang[oval] = self.rim
         self.dense = DenseMesh(skin_triangles(), hang[avatar.around_triangles], self.rim, self.base)
-        # Corners of skin and sheet [3, t], all wound alike: the sheet comes the other way round.
-        self._corners = np.ascontiguousarray(np.vstack([self.dense.skin, self.dense.sheet[:, ::-1]]).T)
         front = np.clip(front, -margin, size - 1 + margin).astype(np.float32)
         front = np.vstack([front, self.dense(front)])
         texture, count = [front], len(front)
@@ -93,6 +91,11 @@ class Scene:
         self.whole = Shown(ends[outside])  # lips and what is between them as one surface
         self.triangles = np.ascontiguousarray(np.vstack([triangles for triangles, _ in pieces]), np.int32)  # [F, 3]
         self.layers = np.repeat([layer for _, layer in pieces], [len(t) for t, _ in pieces]).astype(np.int32)  # [F]
+        # [F]: the sign of a triangle's area where it shows its back; the sheet is wound the other way. Skin and sheet
+        # are one surface that covers the picture: wherever one of its triangles faces away, it lies folded between at
+        # least two that face us, and needs no drawing. What lies behind them may be seen from any side.
+        self.facing = np.zeros(len(self.triangles), np.int8)
+        self.facing[: ends[0]], self.facing[ends[0] : ends[1]] = 1, -1
         self.mirror_gain = np.ascontiguousarray(avatar.mirror_gain)
         self.offsets = np.array(offsets, np.float32)  # [L, 2]
         self.back = np.concatenate(backs).astype(np.float32)  # [V]
@@ -113,15 +116,6 @@ class Scene:
         rows = slice(self.base, self.base + self.dense.count)
         both = self.dense(np.concatenate([vertices[: self.base], maps[: self.base]], axis=1))
         vertices[rows], maps[rows] = both[:, :3], both[:, 3:]
-
-    def seen_from_behind(self, vertices: FloatArray) -> np.ndarray:
-        """Which triangles of skin and sheet face away once ``vertices`` [V, 3] are in place [t] bool.
-
-        They need no drawing: skin and sheet are one surface that covers the picture, so wherever one of its triangles
-        faces away, it lies folded between at least two that face us.
-        """
-        x, y = (np.ascontiguousarray(vertices[: self.base + self.dense.count, k])[self._corners] for k in (0, 1))
-        return np.asarray((x[1] - x[0]) * (y[2] - y[0]) > (y[1] - y[0]) * (x[2] - x[0]))
 
     def as_portrait(self) -> Scene:
         """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""

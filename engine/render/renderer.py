@@ -15,6 +15,7 @@ from engine.face.blendshapes import INDEX, NAMES
 from engine.face.morphable_model import face_model
 from engine.face.surround import smoothstep
 from engine.render.compositor import Compositor
+from engine.render.crew import ALONE
 from engine.render.dense_motion import HeadTurn, OuterField
 from engine.render.parts.driven_face import DrivenFace, tucking
 from engine.render.parts.eyes import Eye
@@ -69,6 +70,7 @@ class Renderer:
         self._lash_at = [int(counts[2]), int(counts[6])]  # and the lashes'
         self._step = avatar.size / size
         self.compositor = Compositor(self.scene, size, self._step)  # paints the driven face
+        self.crew = ALONE  # who shares the work of a picture
         self.painter = self.compositor  # who painted the last picture, and knows where each pixel came from
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
 
@@ -137,7 +139,7 @@ class Renderer:
         if own == 1:
             return self._paint_portrait(vertices, posed.plain, out, clean)
         self.scene.thicken(vertices, posed.maps)
-        self.compositor.paint(vertices, posed.maps, posed.shown, out, clean)
+        self.compositor.paint(vertices, posed.maps, posed.shown, out, clean, self.crew)
         if own > 0:
             driven = out.astype(np.float32)
             self._paint_portrait(vertices, posed.plain, out, clean)
@@ -158,7 +160,7 @@ class Renderer:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
             self._portrait = Compositor(self.scene.as_portrait(), self.size, self._step)
-        self._portrait.paint(vertices, maps, self.scene.whole, out, clean)
+        self._portrait.paint(vertices, maps, self.scene.whole, out, clean, self.crew)
         return self._portrait
 
     def driven_mesh(self, motion: Motion) -> FloatArray:

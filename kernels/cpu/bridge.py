@@ -105,16 +105,13 @@ def _paint_scene(
     """One row of `paint_scenes`, written to ``which``, ``places`` and ``rgb``."""
     before, first, last, behind = shown
     triangles, layers, facing, offsets, atlas, extent, gain = table
-    x, y = (vertices[:, k][triangles] for k in (0, 1))  # [F, 3]
-    turned = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (y[:, 1] - y[:, 0]) * (x[:, 2] - x[:, 0])
-    front = np.where((facing * turned > 0)[:, None], 0, triangles)[:before]
     size = which.shape[0]
     rows = (0, size)
     depth, seen = np.full((size, size), numba_kernels.FAR, np.float32), np.empty((size, size), np.uint8)
     where, special = np.empty((2, size, size), np.float32), np.zeros(len(triangles), np.bool_)
     which[:] = -1
     view = depth, which, where, special
-    numba_kernels.see(vertices, front, maps, rows, *view)
+    numba_kernels.see(vertices, triangles[:before], facing, maps, rows, *view)
     if last > first:
         span = numba_kernels.open_window(which, depth, first, last, seen)
         numba_kernels.see_within(vertices, triangles[behind:], maps, behind, seen, span, *view)
@@ -125,11 +122,12 @@ def _paint_scene(
     carried = np.empty((*shape, maps.shape[1]), np.float32)
     fine = np.full(shape, numba_kernels.FAR, np.float32), np.full(shape, -1, np.int32)
     near = np.ones(shape, np.uint8)
-    numba_kernels.supersample(vertices, front, slots, tiles, near, 0, *fine)
+    given = rows, slots, tiles, near
+    numba_kernels.supersample(vertices, triangles[:before], facing, *given, 0, *fine)
     if last > first:
         numba_kernels.open_window(fine[1], fine[0], first, last, near)
-        numba_kernels.supersample(vertices, triangles[behind:], slots, tiles, near, behind, *fine)
-    numba_kernels.interpolate_points(vertices, triangles, maps, slots, tiles, fine[1], carried)
+        numba_kernels.supersample(vertices, triangles[behind:], np.zeros_like(facing), *given, behind, *fine)
+    numba_kernels.interpolate_points(vertices, triangles, maps, rows, slots, tiles, fine[1], carried)
     atlas = np.ascontiguousarray(np.pad(atlas[: extent[0], : extent[1]], ((0, 0), (0, 0), (0, 1))))
-    given = (which, where, slots, special), (vertices, triangles, maps), (fine[1], carried)
-    painting.paint(atlas, offsets, layers, *given, gain, look.spread, np.float32(look.warmth), rows, rgb)
+    seen_at = (which, where, slots, special), (vertices, triangles, maps), (fine[1], carried)
+    painting.paint(atlas, offsets, layers, *seen_at, gain, look.spread, np.float32(look.warmth), rows, rgb)

@@ -84,19 +84,20 @@ def _special(maps, a, b, c):
 
 
 @compiled
-def see(vertices, triangles, maps, rows, depth, which, places, special):
+def see(vertices, triangles, facing, maps, rows, depth, which, places, special):
     """Z-buffer one mesh in the rows from rows[0] to before rows[1]: the nearest triangle at each pixel centre.
 
-    vertices [V, 3] float32, triangles [F, 3] int32, maps [V, 3 or 6] float32 = texture x, y, shade (and a mirrored x,
-    y, its share). Go on from where they are: depth [H, W] float32 (`FAR` where nothing is yet), which [H, W] int32 (-1)
-    and places [2, H, W] float32: texture x, y. Written: special [F] bool, see `_special`, of triangles in the rows. W
-    is at least 8. Ties go to the earlier triangle.
+    vertices [V, 3] float32, triangles [F, 3] int32, facing [F] int8 = the sign that twice a triangle's area has where
+    it shows its back and is left out, or 0; maps [V, 3 or 6] float32 = texture x, y, shade (and a mirrored x, y, its
+    share). Go on from where they are: depth [H, W] float32 (`FAR` where nothing is yet), which [H, W] int32 (-1) and
+    places [2, H, W] float32: texture x, y. Written: special [F] bool, see `_special`, of triangles in the rows. W is at
+    least 8. Ties go to the earlier triangle.
     """
     width = depth.shape[1]
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
-        if not abs(area) > SMALLEST:  # also refuses NaN
+        if not abs(area) > SMALLEST or facing[f] * area > 0.0:  # also refuses NaN
             continue
         top, bottom = _span(y0, y1, y2, np.float64(rows[0]), rows[1] - 1.0)
         left, right = _span(x0, x1, x2, 0.0, width - 1.0)
@@ -155,7 +156,8 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
     wide = max(width, LANES)
     near, seen = np.full((height, wide), FAR, np.float32), np.full((height, wide), -1, np.int32)
     nowhere, places = np.ones((vertices.shape[0], 3), np.float32), np.empty((2, height, wide), np.float32)
-    see(vertices, triangles, nowhere, (0, height), near, seen, places, np.empty(len(triangles), np.bool_))
+    either, special = np.zeros(triangles.shape[0], np.int8), np.empty(triangles.shape[0], np.bool_)
+    see(vertices, triangles, either, nowhere, (0, height), near, seen, places, special)
     depth[:], which[:] = near[:, :width], seen[:, :width]
     interpolate(vertices, triangles, attributes, which, out)
 
@@ -220,22 +222,21 @@ def _held(place, last):
 
 
 @compiled
-def supersample(vertices, triangles, slots, tiles, window, first, depth, which):
+def supersample(vertices, triangles, facing, rows, slots, tiles, window, first, depth, which):
     """Rasterize the pixels that `kernels.cpu.edges.find_edges` numbered at `SAMPLES` points each.
 
     slots [H, W] int32 and tiles [H / 16, W / 16] uint8 as it wrote them; only where ``window`` [n, 8] uint8 is 1.
-    Triangles are numbered from ``first``. depth [n, 8] float32 (`FAR`) and which [n, 8] int32 (-1) of the n numbered
-    pixels go on from where they are, so a mesh may be drawn in several calls.
+    facing and rows are as in `see`; triangles are numbered from ``first``. depth [n, 8] float32 (`FAR`) and which
+    [n, 8] int32 (-1) of the n numbered pixels go on from where they are, so a mesh may be drawn in several calls.
     """
     last_y, last_x = np.float32(slots.shape[0] - 1), np.float32(slots.shape[1] - 1)
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
-        if a == b:  # not to be drawn
-            continue
         ax, bx, cx = vertices[a, 0], vertices[b, 0], vertices[c, 0]
         ay, by, cy = vertices[a, 1], vertices[b, 1], vertices[c, 1]
         left, right = int(_held(min(ax, bx, cx), last_x)), int(np.ceil(_held(max(ax, bx, cx), last_x)))
-        top, bottom = int(_held(min(ay, by, cy), last_y)), int(np.ceil(_held(max(ay, by, cy), last_y)))
+        top = max(int(_held(min(ay, by, cy), last_y)), rows[0])
+        bottom = min(int(np.ceil(_held(max(ay, by, cy), last_y))), rows[1] - 1)
         touched = False
         for ty in range(top // TILE, bottom // TILE + 1):
             for tx in range(left // TILE, right // TILE + 1):
@@ -243,7 +244,7 @@ def supersample(vertices, triangles, slots, tiles, window, first, depth, which):
         if not touched:
             continue
         x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
-        if not abs(area) > SMALLEST:  # also refuses NaN
+        if not abs(area) > SMALLEST or facing[f] * area > 0.0:  # also refuses NaN
             continue
         inverse = 1.0 / area
         w1x, w1y = (y2 - y0) * inverse, (x0 - x2) * inverse  # how barycentrics grow along x and y
@@ -261,17 +262,17 @@ def supersample(vertices, triangles, slots, tiles, window, first, depth, which):
 
 
 @compiled
-def interpolate_points(vertices, triangles, attributes, slots, tiles, which, out):
+def interpolate_points(vertices, triangles, attributes, rows, slots, tiles, which, out):
     """What the triangle carries that each point of a numbered pixel sees, as `supersample` found it.
 
     attributes [V, C] float32; written where a point sees any: out [n, 8, C] float32.
     """
-    height, width = slots.shape
-    for tile in range(tiles.size):
-        top, left = tile // tiles.shape[1] * TILE, tile % tiles.shape[1] * TILE
+    width, across = slots.shape[1], tiles.shape[1]
+    for tile in range(rows[0] // TILE * across, (rows[1] - 1) // TILE * across + across):
+        top, left = tile // across * TILE, tile % across * TILE
         if tiles[top // TILE, left // TILE] == 0:
             continue
-        for y in range(top, min(top + TILE, height)):
+        for y in range(max(top, rows[0]), min(top + TILE, rows[1])):
             for x in range(left, min(left + TILE, width)):
                 slot = slots[y, x]
                 if slot < 0:

@@ -23,7 +23,6 @@ from engine.evaluation.judged_motions import VISEMES, clips, motion, rotation, t
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.measures import landmark_error, rotation_angles
-from engine.render.projection import Scene
 
 pytestmark = pytest.mark.cpu
 
@@ -56,9 +55,9 @@ def test_faults_are_seen(tracker, astronaut: Avatar) -> None:
     assert found["folded"] == 2
     assert found["folded_pixels"] > 100
     assert found["flipped"] == 0, "the renderer shows no triangle's back"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scene, "seen_from_behind", lambda self, vertices: np.zeros(0, bool))
-        found = judge_cleanness(Judge(turned, tracker), 2)
+    both_sides = Judge(turned, tracker)
+    both_sides.renderer.scene.facing[:] = 0
+    found = judge_cleanness(both_sides, 2)
     assert found["flipped"] == found["folded"] == 2, "nor would it go unseen if it did"
     assert found["flipped_pixels"] > 100
     darker = dataclasses.replace(astronaut, panels=astronaut.panels // 2)

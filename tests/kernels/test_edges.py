@@ -32,15 +32,17 @@ def drawn(
     depth, which = np.full((SIZE, SIZE), nk.FAR, np.float32), np.full((SIZE, SIZE), -1, np.int32)
     places, special = np.empty((2, SIZE, SIZE), np.float32), np.zeros(len(triangles), np.bool_)
     slots, tiles = np.empty((SIZE, SIZE), np.int32), np.zeros((SIZE // nk.TILE,) * 2, np.uint8)
+    facing = np.zeros(len(triangles), np.int8)
     for rows in parts:
-        nk.see(vertices, triangles, maps, rows, depth, which, places, special)
+        nk.see(vertices, triangles, facing, maps, rows, depth, which, places, special)
     count = 0
     for rows in parts:
         count = edges.find_edges(which, places, layer, 3.0, rows, count, SIZE * SIZE, slots, tiles)
     shape = (count, nk.SAMPLES)
     fine = np.full(shape, nk.FAR, np.float32), np.full(shape, -1, np.int32), np.empty((*shape, 3), np.float32)
-    nk.supersample(vertices, triangles, slots, tiles, np.ones(shape, np.uint8), 0, *fine[:2])
-    nk.interpolate_points(vertices, triangles, maps, slots, tiles, *fine[1:])
+    for rows in parts:
+        nk.supersample(vertices, triangles, facing, rows, slots, tiles, np.ones(shape, np.uint8), 0, *fine[:2])
+        nk.interpolate_points(vertices, triangles, maps, rows, slots, tiles, *fine[1:])
     picture = np.empty((SIZE, SIZE, 3), np.uint8)
     texels = np.ascontiguousarray(np.pad(texture, ((0, 0), (0, 0), (0, 1))))
     seen, mesh = (which, places, slots, special), (vertices, triangles, maps)

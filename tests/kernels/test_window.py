@@ -9,6 +9,7 @@ from kernels.cpu import numba_kernels
 
 pytestmark = pytest.mark.cpu
 SIZE = 24
+ROWS, EITHER = (0, SIZE), np.zeros(4, np.int8)
 
 
 def square(x0: float, x1: float, z: float) -> list[list[float]]:
@@ -98,9 +99,9 @@ def test_its_edge_is_smooth() -> None:
     seen = np.ones(shape, np.uint8)
     moved = VERTICES.copy()
     moved[4:8] = square(6.5, 15.25, 4)
-    numba_kernels.supersample(moved, TRIANGLES[:4], slots, tiles, seen, 0, *fine)
+    numba_kernels.supersample(moved, TRIANGLES[:4], EITHER, ROWS, slots, tiles, seen, 0, *fine)
     numba_kernels.open_window(fine[1], fine[0], 2, 4, seen)
-    numba_kernels.supersample(moved, TRIANGLES[4:], slots, tiles, seen, 4, *fine)
+    numba_kernels.supersample(moved, TRIANGLES[4:], EITHER, ROWS, slots, tiles, seen, 4, *fine)
     inside = (fine[1] >= 4).mean(1)
     assert inside[0] == pytest.approx(0.75)
     assert inside[1] == 0

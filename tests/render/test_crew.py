@@ -1,0 +1,43 @@
+"""A picture shared by cores is the picture that one core paints."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from engine.face.avatar import Avatar
+from engine.render.crew import Crew
+from engine.render.renderer import Renderer
+
+pytestmark = pytest.mark.cpu
+
+
+@pytest.mark.parametrize("size", [200, 512])
+def test_cores_share_a_picture_and_nothing_shows_of_it(astronaut: Avatar, size: int, talk) -> None:
+    alone, shared = Renderer(astronaut, size), Renderer(astronaut, size)
+    with ThreadPoolExecutor(3) as threads:
+        for cores in (2, 3):
+            shared.crew = Crew(threads, cores)
+            for turn in ((0, 0, 0), (18, 5, -4)):
+                motion = talk(turn, jawOpen=0.5, mouthSmile=0.3, eyeBlink=0.6)
+                assert np.array_equal(shared.render(motion, alpha=True), alone.render(motion, alpha=True))
+
+
+def test_shares_cover_the_picture_once() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        for cores, size in ((1, 512), (2, 64), (4, 300), (4, 32)):
+            shares = Crew(threads, cores).shares(size, 16)
+            assert [row for share in shares for row in range(*share)] == list(range(size))
+            assert all(top % 16 == 0 for top, _ in shares)
+            assert len(shares) <= cores
+
+
+def test_a_fault_in_one_share_is_not_silent() -> None:
+    def fail(k: int, rows: tuple[int, int]) -> None:
+        if k:
+            raise RuntimeError("a share was not painted")
+
+    with ThreadPoolExecutor(1) as threads, pytest.raises(RuntimeError, match="a share was not painted"):
+        Crew(threads, 2).each([(0, 16), (16, 32)], fail)
