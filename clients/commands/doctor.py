@@ -36,6 +36,8 @@ def check(port: int) -> list[Finding]:
         _weights,
         _avatars,
         _trackers,
+        _microphones,
+        _vtuber,
     ]
     findings = []
     checks.append(lambda: _port(port))
@@ -52,6 +54,20 @@ def check(port: int) -> list[Finding]:
 def _python() -> Finding:
     ok = (3, 11) <= sys.version_info[:2] <= (3, 14)
     return Finding("Python", ok, platform.python_version(), "" if ok else "use Python 3.11 to 3.14")
+
+
+def _microphones() -> Finding:
+    from clients.live.sound_sources import inputs
+
+    found = inputs()
+    advice = "vivify live needs one, or --sound: pip install 'vivify[call]', apt install libportaudio2 pulseaudio-utils"
+    return Finding("microphones", bool(found), f"{len(found)} inputs", "" if found else advice, needed=False)
+
+
+def _vtuber() -> Finding:
+    there = importlib.util.find_spec("pythonosc") is not None
+    advice = "" if there else "only vivify live --vmc needs it: pip install 'vivify[vtuber]'"
+    return Finding("python-osc", there, "installed" if there else "not installed", advice, needed=False)
 
 
 def _torch() -> Finding:

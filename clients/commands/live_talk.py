@@ -106,8 +106,8 @@ def report_json(face: LiveFace | ServedFace) -> str:
     playout = face.playout
     return json.dumps(
         {
-            "seconds": round(playout.line.read / 48_000, 1),
-            "frames": {"shown": playout.shown, "dropped": playout.dropped, "held": playout.held},
+            "seconds": round(face.leaving.seconds, 1),
+            "frames": {"shown": face.leaving.shown, "dropped": playout.dropped, "held": playout.held},
             "delay_ms": round(1000 * face.delay_s),
             "outputs": {
                 line.output.name: {

@@ -12,7 +12,7 @@ from clients.outputs.output import Facts, Movement, Picture, Sound
 from clients.outputs.output_line import OutputLine
 from engine.contracts import FRAMES_PER_SECOND, Frame
 from webrtc.media.playout import PIECE_S, Playout
-from webrtc.media.voice_line import RATIO
+from webrtc.media.voice_line import RATIO, VOICE_RATE
 
 
 class Leaving:
@@ -23,6 +23,8 @@ class Leaving:
         self.playout = playout
         self.lines = lines
         self._feed = feed
+        self.shown = 0  # frames that left
+        self._span: tuple[int, int] | None = None  # positions of the first and the last of them
         self._arrived = asyncio.Event()
         self._left: deque[float] = deque(maxlen=2 * FRAMES_PER_SECOND)
         playout.encode_s = 0.0  # a picture leaves with its sound; how long outputs take is theirs
@@ -32,6 +34,11 @@ class Leaving:
         """Frames that left within the last second."""
         now = time.monotonic()
         return sum(left > now - 1 for left in self._left)
+
+    @property
+    def seconds(self) -> float:
+        """From the first frame that left to the last."""
+        return 0.0 if self._span is None else (self._span[1] - self._span[0]) / VOICE_RATE
 
     async def start(self, facts: Facts) -> None:
         """Start every output, all at once. Raises what the first that cannot be had says."""
@@ -81,6 +88,8 @@ class Leaving:
     def give(self, frame: Frame, due: float) -> None:
         """Let a frame leave now."""
         position = RATIO * frame.position
+        self.shown += 1
+        self._span = (position if self._span is None else self._span[0], position)
         self._left.append(time.monotonic())
         for output in self.lines:
             if frame.motion is not None:

@@ -26,7 +26,7 @@ from webrtc.messages import Moved
 pytestmark = pytest.mark.net
 
 RATE = 48_000
-SECONDS = 6.0
+SECONDS = 4.0
 
 
 class Truth:
@@ -56,20 +56,20 @@ class Truth:
         return (at - size if at > size // 2 else at) - begin
 
 
-async def watched(server: Running, truth: Truth, *outputs: Output) -> ServedFace:
+async def watched(server: Running, truth: Truth, output: Output, seconds: float = SECONDS) -> ServedFace:
     """A spoken sentence in a session of its own, given to outputs until it is ended."""
     url = server.url
-    pcm = np.round(32767 * read_speech(assets() / "speech.wav", RATE)[: int(RATE * SECONDS)]).astype("<i2")
+    pcm = np.round(32767 * read_speech(assets() / "speech.wav", RATE)[: int(RATE * seconds)]).astype("<i2")
     async with connect(f"ws{url.removeprefix('http')}/api/voice?rate={RATE}&watch=a-wished-address") as socket:
         hello = json.loads(await socket.recv())
         session = server.service.sessions[hello["session"]]
         session.viewers["truth"] = truth  # type: ignore[assignment]
         session.participants.motions.want(truth, truth.moved)  # type: ignore[arg-type]
-        face = ServedFace(url, hello["watch"], [OutputLine(output) for output in outputs])
+        face = ServedFace(url, hello["watch"], [OutputLine(output)])
         work = asyncio.create_task(face.run())
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.5)
         await socket.send(pcm.tobytes())
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(seconds)
         gone = urllib.request.Request(f"{url}/api/session/{hello['session']}", method="DELETE")
         await asyncio.to_thread(lambda: urllib.request.urlopen(gone, timeout=10).close())
         async with asyncio.timeout(15):
@@ -107,7 +107,7 @@ def test_what_a_server_draws_leaves_together_here_too() -> None:
 def test_motion_alone_needs_no_pictures() -> None:
     mover = Mover()
     with running() as server:
-        face = asyncio.run(watched(server, Truth(), mover))
+        face = asyncio.run(watched(server, Truth(), mover, 2.0))
     assert not face.wants(Picture)
     assert len(mover.of(Movement)) >= 20
     jaw = [t.piece.motion.blendshapes[INDEX["jawOpen"]] for t in mover.of(Movement)]  # type: ignore[union-attr]
