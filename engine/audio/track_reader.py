@@ -9,7 +9,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
-from av.stream import Discard, Disposition
+from av.stream import Disposition
 
 from engine.audio.rate_converter import RateConverter
 from engine.contracts import FloatArray
@@ -29,6 +29,12 @@ CLOCK_MAY_BE_SET = 0x0200  # AVFMT_TS_DISCONT
 INTEGERS = {"u8": (128.0, 128.0), "s16": (0.0, 2.0**15), "s32": (0.0, 2.0**31), "s64": (0.0, 2.0**63)}
 
 
+def _leave_unread(stream: av.stream.Stream) -> None:
+    """Pass over a stream's packets, from PyAV 17 on; before, they are read for nothing."""
+    if hasattr(av.stream, "Discard"):
+        stream.discard = av.stream.Discard.all
+
+
 class TrackReader:
     """Iterate once for the track's sound, float32 [n, C] piece by piece at ``rate`` Hz, in full scale [-1, 1].
 
@@ -44,7 +50,7 @@ class TrackReader:
         self._container, self._track = container, track
         for stream in container.streams:
             if stream.index != track.index:
-                stream.discard = Discard.all  # a film's pictures need not be read
+                _leave_unread(stream)  # a film's pictures need not be read
         self._frames = self._decoded()
         self._first = next(self._frames, None)
         known = self._first or track.codec_context
