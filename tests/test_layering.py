@@ -98,6 +98,7 @@ FOREIGN = {  # package -> the only places that may import it
     "getstream": {"clients/agents"},
     "pickle": set(),
     "pillow_heif": {"engine/enrolment/photos"},
+    "pi_heif": {"engine/enrolment/photos"},
 }
 
 

@@ -58,7 +58,7 @@ def _unread(path: Path) -> str:
     heif = is_heif(_first_bytes(path))
     if heif and HEIF not in readable():
         return (
-            f"The photo {path.name} is HEIC, which is read where pillow-heif is installed: "
+            f"The photo {path.name} is HEIC, which is read where pi-heif is installed: "
             'pip install "vivify[heic]", or export it as JPEG.'
         )
     if heif:

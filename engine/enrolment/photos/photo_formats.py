@@ -23,9 +23,12 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"
 AVIF_BRANDS = (b"avif", b"avis")
 
 
+HEIF_READERS = ("pi_heif", "pillow_heif")  # one library twice: to read with, and with encoders under the GPL
+
+
 def reads_heif() -> bool:
-    """Whether pillow-heif is installed; it is not loaded for the answer."""
-    return importlib.util.find_spec("pillow_heif") is not None
+    """Whether a reader of HEIC is installed; it is not loaded for the answer."""
+    return any(importlib.util.find_spec(name) for name in HEIF_READERS)
 
 
 def media_types() -> tuple[str, ...]:
@@ -39,8 +42,8 @@ def readable() -> tuple[str, ...]:
     if not reads_heif():
         return FORMATS
     # Thumbnails, depth maps and other pictures beside the photo are of no use to a portrait.
-    pillow_heif = importlib.import_module("pillow_heif")
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    reader = importlib.import_module(next(name for name in HEIF_READERS if importlib.util.find_spec(name)))
+    reader.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
     return (*FORMATS, HEIF)
 
 
