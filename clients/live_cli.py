@@ -28,6 +28,13 @@ VTubeStudioOption = Annotated[
     str | None, typer.Option(metavar="[HOST[:PORT]]", help="Move a Live2D model through VTube Studio.")
 ]
 
+CameraOption = Annotated[
+    str | None, typer.Option(metavar="[DEVICE]", help="A camera for calls: /dev/videoN, pipewire, or what there is.")
+]
+MicrophoneOption = Annotated[
+    str | None, typer.Option(metavar="[NAME]", help="A microphone for calls, in step with the camera.")
+]
+
 
 def live(
     avatar: AvatarOption = DEFAULT_AVATAR,
@@ -47,6 +54,9 @@ def live(
     live_link: LiveLinkOption = None,
     live_link_subject: LiveLinkSubjectOption = "Vivify",
     vtube_studio: VTubeStudioOption = None,
+    camera: CameraOption = None,
+    microphone: MicrophoneOption = None,
+    list_cameras: Annotated[bool, typer.Option("--list-cameras", help="Say which there are, and end.")] = False,
 ) -> None:
     """A microphone in, a face out: to apps, cameras and streams. Any set of outputs at once."""
     from clients.commands import live_talk
@@ -58,7 +68,13 @@ def live(
         for name, what in inputs():
             print(f"{name}\t{what}")
         return
-    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio).outputs()
+    if list_cameras:
+        from clients.outputs.call.camera import listed
+
+        for name, what in listed():
+            print(f"{name}\t{what}")
+        return
+    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone).outputs()
     source = open_source(microphone_in, sound, again)
     config = EngineConfig(avatar, size, 1, checked(quality))
     wishes = read_wishes(control)

@@ -73,6 +73,7 @@ ROOMS = """
     clients.agents
     clients.outputs
     clients.outputs.vtuber
+    clients.outputs.call
     clients.outputs.chosen
     clients.live
     clients.commands

@@ -45,7 +45,7 @@ async def live(
         try:
             with say.status("starting...") as status:
                 await asyncio.to_thread(engine.start, lambda text: status.update(f"{text}..."))
-            panel = Panel(say, engine.default_avatar, lambda: figures(face), lines)
+            panel = Panel(say, engine.default_avatar, lambda: figures(face), lines, lambda: face.delay_s)
             await _shown(panel, face.run(None, seed))
         finally:
             await asyncio.to_thread(engine.stop)
@@ -61,7 +61,7 @@ async def out(url: str, address: str, outputs: list[Output], token: str | None, 
     def told() -> str:
         return f"{face.leaving.fps} fps, {1000 * face.delay_s:.0f} ms behind the server, {_missed(face.playout)}"
 
-    await _until_stopped(_shown(Panel(say, f"{url} {address}", told, face.lines), face.run()))
+    await _until_stopped(_shown(Panel(say, f"{url} {address}", told, face.lines, lambda: face.delay_s), face.run()))
     return face
 
 
@@ -113,6 +113,7 @@ def report_json(face: LiveFace | ServedFace) -> str:
                 line.output.name: {
                     "given": {kind.__name__.lower(): n for kind, n in line.given.items()},
                     "dropped": {kind.__name__.lower(): n for kind, n in line.dropped.items()},
+                    "delay_ms": round(1000 * (face.delay_s + line.output.path_s)),
                     "state": line.state,
                 }
                 for line in face.lines

@@ -18,12 +18,20 @@ EVERY_S = 0.25
 class Panel:
     """A small table where there is a terminal; elsewhere a line whenever an output's state changes."""
 
-    def __init__(self, console: Console, title: str, figures: Callable[[], str], lines: list[OutputLine]) -> None:
-        """``figures`` gives the words of the first row."""
+    def __init__(
+        self,
+        console: Console,
+        title: str,
+        figures: Callable[[], str],
+        lines: list[OutputLine],
+        delay_s: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """``figures`` gives the words of the first row, ``delay_s`` how late everything leaves."""
         self._console = console
         self._title = title
         self._figures = figures
         self._lines = lines
+        self._delay_s = delay_s
         self._told: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -42,8 +50,15 @@ class Panel:
         table.add_row("[bold]vivify live[/]", escape(f"{self._title}: {self._figures()}; Ctrl-C ends it"))
         for line in self._lines:
             colour = "red" if line.error else "green"
-            table.add_row(f"[{colour}]{line.output.name}[/]", escape(line.state))
+            table.add_row(f"[{colour}]{line.output.name}[/]", escape(line.state + self._behind(line)))
         return table
+
+    def _behind(self, line: OutputLine) -> str:
+        """How late it comes out at the other end, where that is later than it leaves here."""
+        path_s = line.output.path_s
+        return (
+            f", {1000 * (self._delay_s() + path_s):.0f} ms in all" if path_s and not line.error else ""
+        )
 
     def _tell(self) -> None:
         for line in self._lines:

@@ -16,6 +16,8 @@ class Chosen:
     live_link: str | None = None  # HOST[:PORT]
     live_link_subject: str = "Vivify"
     vtube_studio: str | None = None  # HOST[:PORT]; empty: this machine
+    camera: str | None = None  # auto, /dev/videoN, pipewire[:NAME]
+    microphone: str | None = None  # its name
 
     def outputs(self) -> list[Output]:
         """The outputs, not started yet. Raises OutputError for one that cannot be had, and where there is none."""
@@ -32,9 +34,26 @@ class Chosen:
             from clients.outputs.vtuber.vtube_studio import VTubeStudio
 
             found.append(VTubeStudio(self.vtube_studio))
+        found += self._call()
         if not found:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in choices())
             raise OutputError(f"An output was expected, but none was given: choose any of {options}; --help says more.")
+        return found
+
+    def _call(self) -> list[Output]:
+        """A camera and a microphone in step with each other, whose names must not be those of others."""
+        from clients.outputs.call.arrival import Arrival
+
+        arrival = Arrival(with_microphone=self.microphone is not None)
+        found: list[Output] = []
+        if self.camera is not None:
+            from clients.outputs.call.camera import Camera
+
+            found.append(Camera(self.camera, arrival))
+        if self.microphone is not None:
+            from clients.outputs.call.virtual_microphone import Microphone
+
+            found.append(Microphone(self.microphone, arrival))
         return found
 
 

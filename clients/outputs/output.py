@@ -86,6 +86,11 @@ class Output:
         """The next movement."""
 
     @property
+    def path_s(self) -> float:
+        """Seconds from `due` until it comes out at the other end, by this output's own doing; as far as it is known."""
+        return 0.0
+
+    @property
     def state(self) -> str:
         """A few words for the panel: what it is connected to, what is wrong. Called from another thread."""
         return "ready"
