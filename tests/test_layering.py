@@ -98,6 +98,8 @@ FOREIGN = {  # package -> the only places that may import it
     "vision_agents": {"clients/agents"},
     "getstream": {"clients/agents"},
     "pickle": set(),
+    "pulsectl": {"clients/outputs/call"},
+    "pyvirtualcam": {"clients/outputs/call"},
     "pillow_heif": {"engine/enrolment/photos"},
     "pi_heif": {"engine/enrolment/photos"},
 }

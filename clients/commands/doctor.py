@@ -38,6 +38,8 @@ def check(port: int) -> list[Finding]:
         _trackers,
         _microphones,
         _vtuber,
+        _camera,
+        _microphone,
     ]
     findings = []
     checks.append(lambda: _port(port))
@@ -139,6 +141,20 @@ def _trackers() -> Finding:
     for name in NAMES:
         tracker(name)
     return Finding("face trackers", True, f"{len(NAMES)} load")
+
+
+def _camera() -> Finding:
+    from clients.outputs.call import call_cures
+
+    cure = call_cures.camera()
+    return Finding("call camera", cure.ok, cure.found, cure.advice, needed=False)
+
+
+def _microphone() -> Finding:
+    from clients.outputs.call import call_cures
+
+    cure = call_cures.microphone()
+    return Finding("call microphone", cure.ok, cure.found, cure.advice, needed=False)
 
 
 def _port(port: int) -> Finding:

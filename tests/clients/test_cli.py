@@ -141,7 +141,17 @@ def test_what_cannot_work_gets_one_sentence(
 def test_the_doctor_finds_this_machine_fit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert vivify(monkeypatch, "doctor") == 0
     told = capsys.readouterr().out
-    for what in ("Python", "torch", "CUDA", "codecs", "motion weights", "avatars", "port 8080", "face trackers"):
+    for what in (
+        "Python",
+        "torch",
+        "CUDA",
+        "codecs",
+        "motion weights",
+        "avatars",
+        "port 8080",
+        "face trackers",
+        "call camera",
+    ):
         assert what in told
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ if sys.platform == "linux":
     from fcntl import F_SETPIPE_SZ, fcntl
 
 LAUNCH, INSPECT = "gst-launch-1.0", "gst-inspect-1.0"
+NO_DAEMON = "a running PipeWire"
 PIPE_BYTES = 1 << 20  # as much as anybody may have without being root
 START_S = 1.5  # what has not failed by then, runs
 AGAIN_S = 1.0
@@ -117,19 +119,20 @@ class PipeWireCamera:
         os.set_blocking(self._process.stderr.fileno(), False)
         lines = (self._process.stderr.read() or b"").decode(errors="replace").splitlines()
         self.close()
-        return next((line for line in lines if "ERROR" in line), "no reason given").strip()
+        return next((line for line in lines if "ERROR" in line or "WARNING" in line), "no reason given").strip()
 
 
 def pipeline(name: str, size: int, fps: int) -> list[str]:
     """From frames on standard input to a camera node."""
-    quoted = name.replace("\\", "").replace('"', "").replace(",", " ")
-    properties = f'properties,media.class=Video/Source,media.role=Camera,node.description="{quoted}"'
+    plain = re.sub(r"[^\w .-]", "", name)
+    quoted = plain.replace(" ", "\\ ")
+    properties = f'properties,media.class=Video/Source,media.role=Camera,node.description=(string)"{quoted}"'
     raw = f"format=i420 width={size} height={size} framerate={fps}/1 colorimetry=bt601"
     return [
         *f"fdsrc fd=0 blocksize={size * size * 3 // 2} ! rawvideoparse {raw}".split(),
         *["!", "queue", "leaky=downstream", "max-size-buffers=2", "max-size-bytes=0", "max-size-time=0"],
         *["!", "clocksync", "sync=false"],  # without it, pipewiresink 0.3.65 ends itself as the first reader comes
-        *["!", "pipewiresink", "mode=provide", "sync=false", "async=false", f"client-name={quoted}"],
+        *["!", "pipewiresink", "mode=provide", "sync=false", "async=false", f"client-name={plain}"],
         f"stream-properties={properties}",
     ]
 
@@ -149,5 +152,5 @@ def missing() -> str | None:
             return of
     folders = [os.environ.get("PIPEWIRE_RUNTIME_DIR"), os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}"]
     if not any(folder and Path(folder, "pipewire-0").exists() for folder in folders):
-        return "a running PipeWire"
+        return NO_DAEMON
     return None

@@ -6,6 +6,7 @@ a reader.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -28,7 +29,7 @@ WHOLE = 1  # V4L2_FIELD_NONE: progressive
 BT601 = 1  # V4L2_COLORSPACE_SMPTE170M: BT.601's matrix, limited range, as the engine draws
 UNION_AT = struct.calcsize("P")  # v4l2_format's union holds pointers, and is aligned as they are
 
-CAPABILITY = struct.Struct("=16s32s32s6I4x")  # up to device_caps; 104 bytes
+CAPABILITY = struct.Struct("=16s32s32s6I")  # driver, card, bus; version, capabilities, device_caps, 3 reserved
 PIX = struct.Struct("=8I")  # width, height, pixelformat, field, bytesperline, sizeimage, colorspace, priv
 FORMAT_BYTES = UNION_AT + 200
 PARM = struct.Struct("=5I")  # type; capability, outputmode, numerator, denominator of a frame's seconds
@@ -43,6 +44,7 @@ def _request(direction: int, number: int, size: int) -> int:
 QUERYCAP = _request(2, 0, CAPABILITY.size)
 S_FMT = _request(3, 5, FORMAT_BYTES)
 S_PARM = _request(3, 22, PARM_BYTES)
+STREAMON = _request(1, 18, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class LoopbackDevice:
         PIX.pack_into(data, UNION_AT, *wished)
         ioctl(self._file, S_FMT, data)
         got = PIX.unpack_from(data, UNION_AT)
-        if got[:3] != wished[:3] or got[5] != wished[5]:
+        if got[:3] != wished[:3] or got[5] < wished[5]:  # it may be whole pages
             raise OutputError(
                 f"{path} was expected to take {size} x {size} I420, but wants {got[0]} x {got[1]} "
                 f"'{got[2].to_bytes(4, 'little').decode('latin-1')}': end what reads it, or set its format free "
@@ -110,6 +112,10 @@ class LoopbackDevice:
         data = bytearray(PARM_BYTES)
         PARM.pack_into(data, 0, OUTPUT, 0, 0, 1, fps)
         ioctl(self._file, S_PARM, data)
+        # Up to 0.12 who only writes is no writer: with exclusive_caps=1, nobody could write again after him. From 0.13
+        # on `write` says it all, and this is refused.
+        with contextlib.suppress(OSError):
+            ioctl(self._file, STREAMON, struct.pack("=I", OUTPUT))
 
 
 def cards(paths: Iterable[Path] | None = None) -> list[Card]:
