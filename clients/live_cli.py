@@ -91,6 +91,8 @@ def out(
     live_link: LiveLinkOption = None,
     live_link_subject: LiveLinkSubjectOption = "Vivify",
     vtube_studio: VTubeStudioOption = None,
+    camera: CameraOption = None,
+    microphone: MicrophoneOption = None,
     token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
 ) -> None:
     """Hang the same outputs on a session that a server holds; it waits for one that is not there yet."""
@@ -98,7 +100,7 @@ def out(
     from clients.outputs.chosen import Chosen
     from webrtc.server import loop_factory
 
-    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio).outputs()
+    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone).outputs()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         face = runner.run(live_talk.out(url, session, outputs, token, Console(stderr=True)))
     print(live_talk.report_json(face))

@@ -56,9 +56,7 @@ class Panel:
     def _behind(self, line: OutputLine) -> str:
         """How late it comes out at the other end, where that is later than it leaves here."""
         path_s = line.output.path_s
-        return (
-            f", {1000 * (self._delay_s() + path_s):.0f} ms in all" if path_s and not line.error else ""
-        )
+        return f", {1000 * (self._delay_s() + path_s):.0f} ms in all" if path_s and not line.error else ""
 
     def _tell(self) -> None:
         for line in self._lines:
