@@ -75,6 +75,7 @@ ROOMS = """
     clients.outputs.vtuber
     clients.outputs.call
     clients.outputs.chosen
+    clients.trials.call_reader
     clients.live
     clients.commands
     clients.live_cli

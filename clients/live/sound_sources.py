@@ -135,7 +135,7 @@ class PulseSource:
         if shutil.which("parec") is None:
             raise VivifyError("A pulse: input needs the program parec: on Debian, apt install pulseaudio-utils.")
         self.state = self._name = name or "default"
-        self.latency_s = self.LATENCY_MS / 1000
+        self.latency_s = 0.0  # a fragment comes as its last sample does, from which the clock counts
         self._closing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)

@@ -22,7 +22,6 @@ from clients.outputs.output import OutputError
 CLIENT = "vivify"
 MARK = re.compile(r"vivify\.process='?(\d+):(\d+)")
 SINK = re.compile(r"sink_name='?([\w.-]+)")
-PIPEWIRE = "PipeWire"
 WATCH = 'read -r line; for module in "$@"; do pactl unload-module "$module"; done'
 MISSING = "--microphone needs pulsectl, which is not here: pip install 'vivify[call]'."
 NO_SERVER = "--microphone needs PulseAudio or PipeWire (pipewire-pulse) running: 'vivify doctor' names the cure."
@@ -47,7 +46,6 @@ class VirtualMicrophone:
         self._watcher: subprocess.Popen[bytes] | None = None
         with connected() as server:
             remove(server, left_over(server))
-            self.on_pipewire = PIPEWIRE in server.server_info().server_name
             if self.source in {source.name for source in server.source_list()}:
                 raise OutputError(f"A microphone named '{label}' is there already: give --microphone another name.")
             try:

@@ -14,14 +14,13 @@ from clients.outputs.output import Facts, Output, Sound
 from webrtc.media.voice_line import VOICE_RATE, PcmArray
 
 NAME = "Vivify"
-LEAST_S = 0.012  # between a sample's writing and its being read, so that nothing runs dry
 JUMP_S = 0.015  # a place that is more wrong than this is put right at once, a smaller one by pace
 PACE = 0.003  # of a piece's samples may be left out or put in: inaudible
 STEADY = 25  # pieces whose median place is believed, half a second
 AGAIN_S = 1.0
-# What the server's figure leaves out until a reader has it, measured (docs/calls.md): PipeWire takes a turn more to
-# carry it from the sink to the source. True: on PipeWire.
-BEYOND_S = {False: 0.002, True: 0.006}
+BEYOND_S = (
+    0.001  # from a sample's playing, by the server's figure, to its being read; measured, as docs/calls.md has it
+)
 
 
 class Microphone(Output):
@@ -112,9 +111,7 @@ class Microphone(Output):
             self._written = True
 
     def _lateness(self, player: PulsePlayer, piece: Sound) -> float:
-        assert self._device is not None
-        path_s = player.latency_s() + BEYOND_S[self._device.on_pipewire]
-        return -self._arrival.wait_s(piece.due, path_s, time.monotonic())
+        return -self._arrival.wait_s(piece.due, player.latency_s() + BEYOND_S, time.monotonic())
 
     def _anew(self, player: PulsePlayer) -> PulsePlayer:
         assert self._device is not None
