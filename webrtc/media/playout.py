@@ -21,8 +21,8 @@ FRAME_S = FRAME / VOICE_RATE  # 0.040
 PIECE_S = PIECE / VOICE_RATE  # 0.020
 OPUS_DELAY = 312  # samples by which an Opus encoder delays its sound: it leaves that much earlier
 MARGIN_S = 0.040  # at the start; then as the pictures' measured lateness asks
-MIN_MARGIN_S, MAX_MARGIN_S = 0.030, 0.200
-SLACK_S = 0.006  # what a picture should have to spare
+MIN_MARGIN_S, MAX_MARGIN_S = 0.012, 0.200
+SLACK_S = 0.005  # what a picture should have to spare
 MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sender's: inaudible...
 QUICK_SLEW = 0.02  # ...in silence, or when the face suffers: a receiver still follows without a crack
 SUFFERING_S = 0.020  # more delay than this is owed to the pictures
@@ -91,7 +91,7 @@ class Margin:
     """Time beyond the structural delay, grown when pictures keep coming late and shrunk again when they do not.
 
     One hiccup is not worth a longer delay: a picture held for once is. So a fifth of the last second, or a
-    twentieth of the last four, must be late.
+    twentieth of the last four, must be late. It shrinks to what all but a fiftieth of the last four needed.
     """
 
     SECOND, WINDOW = 25, 100  # pictures
@@ -116,8 +116,8 @@ class Margin:
             spare = float(np.percentile(values, 5)) - SLACK_S
         if spare < 0:
             self.seconds = min(self.seconds + min(-spare, self.LARGEST_STEP_S), MAX_MARGIN_S)
-        elif len(values) == self.WINDOW and spare > 0.010:
-            self.seconds = max(self.seconds - spare / 4, MIN_MARGIN_S)
+        elif len(values) == self.WINDOW and (room := float(np.percentile(values, 2)) - SLACK_S) > 0.004:
+            self.seconds = max(self.seconds - room / 2, MIN_MARGIN_S)
         if spare < 0 or len(values) == self.WINDOW:
             self._slack.clear()
 
