@@ -86,6 +86,7 @@ WATCHED = (  # where things wait or are kept while strangers are served
 )
 SENDERS = ("clients",)  # of which queues alone are watched: a film or a benchmark keeps what it makes
 BOUNDS = {  # what can grow, and the number that holds it
+    "clients/agents/speech_queue.py:SpeechQueue._parts": "clients.agents.talking_face.MOST_WAITING_S",
     "clients/generator.py:VideoGenerator._came": "clients.generator.MOST_WAITING",
     "clients/outputs/output_line.py:OutputLine._waiting": "clients.outputs.output_line.MOST_WAITING",
     "engine/process/engine_process.py:EngineProcess._outbox": "engine.process.engine_process.MOST_UNSENT",
@@ -111,6 +112,9 @@ BOUNDS = {  # what can grow, and the number that holds it
     "webrtc/visitor_portraits.py:VisitorPortraits._jobs": "webrtc.visitor_portraits.JOBS",
 }
 HELD = {  # what can grow, and what holds it
+    "clients/agents/face_clock.py:FaceClock._leaving": "its delay's worth: a frame time goes in as one comes out",
+    "clients/agents/face_clock.py:FaceClock._pictures": "its delay's worth: what is late is dropped",
+    "clients/agents/talking_face.py:TalkingFace._out": "UNTAKEN_PICTURES, and UNTAKEN_S of sound: then nothing more is begun",
     "engine/latency.py:LatencyWindow._values": "the stages' names, a bounded deque each",
     "engine/pipeline.py:Pipeline._threads": "a step hands out one picture a session, and waits for all",
     "engine/process/engine_process.py:EngineProcess._avatars": "the bundled avatars",
@@ -129,6 +133,7 @@ HELD = {  # what can grow, and what holds it
     "webrtc/http/fair_socket.py:FairWebSocket._unread": "one read: none is made while it holds anything",
     "webrtc/live_session.py:LiveSession._tasks": "two tracks, one report, one end",
     "webrtc/live_session.py:LiveSession.viewers": "ServerConfig.max_viewers",
+    "webrtc/motion_feed.py:MotionFeed._takers": "ServerConfig.max_viewers, and who speaks",
     "webrtc/participants.py:Participants.members": "the speaker, one socket, and those that are just ending",
     "webrtc/rtc/voice_receiver.py:VoiceReceiver._by_payload": "the codecs of a negotiation",
     "webrtc/service.py:Service.addresses": "places: Service.full",
