@@ -114,7 +114,7 @@ BOUNDS = {  # what can grow, and the number that holds it
 HELD = {  # what can grow, and what holds it
     "clients/agents/face_clock.py:FaceClock._leaving": "its delay's worth: a frame time goes in as one comes out",
     "clients/agents/face_clock.py:FaceClock._pictures": "its delay's worth: what is late is dropped",
-    "clients/agents/talking_face.py:TalkingFace._out": "UNTAKEN_PICTURES, and UNTAKEN_S of sound: then nothing more is begun",
+    "clients/agents/talking_face.py:TalkingFace._out": "UNTAKEN_PICTURES, and UNTAKEN_S of sound",
     "engine/latency.py:LatencyWindow._values": "the stages' names, a bounded deque each",
     "engine/pipeline.py:Pipeline._threads": "a step hands out one picture a session, and waits for all",
     "engine/process/engine_process.py:EngineProcess._avatars": "the bundled avatars",
