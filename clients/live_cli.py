@@ -35,6 +35,19 @@ MicrophoneOption = Annotated[
     str | None, typer.Option(metavar="[NAME]", help="A microphone for calls, in step with the camera.")
 ]
 
+RtmpOption = Annotated[
+    str | None, typer.Option(metavar="URL", envvar="VIVIFY_RTMP", help="Stream by RTMP: YouTube, Twitch, a server.")
+]
+SrtOption = Annotated[
+    str | None, typer.Option(metavar="URL", envvar="VIVIFY_SRT", help="Stream by SRT, through the program ffmpeg.")
+]
+WhipOption = Annotated[str | None, typer.Option(metavar="URL", help="Publish to a WHIP server or SFU.")]
+WhipTokenOption = Annotated[str, typer.Option(metavar="TOKEN", envvar="VIVIFY_WHIP_TOKEN", help="Its bearer token.")]
+MetricsOption = Annotated[
+    int | None,
+    typer.Option(metavar="PORT", min=1, max=65535, help="Outputs' figures at http://127.0.0.1:PORT/metrics."),
+]
+
 
 def live(
     avatar: AvatarOption = DEFAULT_AVATAR,
@@ -57,11 +70,16 @@ def live(
     camera: CameraOption = None,
     microphone: MicrophoneOption = None,
     list_cameras: Annotated[bool, typer.Option("--list-cameras", help="Say which there are, and end.")] = False,
+    rtmp: RtmpOption = None,
+    srt: SrtOption = None,
+    whip: WhipOption = None,
+    whip_token: WhipTokenOption = "",
+    metrics: MetricsOption = None,
 ) -> None:
     """A microphone in, a face out: to apps, cameras and streams. Any set of outputs at once."""
     from clients.commands import live_talk
     from clients.live.sound_sources import inputs, open_source
-    from clients.outputs.chosen import Chosen
+    from clients.outputs.chosen import Chosen, Streams
     from webrtc.server import loop_factory
 
     if list_inputs:
@@ -74,12 +92,15 @@ def live(
         for name, what in listed():
             print(f"{name}\t{what}")
         return
-    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone).outputs()
+    streams = Streams(rtmp, srt, whip, whip_token)
+    chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
+    outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
     config = EngineConfig(avatar, size, 1, checked(quality))
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        face = runner.run(live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True)))
+        work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics)
+        face = runner.run(work)
     print(live_talk.report_json(face))
 
 
@@ -93,14 +114,21 @@ def out(
     vtube_studio: VTubeStudioOption = None,
     camera: CameraOption = None,
     microphone: MicrophoneOption = None,
+    rtmp: RtmpOption = None,
+    srt: SrtOption = None,
+    whip: WhipOption = None,
+    whip_token: WhipTokenOption = "",
+    metrics: MetricsOption = None,
     token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
 ) -> None:
     """Hang the same outputs on a session that a server holds; it waits for one that is not there yet."""
     from clients.commands import live_talk
-    from clients.outputs.chosen import Chosen
+    from clients.outputs.chosen import Chosen, Streams
     from webrtc.server import loop_factory
 
-    outputs = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone).outputs()
+    streams = Streams(rtmp, srt, whip, whip_token)
+    chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
+    outputs = chosen.outputs()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        face = runner.run(live_talk.out(url, session, outputs, token, Console(stderr=True)))
+        face = runner.run(live_talk.out(url, session, outputs, token, Console(stderr=True), metrics))
     print(live_talk.report_json(face))

@@ -72,7 +72,7 @@ ROOMS = """
     clients.trials.offline_room
     clients.agents
     clients.outputs
-    clients.outputs.vtuber
+    clients.outputs.vtuber clients.outputs.streams
     clients.outputs.call
     clients.outputs.chosen
     clients.trials.call_reader

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from clients.live import output_metrics
 from clients.live.live_face import LiveFace
 from clients.live.panel import Panel
 from clients.live.served_face import ServedFace
@@ -32,10 +33,12 @@ async def live(
     seed: int,
     wishes: dict[str, Any],
     say: Console,
+    metrics: int | None = None,
 ) -> LiveFace:
     """Speak until the source has ended, or a signal asks for the end. Returns what was, for its figures.
 
-    Raises VivifyError when the engine, the source or an output cannot be had.
+    ``metrics`` is a port to tell Prometheus of the outputs. Raises VivifyError when the engine, the source or an
+    output cannot be had.
     """
     engine = EngineKeeper(config)
     lines = [OutputLine(output) for output in outputs]
@@ -50,18 +53,23 @@ async def live(
         finally:
             await asyncio.to_thread(engine.stop)
 
-    await _until_stopped(go())
+    with output_metrics.served(metrics, lines):
+        await _until_stopped(go())
     return face
 
 
-async def out(url: str, address: str, outputs: list[Output], token: str | None, say: Console) -> ServedFace:
+async def out(
+    url: str, address: str, outputs: list[Output], token: str | None, say: Console, metrics: int | None = None
+) -> ServedFace:
     """Give a served session to outputs until it has ended, or a signal asks for the end. Raises VivifyError."""
     face = ServedFace(url, address, [OutputLine(output) for output in outputs], token)
 
     def told() -> str:
         return f"{face.leaving.fps} fps, {1000 * face.delay_s:.0f} ms behind the server, {_missed(face.playout)}"
 
-    await _until_stopped(_shown(Panel(say, f"{url} {address}", told, face.lines, lambda: face.delay_s), face.run()))
+    panel = Panel(say, f"{url} {address}", told, face.lines, lambda: face.delay_s)
+    with output_metrics.served(metrics, face.lines):
+        await _until_stopped(_shown(panel, face.run()))
     return face
 
 

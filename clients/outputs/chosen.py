@@ -8,6 +8,33 @@ from clients.outputs.output import Output, OutputError
 
 
 @dataclass(frozen=True, slots=True)
+class Streams:
+    """Of them, what streams to receivers that hand it on; URLs."""
+
+    rtmp: str | None = None
+    srt: str | None = None
+    whip: str | None = None
+    whip_token: str = ""
+
+    def outputs(self) -> list[Output]:
+        """Raises OutputError for one that cannot be had."""
+        found: list[Output] = []
+        if self.rtmp is not None:
+            from clients.outputs.streams.stream_output import Rtmp
+
+            found.append(Rtmp(self.rtmp))
+        if self.srt is not None:
+            from clients.outputs.streams.stream_output import Srt
+
+            found.append(Srt(self.srt))
+        if self.whip is not None:
+            from clients.outputs.streams.whip_output import Whip
+
+            found.append(Whip(self.whip, self.whip_token))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """The options of `vivify live` and `vivify out`; None: not asked for."""
 
@@ -18,6 +45,7 @@ class Chosen:
     vtube_studio: str | None = None  # HOST[:PORT]; empty: this machine
     camera: str | None = None  # auto, /dev/videoN, pipewire[:NAME]
     microphone: str | None = None  # its name
+    streams: Streams = Streams()
 
     def outputs(self) -> list[Output]:
         """The outputs, not started yet. Raises OutputError for one that cannot be had, and where there is none."""
@@ -35,6 +63,7 @@ class Chosen:
 
             found.append(VTubeStudio(self.vtube_studio))
         found += self._call()
+        found += self.streams.outputs()
         if not found:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in choices())
             raise OutputError(f"An output was expected, but none was given: choose any of {options}; --help says more.")
@@ -59,4 +88,4 @@ class Chosen:
 
 def choices() -> list[str]:
     """The names of the outputs there are."""
-    return [f.name for f in fields(Chosen) if f.default is None]
+    return [f.name for kind in (Chosen, Streams) for f in fields(kind) if f.default is None]

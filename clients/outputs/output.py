@@ -69,6 +69,7 @@ class Output:
 
     name: ClassVar[str]  # as on the command line, without dashes
     wants: ClassVar[frozenset[type]]  # which of Picture, Sound, Movement
+    left_out: int = 0  # pieces that came while nobody took them
 
     def start(self, facts: Facts) -> None:
         """Get ready. What may be absent now and come later (an app, a server) is no error, but a `state`.
@@ -94,6 +95,21 @@ class Output:
     def state(self) -> str:
         """A few words for the panel: what it is connected to, what is wrong. Called from another thread."""
         return "ready"
+
+    @property
+    def figures(self) -> str:
+        """What changes all the time, for the panel where it is a table; as `state`, called from another thread."""
+        return ""
+
+    @property
+    def up(self) -> bool:
+        """Whether somebody takes what it gives, as far as it can know."""
+        return True
+
+    @property
+    def sent(self) -> int:
+        """Bytes that left, where it counts them."""
+        return 0
 
     def close(self) -> None:
         """Leave nothing behind. Called once, also after an exception from `start`."""

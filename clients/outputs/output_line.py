@@ -65,8 +65,9 @@ class OutputLine:
         """For the panel: the output's own words, and what it missed."""
         if self.error:
             return self.error
-        missed = sum(self.dropped.values())
-        return self.output.state + (f", {missed} dropped" if missed else "")
+        missed = sum(self.dropped.values()) + self.output.left_out
+        words = (self.output.state, self.output.figures, f"{missed} dropped" if missed else "")
+        return ", ".join(word for word in words if word)
 
     def end(self) -> None:
         """Let the output take what waits and close; `join` waits for it."""

@@ -25,6 +25,10 @@ class PictureSender(RTCRtpSender):
         super().__init__(trackOrKind, transport)
         self._keyframes = Keyframes() if self.kind == "video" else None
 
+    def whole_picture(self) -> None:
+        """The next picture is to be a whole one: for servers that hand pictures on and never ask."""
+        self._send_keyframe()
+
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
         if self._keyframes is not None and isinstance(packet, (RtcpRrPacket, RtcpSrPacket)):
             for report in packet.reports:
