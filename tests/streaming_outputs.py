@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clients.outputs.output import Facts, Output, Picture, Sound
 from clients.outputs.output_line import OutputLine
-from clients.trials.flashes import beeping_sound, flashing_picture
+from clients.trials.receiving.flashes import beeping_sound, flashing_picture
 
 PIECE = 960
 SIZE = 128

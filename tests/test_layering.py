@@ -65,7 +65,7 @@ ROOMS = """
     webrtc.upkeep
     webrtc.http webrtc.http.sockets
     webrtc.server
-    clients.trials
+    clients.trials clients.trials.receiving
     clients.films
     clients
     clients.trials.witness

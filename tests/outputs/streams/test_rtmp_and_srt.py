@@ -17,7 +17,7 @@ from clients.outputs.streams.backing_off import BackingOff
 from clients.outputs.streams.piece_pipe import StreamSettings
 from clients.outputs.streams.stream_output import LEAD, Rtmp, Srt, ffmpeg_has_srt
 from clients.outputs.streams.stream_publisher import Published
-from clients.trials.flashes import BEGIN, apart, beeping_sound, film_onsets, flashing_picture
+from clients.trials.receiving.flashes import BEGIN, apart, beeping_sound, film_onsets, flashing_picture
 
 ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not here: apt install ffmpeg")
 srt = pytest.mark.skipif(not ffmpeg_has_srt(), reason="there is no ffmpeg with SRT here: apt install ffmpeg")

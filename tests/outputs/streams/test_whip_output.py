@@ -12,8 +12,8 @@ from clients.live.output_metrics import served
 from clients.outputs.output import OutputError
 from clients.outputs.streams.whip_http import WhipError, named_servers, publish
 from clients.outputs.streams.whip_output import Whip
-from clients.trials.flashes import apart
-from clients.trials.whip_receiver import WhipReceiver
+from clients.trials.receiving.flashes import apart
+from clients.trials.receiving.whip_receiver import WhipReceiver
 
 MOST_APART_S = 0.040
 STUN = '<stun:127.0.0.1:3478>; rel="ice-server"'

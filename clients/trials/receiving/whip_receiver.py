@@ -14,7 +14,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
-from clients.trials.flashes import BRIGHT, LOUD, onsets
+from clients.trials.receiving.flashes import BRIGHT, LOUD, onsets
 from engine.contracts import FloatArray
 
 
