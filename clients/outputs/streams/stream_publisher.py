@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -146,11 +145,15 @@ def main() -> None:
     try:
         publish(settings, read_pieces(sys.stdin.buffer, settings.size), sys.stdout)
     except BrokenPipeError:
-        say(sys.stdout, error="the receiver has gone")
-        os._exit(1)
+        _leave("the receiver has gone")
     except (av.FFmpegError, OSError, Gone) as error:
-        say(sys.stdout, error=getattr(error, "strerror", None) or str(error))
-        os._exit(1)  # closing the file would wait for the receiver once more
+        _leave(getattr(error, "strerror", None) or str(error))
+
+
+def _leave(reason: str) -> None:
+    """Say why, and be gone: an end in order would close the file, which waits for the receiver once more."""
+    say(sys.stdout, error=reason)
+    signal.raise_signal(signal.SIGKILL)
 
 
 if __name__ == "__main__":
