@@ -101,8 +101,8 @@ async def test_the_end_of_a_session_and_of_a_viewer_is_told(monkeypatch: pytest.
         async with connect(f"ws{server.url[4:]}/api/voice"):
             (name,) = server.service.sessions
             watcher = Watcher(("video",))
-            reply = await negotiate(watcher.pc, server.url, f"/whep/{name}")
-            viewer = server.service.viewer(name, reply.headers["location"].rsplit("/", 1)[1])
+            await negotiate(watcher.pc, server.url, f"/whep/{name}")
+            (viewer,) = server.service.sessions[name].viewers.values()
             asyncio.run_coroutine_threadsafe(viewer.close(), viewer.connection._loop)
             async with asyncio.timeout(5):
                 while ended != [1]:  # noqa: ASYNC110  # the server runs on another thread's loop
