@@ -95,7 +95,7 @@ class Stream(Output):
         self._connection: Connection | None = None
         self._begin: int | None = None
         self._again_at = 0.0
-        self._trouble = ""
+        self._trouble = f"connecting to {self._where}"
         self._sent = 0  # by connections that are over
 
     def start(self, facts: Facts) -> None:
@@ -132,6 +132,8 @@ class Stream(Output):
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._sent += self._connection.sent
+            self._connection, self._trouble = None, f"ended at {self._where}"
 
     def _send(self, piece: Picture | Sound) -> None:
         """Hand it on where somebody takes it, else leave it out."""

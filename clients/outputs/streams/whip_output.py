@@ -119,7 +119,7 @@ class Whip(Output):
                 await self._publish()
                 reason = f"{shown(self._url)}: the connection was lost"
             except WhipError as error:
-                if error.lasting:
+                if error.lasting and not self.sent:  # who took it once may not have noticed yet that it ended
                     self._over = OutputError(str(error))
                     return
                 reason = str(error).rstrip(".")

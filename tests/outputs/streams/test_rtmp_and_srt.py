@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 
 import av
@@ -26,14 +27,13 @@ MOST_APART_S = 0.002  # AAC's frames are said in milliseconds in FLV
 
 
 def publishers() -> int:
-    """Processes that a stream may leave behind."""
-    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return shown.count("streams.stream_publisher")
-
-
-def stop(receiver: subprocess.Popen[bytes]) -> None:
-    receiver.terminate()
-    receiver.wait(10)
+    """Processes of this one that a stream may leave behind."""
+    found = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            ours = f"PPid:\t{os.getpid()}\n" in (folder / "status").read_text()
+            found += ours and b"stream_publisher" in (folder / "cmdline").read_bytes()
+    return found
 
 
 @ffmpeg
