@@ -90,7 +90,17 @@ def serve(
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
-    max_sessions: Annotated[int, typer.Option(help="Sessions at a time; one more gets a polite refusal.")] = 2,
+    max_sessions: Annotated[
+        str | None,
+        typer.Option(metavar="N|auto", help="Sessions at a time, of each node; auto: as many as it measures."),
+    ] = None,
+    nodes: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="Several engines behind one door; auto: one for each core.")
+    ] = None,
+    node_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65471, help="Nodes listen from here on; WHIP and WHEP clients are sent there (307)."),
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(envvar="VIVIFY_TOKEN", help="Secret that clients must show: SECRET, or SECRET:watch+figures."),
@@ -117,10 +127,12 @@ def serve(
     drain_seconds: Annotated[float, typer.Option(help="When told to stop, sessions may finish within so long.")] = 20.0,
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
+    from clients.commands.serve import places
     from clients.commands.serve import serve as run
     from webrtc.server import loop_factory
 
-    engine = EngineConfig(avatar, size, max_sessions, checked(quality), device)
+    where, most = places(nodes, max_sessions, node_port)
+    engine = EngineConfig(avatar, size, most, checked(quality), device)
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),
@@ -136,7 +148,7 @@ def serve(
         "drain_seconds": drain_seconds,
     }
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        proven = runner.run(run(host, port, engine, token, prove, once, say, **settings))
+        proven = runner.run(run(host, port, engine, token, prove, once, say, where, **settings))
     raise typer.Exit(0 if proven else 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
+from engine.cores import usable_cores
 from engine.errors import EngineFull
 from engine.face.avatar import Avatar
 from engine.motion.controls import Controller, Controls
@@ -82,7 +82,7 @@ class Pipeline:
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
         # The kernels let go of Python's lock: several cores draw pictures of several sessions, or share one.
-        cores = os.cpu_count() or 1
+        cores = usable_cores()
         self._threads = ThreadPoolExecutor(cores, thread_name_prefix="painter")
         self._crew = Crew(self._threads, min(cores, MOST_CORES))
 

@@ -65,6 +65,7 @@ ROOMS = """
     webrtc.upkeep
     webrtc.http webrtc.http.sockets
     webrtc.server
+    webrtc.fleet
     clients.trials clients.trials.receiving
     clients.films
     clients

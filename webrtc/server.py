@@ -8,8 +8,10 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from engine.errors import VivifyError
 from engine.process.keeper import EngineKeeper
@@ -93,13 +95,21 @@ def _worth_a_line(record: logging.LogRecord) -> bool:
     return "without completing handshake" not in record.getMessage()
 
 
+class Stopping(Protocol):
+    """What a signal begins, and what it calls when all is in order."""
+
+    on_end: Callable[[], None]
+
+    def signalled(self) -> None: ...
+
+
 class _Server(uvicorn.Server):
     """uvicorn's, with an event for the moment it answers; a signal begins ``draining``.
 
     uvicorn itself would stop at once, and send the process the signal again before anything is put in order.
     """
 
-    def __init__(self, config: uvicorn.Config, draining: Draining) -> None:
+    def __init__(self, config: uvicorn.Config, draining: Stopping) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -125,8 +135,30 @@ async def serve_on(
 
     A caller's own ``draining`` is what a signal begins, and where there are no signals, as on a thread, the caller.
     """
+    watching = asyncio.create_task(watch_lag(service.metrics.loop_lag.observe))
+    try:
+        await serve_app(
+            create_app(service), service.config, sock, draining or Draining(service), after_start, service.close_all
+        )
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def serve_app(
+    app: ASGIApp,
+    config: ServerConfig,
+    sock: socket.socket,
+    draining: Stopping,
+    after_start: AfterStart | None,
+    on_end: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve any application on a socket that listens, with our limits on connections; ends as `serve` does.
+
+    ``on_end`` is awaited before the server itself ends.
+    """
     settings = uvicorn.Config(
-        create_app(service),
+        app,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
@@ -134,25 +166,23 @@ async def serve_on(
         http=PatientHttp,
         ws=FairWebSocket,
         ws_per_message_deflate=False,  # sound does not get smaller, and a kilobyte of zeros a megabyte of work
-        forwarded_allow_ips=["127.0.0.1", "::1", *service.config.proxies],
+        forwarded_allow_ips=["127.0.0.1", "::1", *config.proxies],
         ws_max_size=LONGEST_PUSH,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,
     )
     logging.getLogger("uvicorn.error").addFilter(_worth_a_line)  # one function: adding it again changes nothing
-    server = _Server(settings, draining or Draining(service))
+    server = _Server(settings, draining)
     serving = asyncio.create_task(server.serve([sock]))
-    watching = asyncio.create_task(watch_lag(service.metrics.loop_lag.observe))
     try:
         await server.ready.wait()
         if after_start is not None:
             await _beside(serving, after_start(url_of(sock)), server)
         await serving
     finally:
-        await service.close_all()
+        await on_end()
         server.should_exit = True
-        watching.cancel()
-        await asyncio.gather(serving, watching, return_exceptions=True)
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 async def _beside(serving: asyncio.Task[None], work: Awaitable[bool], server: uvicorn.Server) -> None:

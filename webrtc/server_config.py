@@ -93,6 +93,7 @@ class ServerConfig:
     idle_minutes: float = 30.0  # a session in which nobody says anything for so long ends; 0: never
     drain_seconds: float = 20.0  # that sessions have to finish when the server is told to stop
     logs: str | None = None  # 'text' or 'json': what happens to sessions is written to the standard error stream
+    node: str = ""  # which of the nodes behind a door it is: names that it gives begin so; '' where it is alone
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
@@ -139,6 +140,11 @@ class ServerConfig:
     def tokens(self) -> tuple[FixedToken, ...]:
         """The fixed tokens. Raises VivifyError for what is none."""
         return read_tokens(self.token)
+
+    @property
+    def address_key(self) -> str | None:
+        """What makes wished addresses their owner's own; None where there are no owners."""
+        return (self.token_key or "") if self.guarded else None
 
     @property
     def idle_s(self) -> float | None:

@@ -61,7 +61,9 @@ class Service:
         self.metrics = Metrics(
             self._gauges, lambda: engine.restarts, lambda: [session.counts() for session in self.sessions.values()]
         )
-        self.portraits = VisitorPortraits(engine, config.portraits, config.portraits_per_owner, self._shown)
+        self.portraits = VisitorPortraits(
+            engine, config.portraits, config.portraits_per_owner, self._shown, config.node
+        )
         self._on_ended = on_ended  # a session, or somebody's watching, is over
         self.draining = False  # it is about to stop: nobody new is let in
         self._opening = 0
@@ -106,7 +108,8 @@ class Service:
             if len(session.viewers) >= limit:
                 raise EngineFull(f"All {limit} places to watch this session are taken; try again in a little while.")
             offer = read_offer(sdp, "watch")
-            viewer = Viewer(fresh(), session.name, caller, offer, self.config, self._unwatched, self.metrics.ice_failed)
+            name = fresh(self.config.node)
+            viewer = Viewer(name, session.name, caller, offer, self.config, self._unwatched, self.metrics.ice_failed)
             answer = await session.watch(viewer)
         SessionLog(session.name).info("watched by %s, %s", viewer.name, viewer.connection.codec or "sound only")
         return viewer, answer
@@ -163,8 +166,13 @@ class Service:
 
     @property
     def full(self) -> bool:
+        return self.free == 0
+
+    @property
+    def free(self) -> int:
+        """Places that a new session would be let into."""
         taken = sum(not session.deserted for session in self.sessions.values())
-        return taken + self._opening >= self.config.engine.max_sessions
+        return max(self.config.engine.max_sessions - taken - self._opening, 0)
 
     def _has_most(self, caller: Caller) -> bool:
         """Whether a token, or its subject, has all the sessions that one may have, with those being opened."""
@@ -230,7 +238,7 @@ class Service:
         self._opening += 1
         try:
             session = LiveSession(
-                fresh(),
+                fresh(self.config.node),
                 address,
                 wanted.caller,
                 wanted.look_ahead_ms,
@@ -253,7 +261,7 @@ class Service:
 
     def _address(self, wanted: Wanted) -> str:
         """Where a new session is watched. Raises OtherSession, VivifyError."""
-        return address_for(wanted.caller, wanted.watch, (self.config.token_key or "") if self.config.guarded else None)
+        return address_for(wanted.caller, wanted.watch, self.config.address_key, self.config.node)
 
     def _unwatched(self, viewer: Viewer) -> None:
         if viewer.session in self.sessions:

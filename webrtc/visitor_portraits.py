@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from engine.errors import EngineFull, VivifyError
 from engine.process.keeper import EngineKeeper
+from webrtc.access.addresses import PORTRAIT, fresh
 from webrtc.access.rights import Caller
 from webrtc.live_session import UnknownSession
 
@@ -56,12 +56,15 @@ class VisitorPortraits:
     ``in_use`` tells whether somebody shows an avatar.
     """
 
-    def __init__(self, engine: EngineKeeper, most: int, each: int, in_use: Callable[[str], bool]) -> None:
+    def __init__(
+        self, engine: EngineKeeper, most: int, each: int, in_use: Callable[[str], bool], node: str = ""
+    ) -> None:
         self.folders: dict[str, Path] = {}  # by avatar, the oldest first
         self._owners: dict[str, str] = {}  # by avatar
         self._engine = engine
         self._most, self._each = most, each
         self._in_use = in_use
+        self._node = node
         self._coming: list[str] = []  # visitors whose photos are being sent
         self._jobs: dict[str, Job] = {}
         self._busy = False
@@ -83,7 +86,7 @@ class VisitorPortraits:
         self._make_room(caller)
         if len(self._coming) >= MOST_COMING or caller.visitor in self._coming:
             raise EngineFull("Photos are being sent already: try again in a little while.")
-        job = Job(secrets.token_urlsafe(9))
+        job = Job(fresh(self._node))
         folder = self._folder(job.name)
         self._coming.append(caller.visitor)
         try:
@@ -168,7 +171,7 @@ class VisitorPortraits:
             shutil.rmtree(folder, ignore_errors=True)
             job.state, job.error = "refused", str(last.get("error") or FAILED)
             return
-        name = f"own-{secrets.token_urlsafe(12)}"
+        name = f"{PORTRAIT}{fresh(self._node)}"
         self.folders[name], self._owners[name] = folder / "avatar", owner
         self._engine.add_avatar(name, folder / "avatar")
         job.warnings, job.avatar, job.state = [str(text) for text in warnings], name, "done"

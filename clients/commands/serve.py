@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,46 @@ from rich.console import Console
 
 from clients.commands.talk import print_card, talk
 from engine.config import EngineConfig
+from engine.cores import usable_cores
 from engine.errors import VivifyError
 from engine.paths import assets
 from webrtc.access.tokens import sign
+from webrtc.fleet.capacity import measure
+from webrtc.fleet.door_server import serve_nodes
 from webrtc.server import serve as run
 from webrtc.server_config import ServerConfig
 
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many nodes there are (0: one server, without a door), and whether each measures how many sessions it takes.
+
+    ``first_port``: nodes listen beside the door, from this port on; None: nobody but the door reaches them.
+    """
+
+    nodes: int = 0
+    measured: bool = False
+    first_port: int | None = None
+
+
+def places(nodes: str | None, max_sessions: str | None, node_port: int | None) -> tuple[Places, int]:
+    """What ``--nodes``, ``--max-sessions`` and ``--node-port`` say, and sessions of each. Raises VivifyError."""
+    count = usable_cores() if nodes == "auto" else _number("--nodes", nodes, MOST_NODES) if nodes else 0
+    if node_port is not None and not count:
+        raise VivifyError("--node-port is for nodes behind a door: give --nodes, too.")
+    measured = max_sessions == "auto" or (max_sessions is None and count > 0)
+    most = 2 if measured or max_sessions is None else _number("--max-sessions", max_sessions, 64)
+    return Places(min(count, MOST_NODES), measured, node_port), most
+
+
+def _number(option: str, text: str, most: int) -> int:
+    if text.isdecimal() and len(text) < 6 and 1 <= int(text) <= most:
+        return int(text)
+    raise VivifyError(f"{option} was expected to be 'auto' or a number from 1 to {most}, but '{text}' was given.")
+
+
+ALONE = Places()
+MOST_NODES = 64
 LEAST_FPS = 20.0  # a proof with fewer pictures a second has failed
 
 
@@ -26,6 +62,7 @@ async def serve(
     prove: Path | None,
     once: bool,
     say: Console,
+    where: Places = ALONE,
     **settings: Any,
 ) -> bool:
     """Serve until interrupted; with ``prove``, record the sample speech into that file first. With ``once``, end then.
@@ -63,7 +100,19 @@ async def serve(
 
     with say.status("starting the engine...") as status:
         config = ServerConfig(host, port, token, engine=engine, **settings)
-        await run(config, lambda text: status.update(f"{text}..."), after_start)
+
+        def show(text: str) -> None:
+            status.update(f"{text}...")
+
+        if where.nodes:
+            await serve_nodes(config, where.nodes, where.measured, where.first_port, show, after_start)
+        else:
+            if where.measured:
+                show("measuring how many sessions fit")
+                found = await asyncio.to_thread(measure, engine)
+                say.print(f"Measured: {found}.", highlight=False)
+                config = replace(config, engine=replace(engine, max_sessions=found.slots))
+            await run(config, show, after_start)
     return proven
 
 

@@ -1,4 +1,7 @@
-"""The addresses that sessions are watched at: who knows one may watch there, and nothing else."""
+"""The addresses that sessions are watched at: who knows one may watch there, and nothing else.
+
+Where several nodes stand behind one door, names and addresses made here begin with their node's.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from webrtc.access.rights import Caller
 
 _WISH = re.compile(r"[\w-]{1,64}", re.ASCII)
 _NAMED = re.compile(r"[\w-]{16,128}", re.ASCII)
+PORTRAIT = "own-"  # what names of visitors' portraits begin with
+_NODE_ENDS = "."  # nobody can wish for it
 _TAIL = 12  # bytes of an address that nobody guesses
 
 
@@ -37,12 +42,18 @@ class NotYet(VivifyError):
         super().__init__("There is nobody to be watched at that address yet: ask again in a little while.")
 
 
-def fresh() -> str:
-    """A name, or an address, that nobody guesses."""
-    return secrets.token_urlsafe(_TAIL)
+def fresh(node: str = "") -> str:
+    """A name, or an address, that nobody guesses, and that tells which node it is of."""
+    return f"{node}{_NODE_ENDS}{secrets.token_urlsafe(_TAIL)}" if node else secrets.token_urlsafe(_TAIL)
 
 
-def address_for(caller: Caller, wish: str | None, key: str | None) -> str:
+def node_of(name: str) -> str:
+    """The node that made a name; '' where none did, as of addresses that somebody wished for."""
+    node, ends, _ = name.removeprefix(PORTRAIT).partition(_NODE_ENDS)
+    return node if ends else ""
+
+
+def address_for(caller: Caller, wish: str | None, key: str | None, node: str = "") -> str:
     """Where a new session is watched. Raises OtherSession, or VivifyError for a wish that cannot be.
 
     A token that names a session names the address. Else a ``wish`` is the same address every time; with a ``key`` (None
@@ -54,7 +65,7 @@ def address_for(caller: Caller, wish: str | None, key: str | None) -> str:
             raise OtherSession
         return caller.session
     if wish is None:
-        return fresh()
+        return fresh(node)
     if not _WISH.fullmatch(wish):
         raise VivifyError("A wished address was expected to have 1 to 64 letters, digits, - and _.")
     return wish if key is None else f"{wish}-{_tail(caller.owner, wish, key)}"

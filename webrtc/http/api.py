@@ -185,7 +185,7 @@ def _figures(router: APIRouter, service: Service, gate: Gate) -> None:
     async def ready() -> JSONResponse:
         """Whether a new session would be let in."""
         reason = service.closed_because()
-        body = Ready(ready=reason is None, reason=reason)
+        body = Ready(ready=reason is None, reason=reason, free=0 if reason else service.free)
         return JSONResponse(body.model_dump(), 200 if reason is None else 503)
 
     @router.get(

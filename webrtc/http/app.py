@@ -24,6 +24,7 @@ from webrtc.http.refusals import deny_parameters, refuse, refuse_http, refuse_pa
 from webrtc.http.sockets import motion_socket
 from webrtc.messages import PROTOCOL
 from webrtc.rtc.aiortc_patches import patch_aiortc
+from webrtc.server_config import ServerConfig
 from webrtc.service import Service
 
 PAGE = Path(__file__).resolve().parents[2] / "clients" / "web"
@@ -58,7 +59,7 @@ def create_app(service: Service) -> FastAPI:
     app.router.redirect_slashes = False  # it would lead to whatever the Host header says
     gate = Gate(service.config)
     app.add_middleware(HeadAsGet)
-    app.middleware("http")(_guard(service, gate))
+    app.middleware("http")(guard(gate, service.config))
     app.add_middleware(Lingering)
     app.add_middleware(UnderPrefix, prefix=service.config.root_path)  # the last one comes first
     app.add_exception_handler(VivifyError, refuse)
@@ -99,11 +100,10 @@ class HeadAsGet:
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def _guard(service: Service, gate: Gate) -> Callable[[Request, Next], Awaitable[Response]]:
+def guard(gate: Gate, config: ServerConfig) -> Callable[[Request, Next], Awaitable[Response]]:
     """The name that was asked by before every request, security headers after it."""
-    config = service.config
 
-    async def guard(request: Request, call_next: Next) -> Response:
+    async def guarded(request: Request, call_next: Next) -> Response:
         try:
             gate.check_name(request)
             response = await call_next(request)
@@ -115,4 +115,4 @@ def _guard(service: Service, gate: Gate) -> Callable[[Request, Next], Awaitable[
             response.headers.update({**CORS, "Access-Control-Allow-Origin": request.headers["origin"]})
         return response
 
-    return guard
+    return guarded

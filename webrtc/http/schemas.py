@@ -93,10 +93,11 @@ class Health(Body):
 
 
 class Ready(Body):
-    """Whether a new session would be let in, and why not."""
+    """Whether a new session would be let in, and why not; how many would be."""
 
     ready: bool
     reason: str | None
+    free: int
 
 
 WHY = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from aiortc.codecs import vpx
@@ -10,6 +9,8 @@ from aiortc.codecs.h264 import H264Encoder
 from av import CodecContext, VideoFrame
 from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
+
+from engine.cores import usable_cores
 
 LEAST_CHANGE = 0.1  # of the bitrate, before an encoder is made anew: that costs a whole picture
 BT709, BT601, LIMITED = 1, 6, 1  # as H.264's annex E numbers them
@@ -38,7 +39,7 @@ def _vp8(width: int, height: int, bitrate: int) -> VideoCodecContext:
     codec.width, codec.height, codec.bit_rate, codec.pix_fmt = width, height, bitrate, "yuv420p"
     codec.gop_size = 3000  # a whole picture only when somebody asks for one
     codec.qmin, codec.qmax = 2, 56
-    codec.thread_count = vpx.number_of_threads(width * height, os.cpu_count() or 1)
+    codec.thread_count = vpx.number_of_threads(width * height, usable_cores())
     rate = str(bitrate)
     codec.options = {
         "deadline": "realtime",

@@ -1,0 +1,118 @@
+"""What a fleet is made of, without a process: who is sent where, how many fit, whose figures these are."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from clients.commands.serve import places
+from engine.errors import VivifyError
+from webrtc.access.addresses import address_for, fresh, node_of
+from webrtc.access.rights import Caller
+from webrtc.fleet.capacity import Measured
+from webrtc.fleet.merged_metrics import merged
+from webrtc.fleet.node_keeper import shares_of_cores
+from webrtc.fleet.node_process import read, written
+from webrtc.fleet.nodes import Node, Nodes
+from webrtc.server_config import IceServer, ServerConfig
+
+pytestmark = pytest.mark.cpu
+
+
+def nodes(*free: int) -> Nodes:
+    made = [Node(f"n{number}", slots=4) for number, _ in enumerate(free)]
+    for node, left in zip(made, free, strict=True):
+        node.heard(left)
+    return Nodes(made)
+
+
+def test_names_tell_their_node_and_wishes_none() -> None:
+    assert node_of(fresh("n7")) == "n7"
+    assert node_of(f"own-{fresh('n7')}") == "n7"
+    assert node_of(fresh()) == ""
+    caller = Caller("owner", "here")
+    assert node_of(address_for(caller, None, None, "n7")) == "n7"
+    assert node_of(address_for(caller, "stage", "key", "n7")) == ""
+    with pytest.raises(VivifyError, match="letters, digits"):
+        address_for(caller, "n7.stage", None)
+
+
+def test_the_emptiest_node_comes_first_also_while_others_are_on_their_way() -> None:
+    all_of = nodes(2, 3, 0)
+    assert [node.name for node in all_of.for_opening(None)] == ["n1", "n0", "n2"], "a full one last"
+    for _ in range(2):
+        all_of.named("n1").sent()  # type: ignore[union-attr]
+    assert [node.name for node in all_of.for_opening(None)] == ["n0", "n1", "n2"]
+    all_of.named("n1").arrived(let_in=False)  # type: ignore[union-attr]
+    all_of.named("n1").arrived(let_in=True)  # type: ignore[union-attr]
+    assert [node.room for node in all_of.all] == [2, 2, 0]
+    all_of.named("n0").lost()  # type: ignore[union-attr]
+    assert all_of.named("n0") is None
+    assert [node.name for node in all_of.for_opening(None)] == ["n1", "n2"]
+
+
+def test_an_address_keeps_its_order_when_a_node_goes() -> None:
+    all_of = nodes(1, 1, 1, 1)
+    before = [node.name for node in all_of.in_order("stage")]
+    assert before != [node.name for node in all_of.in_order("another")] or before != sorted(before)
+    all_of.named(before[0]).lost()  # type: ignore[union-attr]
+    assert [node.name for node in all_of.in_order("stage")] == before[1:]
+    assert [node.name for node in all_of.for_opening("stage")] == before[1:]
+
+
+@pytest.mark.parametrize(
+    ("measured", "slots"),
+    [  # benchmarks/load.jsonl: three at 512 and four at 256 held on two cores that the clients used, too
+        (Measured(4.5, 10.2, 2.9, 2), 3),
+        (Measured(4.5, 5.0, 1.25, 2), 4),
+        (Measured(4.5, 10.2, 2.9, 1), 1),
+        (Measured(2.0, 1.0, 1.0, 16), 12),  # one event loop sends for no more, whatever cores there are
+        (Measured(60.0, 60.0, 9.0, 1), 1),
+    ],
+)
+def test_slots_are_what_cores_steps_and_the_event_loop_hold(measured: Measured, slots: int) -> None:
+    assert measured.slots == slots
+
+
+def test_figures_of_two_nodes_stand_together_with_their_names() -> None:
+    text = '# HELP a What.\n# TYPE a gauge\na{b="1"} 2.0\n# HELP c Why.\n# TYPE c counter\nc_total 3.0\n'
+    lines = merged({"n1": text, "n2": text}).splitlines()
+    assert lines == [
+        "# HELP a What.",
+        "# TYPE a gauge",
+        'a{node="n1",b="1"} 2.0',
+        'a{node="n2",b="1"} 2.0',
+        "# HELP c Why.",
+        "# TYPE c counter",
+        'c_total{node="n1"} 3.0',
+        'c_total{node="n2"} 3.0',
+    ]
+
+
+def test_a_node_is_told_all_of_its_configuration() -> None:
+    turn = IceServer("turn:turn.example:3478", secret="shared")
+    config = ServerConfig(token="a-secret-of-sixteen:watch", ice_servers=(turn,), origins=("https://a.b",), node="n1")
+    assert read(written(config, [1], True).decode()) == (config, [1], True)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux pins processes")
+def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 3, 5, 7})
+    assert shares_of_cores(2) == [[0, 2], [3, 5, 7]]
+    assert shares_of_cores(5) == [[0], [2], [3], [5], [7]]
+    assert shares_of_cores(6) == [[0], [2], [3], [5], [7], [0]]
+
+
+def test_options_that_say_how_many_there_are() -> None:
+    assert places(None, None, None)[1] == 2
+    alone, most = places(None, "3", None)
+    assert (alone.nodes, alone.measured, most) == (0, False, 3)
+    several, _ = places("2", None, 9000)
+    assert (several.nodes, several.measured, several.first_port) == (2, True, 9000)
+    assert places("auto", "1", None)[0].nodes >= 1
+    for nodes, most_sessions, port in (("0", None, None), ("many", None, None), (None, "65", None), (None, "x", None)):
+        with pytest.raises(VivifyError, match="'auto' or a number"):
+            places(nodes, most_sessions, port)
+    with pytest.raises(VivifyError, match="--nodes, too"):
+        places(None, None, 9000)

@@ -1,0 +1,89 @@
+"""The nodes behind a door, and which of them somebody is sent to. What is kept here is only what they last said."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+
+SEEN_S = 1.5  # after which somebody who was sent to a node counts there, or never came
+
+
+@dataclass(slots=True)
+class Node:
+    """One server with its engine. ``slots`` and ``free``: places for sessions, all of them and those left."""
+
+    name: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    up: bool = False  # it answers
+    slots: int = 0
+    free: int = 0
+    _sent: list[float] = field(default_factory=list)  # when somebody was sent there of whom it has not told yet
+
+    def heard(self, free: int) -> None:
+        """What it says itself, just now."""
+        self.up, self.free = True, free
+        self._sent = [at for at in self._sent if at > time.monotonic() - SEEN_S]
+
+    def lost(self) -> None:
+        """It does not answer."""
+        self.up, self.free = False, 0
+        self._sent.clear()
+
+    def sent(self) -> None:
+        """Somebody who wants a place is on their way."""
+        self._sent.append(time.monotonic())
+
+    def arrived(self, let_in: bool) -> None:
+        """The last one who was sent has an answer; what the node says of its places comes later."""
+        if self._sent:
+            self._sent.pop()
+        if let_in:
+            self.free -= 1
+
+    @property
+    def room(self) -> int:
+        """Places left when all who are on their way are there."""
+        return self.free - len(self._sent)
+
+
+class Nodes:
+    """All of them, by name."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.all = nodes
+        self._named = {node.name: node for node in nodes}
+
+    def named(self, name: str) -> Node | None:
+        """The node of that name, if it answers."""
+        node = self._named.get(name)
+        return node if node is not None and node.up else None
+
+    def for_opening(self, address: str | None) -> list[Node]:
+        """Whom to ask for a place, one after another: the emptiest first.
+
+        For an ``address`` that somebody wished for, in its own order, so that who watches it finds it without a table.
+        Full ones come last: a place may just have been left, or be the asker's own, who comes back.
+        """
+        nodes = self.in_order(address)
+        if address is None:
+            return sorted(nodes, key=lambda node: -node.room)
+        return sorted(nodes, key=lambda node: node.room <= 0)
+
+    def in_order(self, address: str | None) -> list[Node]:
+        """Those that answer, in an address's own order (rendezvous hashing): a node that goes moves no other."""
+        up = [node for node in self.all if node.up]
+        return up if address is None else sorted(up, key=lambda node: _weight(node.name, address))
+
+    @property
+    def slots(self) -> int:
+        return sum(node.slots for node in self.all if node.up)
+
+    @property
+    def free(self) -> int:
+        return sum(node.free for node in self.all)
+
+
+def _weight(node: str, address: str) -> bytes:
+    return hashlib.sha256(f"{node}\n{address}".encode(errors="surrogatepass")).digest()
