@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 import time
 import urllib.parse
@@ -27,6 +28,7 @@ from webrtc.rtc.picture_sender import PictureSender
 CONNECT_S = 15.0
 CLOSE_S = 2.0  # less than an output may take to close
 LOOK_EVERY_S = 1.0
+REJECTED = re.compile(r"^m=(audio|video) 0 ", re.MULTILINE)
 
 
 class Whip(Output):
@@ -157,19 +159,24 @@ class Whip(Output):
             await asyncio.to_thread(unpublish, resource, self._token)
 
     async def _take(self, pc: RTCPeerConnection, answer: Answer) -> None:
+        declined = REJECTED.findall(answer.sdp)  # lines that aiortc cannot read where they are as bare as they may be
+        if declined:
+            raise self._declined(declined)
         try:
             await pc.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
         except (ValueError, InvalidStateError, AssertionError, IndexError, KeyError) as error:
             raise WhipError(f"{shown(self._url)} answered with no SDP that fits the offer ({error})", True) from None
-        names = {"audio": "sound", "video": "picture"}
-        declined = [names[t.kind] for t in pc.getTransceivers() if t.stopped or t.currentDirection != "sendonly"]
+        declined = [t.kind for t in pc.getTransceivers() if t.stopped or t.currentDirection != "sendonly"]
         if declined:
-            what = " and the ".join(declined)
-            raise WhipError(
-                f"{shown(self._url)} was expected to take sound and picture, but declines the {what}: "
-                "is it a server that hands streams on?",
-                lasting=True,
-            )
+            raise self._declined(declined)
+
+    def _declined(self, kinds: list[str]) -> WhipError:
+        what = " and the ".join({"audio": "sound", "video": "picture"}[kind] for kind in kinds)
+        return WhipError(
+            f"{shown(self._url)} was expected to take sound and picture, but declines the {what}: "
+            "is it a server that hands streams on?",
+            lasting=True,
+        )
 
     async def _connected(self, pc: RTCPeerConnection, changed: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):

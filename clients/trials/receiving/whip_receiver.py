@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -16,6 +17,8 @@ from av import AudioFrame, VideoFrame
 
 from clients.trials.receiving.flashes import BRIGHT, LOUD, onsets
 from engine.contracts import FloatArray
+
+REJECTED = re.compile(r"m=video \d+ (.*)\r\n(?:[^m].*\r\n)*")
 
 
 @dataclass
@@ -33,7 +36,7 @@ class WhipReceiver:
 
     token: str | None = None
     links: tuple[str, ...] = ()
-    takes_pictures: bool = True
+    pictures: Literal["taken", "inactive", "rejected"] = "taken"
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     seen: list[tuple[float, bool]] = field(default_factory=list)  # arrival, whether it is bright
@@ -96,12 +99,13 @@ class WhipReceiver:
         self._pcs[name] = pc
         pc.on("track", lambda track: self._tasks.append(self._loop.create_task(self._take(track))))
         await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        if not self.takes_pictures:
+        if self.pictures == "inactive":
             for transceiver in pc.getTransceivers():
                 if transceiver.kind == "video":
                     transceiver.direction = "inactive"
         await pc.setLocalDescription(await pc.createAnswer())
-        return name, pc.localDescription.sdp
+        sdp = pc.localDescription.sdp
+        return name, sdp if self.pictures != "rejected" else REJECTED.sub(r"m=video 0 \1\r\na=inactive\r\n", sdp)
 
     async def _take(self, track: MediaStreamTrack) -> None:
         try:

@@ -51,12 +51,14 @@ def test_it_is_published_in_step_and_again_when_it_was_cut() -> None:
 
 @pytest.mark.net
 def test_what_will_never_work_ends_it_in_a_sentence() -> None:
-    with WhipReceiver(token="secret", takes_pictures=False) as receiver:
-        for url, token, sentence in (
-            (f"{receiver.url}/whip", "wrong", "wants another token"),
-            (f"{receiver.url}/other", "secret", "was expected to answer 201, but answered 405"),
-            (f"{receiver.url}/whip", "secret", "declines the picture"),
+    with WhipReceiver(token="secret", pictures="inactive") as receiver:
+        for url, token, pictures, sentence in (
+            (f"{receiver.url}/whip", "wrong", "taken", "wants another token"),
+            (f"{receiver.url}/other", "secret", "taken", "was expected to answer 201, but answered 405"),
+            (f"{receiver.url}/whip", "secret", "inactive", "declines the picture"),
+            (f"{receiver.url}/whip", "secret", "rejected", "declines the picture"),
         ):
+            receiver.pictures = pictures  # type: ignore[assignment]
             playing = Playing(Whip(url, token))
             playing.play_until(lambda playing=playing: bool(playing.line.error))  # type: ignore[misc]
             assert sentence in playing.line.error
