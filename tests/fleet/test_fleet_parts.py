@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import httpx
 import pytest
 
 from clients.commands.serve import places
@@ -11,6 +12,7 @@ from engine.errors import VivifyError
 from webrtc.access.addresses import address_for, fresh, node_of
 from webrtc.access.rights import Caller
 from webrtc.fleet.capacity import Measured
+from webrtc.fleet.door import Door, create_door
 from webrtc.fleet.merged_metrics import merged
 from webrtc.fleet.node_keeper import shares_of_cores
 from webrtc.fleet.node_process import read, written
@@ -102,6 +104,35 @@ def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shares_of_cores(2) == [[0, 2], [3, 5, 7]]
     assert shares_of_cores(5) == [[0], [2], [3], [5], [7]]
     assert shares_of_cores(6) == [[0], [2], [3], [5], [7], [0]]
+
+
+async def test_the_door_asks_for_a_token_before_any_node_hears_of_it() -> None:
+    config = ServerConfig(token="all-of-the-rights,watches-and-no-more:watch")
+    none = Nodes([Node("n1")])
+    app = create_door(Door(none, config, redirects=True), none, config)
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+
+        async def status(method: str, path: str, token: str) -> int:
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
+            return (await client.request(method, path, headers=headers, content=b"v=0")).status_code
+
+        for method, path in (
+            ("POST", "/whip/astronaut"),
+            ("POST", "/whep/stage"),
+            ("PATCH", "/whip/session/n1.x"),
+            ("DELETE", "/api/session/n1.x"),
+            ("GET", "/api/avatars"),
+            ("GET", "/metrics"),
+        ):
+            assert await status(method, path, "none") == 401, path
+        assert await status("POST", "/whip/astronaut", "watches-and-no-more") == 403
+        assert await status("GET", "/metrics", "watches-and-no-more") == 403
+        assert await status("POST", "/whip/astronaut", "all-of-the-rights") == 503, "no node is up"
+        assert await status("DELETE", "/api/session/n1.x", "all-of-the-rights") == 404, "it went with its node"
+        assert await status("GET", "/", "") == 503
+        assert (await client.get("/readyz")).json() == {"ready": False, "reason": "No node is up.", "free": 0}
+        assert (await client.get("/healthz", headers={"Host": "evil.example"})).status_code == 421
 
 
 def test_options_that_say_how_many_there_are() -> None:

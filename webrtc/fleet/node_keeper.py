@@ -22,6 +22,7 @@ from webrtc.server_config import ServerConfig
 log = logging.getLogger("vivify")
 
 LOOK_EVERY_S = 0.25
+SILENT_S = 1.0  # after which nobody new is sent to a node that does not answer
 HANG_LIMIT_S = 10.0  # a node that does not answer for so long is ended
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0  # before a node that ended by itself is started again; a long life resets it
 LONG_LIFE_S = 60.0
@@ -154,11 +155,14 @@ class NodeKeeper:
             if process is None or process.returncode is not None or not kept.ready.is_set():
                 continue
             try:
-                async with asyncio.timeout(HANG_LIMIT_S):
+                async with asyncio.timeout(SILENT_S):
                     _, body = await fetched(kept.node, "/readyz")
                 free = int(json.loads(body)["free"])
-            except (NodeGone, TimeoutError, ValueError, KeyError, TypeError):
+            except NodeGone:
                 kept.node.lost()
+                continue  # its process has ended, or is about to
+            except (TimeoutError, ValueError, KeyError, TypeError):
+                kept.node.silent()
                 if time.monotonic() - kept.answered > HANG_LIMIT_S and process.returncode is None:
                     log.warning("node %s did not answer for %.0f s: it is ended", kept.node.name, HANG_LIMIT_S)
                     with contextlib.suppress(ProcessLookupError):

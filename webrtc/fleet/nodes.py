@@ -26,8 +26,12 @@ class Node:
         self.up, self.free = True, free
         self._sent = [at for at in self._sent if at > time.monotonic() - SEEN_S]
 
+    def silent(self) -> None:
+        """It is slow to answer: nobody new is sent there, if there are others."""
+        self.free = 0
+
     def lost(self) -> None:
-        """It does not answer."""
+        """There is nobody to answer."""
         self.up, self.free = False, 0
         self._sent.clear()
 
@@ -67,14 +71,14 @@ class Nodes:
         Full ones come last: a place may just have been left, or be the asker's own, who comes back.
         """
         nodes = self.in_order(address)
-        if address is None:
-            return sorted(nodes, key=lambda node: -node.room)
-        return sorted(nodes, key=lambda node: node.room <= 0)
+        return nodes if address is None else sorted(nodes, key=lambda node: node.room <= 0)
 
     def in_order(self, address: str | None) -> list[Node]:
-        """Those that answer, in an address's own order (rendezvous hashing): a node that goes moves no other."""
+        """Those that answer: the emptiest first; for an address in its own order (rendezvous hashing), which stays."""
         up = [node for node in self.all if node.up]
-        return up if address is None else sorted(up, key=lambda node: _weight(node.name, address))
+        if address is None:  # whom anybody may ask: one that answers slowly has no room either
+            return sorted(up, key=lambda node: -node.room)
+        return sorted(up, key=lambda node: _weight(node.name, address))
 
     @property
     def slots(self) -> int:
