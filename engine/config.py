@@ -27,7 +27,8 @@ class EngineConfig:
 
     ``avatar`` is a bundled avatar's name or an enrolled folder; it is what a session gets that names none. ``quality``
     says whether networks finish the pictures: "learned", never: "geometry", or while the machine can hold it: "auto".
-    ``device`` is where networks run and pictures are made: "cpu" or "cuda".
+    ``device`` is where networks run and pictures are made: "cpu" or "cuda". ``mark``: pictures that leave the process
+    carry the invisible mark (docs/marks.md).
     """
 
     avatar: str = DEFAULT_AVATAR
@@ -35,6 +36,7 @@ class EngineConfig:
     max_sessions: int = 2
     quality: Quality = DEFAULT_QUALITY
     device: str = "cpu"
+    mark: bool = True
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import logging
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from engine.clock import look_ahead_frames
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.contracts import ByteArray, Frame, Ledger
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
+from engine.marking.mark_code import SESSION_BITS
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
 from engine.process.picture_memory import picture_memory
 from engine.process.waiting_commands import Commands
@@ -106,11 +108,13 @@ class EngineProcess:
         matte: bool = False,
         head: tuple[float, ...] = (),
         moves_only: bool = False,
+        mark: int | None = None,
     ) -> EngineSession:
         """A new session. ``on_frame`` is called from the reader thread; the picture is planar I420 and the caller's.
 
         ``head`` is where the head begins, a `Frame.head`; else it is at rest. With ``matte`` pictures are twice as
         wide: the person's colours, and beside them the matte as grey. One that ``moves_only`` has empty pictures.
+        ``mark`` is the session's id in the mark, a random one if none is given.
 
         Raises EngineFull, UnknownAvatar, or VivifyError for a look-ahead that is not offered or a dead engine.
         """
@@ -122,7 +126,8 @@ class EngineProcess:
             self._opening[number] = answer
             self._sessions[number] = session
         asked = {"avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed, "matte": matte, "head": head}
-        self.tell({"do": "open", "session": number, "moves_only": moves_only, **asked})
+        mark = secrets.randbits(SESSION_BITS) if mark is None else mark
+        self.tell({"do": "open", "session": number, "moves_only": moves_only, "mark": mark, **asked})
         if not self.alive:
             self._fail_openings()
         try:
@@ -190,6 +195,7 @@ class EngineProcess:
         command += ["--avatar", self.config.avatar, "--size", str(self.config.size)]
         command += ["--max-sessions", str(self.config.max_sessions), "--memory", str(memory)]
         command += ["--quality", self.config.quality, "--device", self.config.device]
+        command += ["--mark", "on" if self.config.mark else "off"]
         root = str(Path(__file__).resolve().parents[2])  # the folder that holds the package, installed or not
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         return subprocess.Popen(

@@ -27,6 +27,9 @@ from engine.config import SLOTS_PER_SESSION, EngineConfig, checked, slot_bytes
 from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, ByteArray, Frame
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
+from engine.marking.installation import installation_id
+from engine.marking.mark_code import MarkIds
+from engine.marking.mark_pattern import mark_planes
 from engine.pipeline import Pipeline
 from engine.process.spent_code import release_compiler
 from engine.process.waiting_commands import Commands
@@ -92,6 +95,8 @@ class Worker:
             int, tuple[dict[str, Any], Future[tuple[Avatar | None, Renderer | None]]]
         ] = {}  # sessions to be opened
         self._running = True
+        self._installation = installation_id()
+        self._marks: dict[int, MarkIds] = {}  # of sessions whose pictures are marked
 
     def run(self) -> None:
         """Warm up, then serve until the pipe closes."""
@@ -123,7 +128,8 @@ class Worker:
         session.push_audio(AudioChunk(0, np.zeros(10 * SAMPLES_PER_FRAME, np.float32)))
         while self._scheduler.tick():
             for frame in session.frames():
-                i420(frame.picture)
+                planes = i420(frame.picture)
+                mark_planes(planes.copy(), MarkIds(self._installation, 0))
         self._scheduler.close(session)
 
     def _read(self) -> None:
@@ -179,6 +185,7 @@ class Worker:
             self._scheduler.set_look_ahead(session, head["look_ahead_ms"])
         elif name == "close":
             self._scheduler.close(self._sessions.pop(number))
+            self._marks.pop(number, None)
 
     def _load(self, number: int, head: dict[str, Any]) -> None:
         """Make ready what a new session needs, on a thread: the steps of the others go on meanwhile."""
@@ -202,6 +209,8 @@ class Worker:
             self._sessions[number] = self._scheduler.open(
                 avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"], renderer=renderer
             )
+            if self._config.mark:
+                self._marks[number] = MarkIds(self._installation, head["mark"])
             if head["head"]:
                 self._scheduler.hold_head(self._sessions[number], tuple(head["head"]))
             self._wire.send({"event": "opened", "session": number})
@@ -214,6 +223,7 @@ class Worker:
             session.push_audio(chunk, now)
         except VivifyError as error:
             self._scheduler.close(self._sessions.pop(number))
+            self._marks.pop(number, None)
             self._wire.send({"event": "lost", "session": number, "error": str(error)})
 
     def _avatar(self, name: str) -> Avatar:
@@ -238,7 +248,10 @@ class Worker:
             slot, size = self._free.pop(), slot_bytes(self._config.size)
             began = time.perf_counter()
             planes = i420(frame.picture)
-            self._memory[slot * size : slot * size + planes.size] = planes.reshape(-1)
+            place = self._memory[slot * size : slot * size + planes.size].reshape(planes.shape)
+            place[...] = planes
+            if number in self._marks:
+                mark_planes(place, self._marks[number])
             ledger["render_ms"] += 1000 * (time.perf_counter() - began)
             width = planes.shape[1]
         ledger["done"] = time.monotonic()
@@ -269,12 +282,14 @@ def main() -> None:
     parser.add_argument("--max-sessions", type=int, required=True)
     parser.add_argument("--quality", required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--mark", choices=["on", "off"], required=True)
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
     wire = Wire(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     try:
-        config = EngineConfig(args.avatar, args.size, args.max_sessions, checked(args.quality), args.device)
+        quality, mark = checked(args.quality), args.mark == "on"
+        config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
     except VivifyError as error:

@@ -52,6 +52,7 @@ class KeptSession:
         self.epoch = 0
         self._keeper = keeper
         self._avatar, self._look_ahead_ms, self._seed, self._matte, self._moves_only = asked
+        self.mark = secrets.randbits(SESSION_BITS)  # its id in the invisible mark, whichever process draws it
         self._wished: dict[str, Any] = {}
         self._on_frame = on_frame
         self._on_lost = on_lost

@@ -1,0 +1,52 @@
+"""The mark as a picture: chips made smooth, and the grid that a reader lays over a picture to get them back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.contracts import ByteArray, FloatArray
+from engine.marking.mark_code import SIDE, MarkIds, chips
+
+
+def grid(pixels: int, pitch: float, start: float) -> FloatArray:
+    """How much each of a row's pixels [pixels, 96] belongs to each chip; ``start`` is where the first chip begins.
+
+    A raised cosine, two chips wide: what is laid in is smooth, and neighbours add up to one.
+    """
+    place = (np.arange(pixels) + 0.5 - start) / pitch - 0.5
+    away = np.abs(place[:, None] - np.arange(SIDE))
+    return np.asarray(np.where(away < 1, np.cos(0.5 * np.pi * away) ** 2, 0), np.float32)
+
+
+@lru_cache(maxsize=8)
+def pattern(ids: MarkIds, size: int) -> npt.NDArray[np.int8]:
+    """The mark for pictures of ``size`` x ``size`` pixels, as whole numbers: 127 is 1."""
+    smooth = grid(size, size / SIDE, 0.0)
+    picture = np.rint(127 * (smooth @ chips(ids) @ smooth.T)).astype(np.int8)
+    picture.setflags(write=False)
+    return picture
+
+
+def mark_planes(planes: ByteArray, ids: MarkIds) -> None:
+    """Mark planar I420 [H * 3 // 2, W] in place; with a matte beside the colours [H * 3 // 2, 2 H], the colours."""
+    from kernels.cpu import marking  # the engine alone compiles
+
+    size = planes.shape[0] * 2 // 3
+    marking.add_mark(planes[:size, :size], pattern(ids, size))
+
+
+def mark_picture(picture: ByteArray, ids: MarkIds) -> ByteArray:
+    """A copy of RGB [H, W, 3] or RGBA [H, W, 4] with the mark in it: what its luma would get, given to R, G and B."""
+    from kernels.cpu import marking
+
+    colours = picture[..., :3].astype(np.int16)
+    luma = ((77 * colours[..., 0] + 150 * colours[..., 1] + 29 * colours[..., 2]) * np.int32(1) >> 8).astype(np.uint8)
+    marked = luma.copy()
+    marking.add_mark(marked, pattern(ids, len(picture)))
+    step = marked.astype(np.int16) - np.clip(luma, 16, 235)
+    out = picture.copy()
+    out[..., :3] = np.clip(colours + step[..., None], 0, 255)
+    return out

@@ -1,0 +1,61 @@
+# Kernels are typed by the arguments of their first call, which mypy cannot see.
+# mypy: ignore-errors
+"""The invisible mark laid into a picture's luma (numba). `kernels.plain.marking_reference` is its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.cpu.compiled import compiled
+
+CELL = 8  # pixels; within one, detail is measured
+BASE, GAIN, TOP = 1.2, 0.25, 2.0  # grey levels where all is smooth, more for each of detail, and at most
+UNIT = 127.0  # what the pattern's largest number stands for
+
+
+@compiled
+def add_mark(luma, pattern):
+    """Add ``pattern`` [H, W] int8 to ``luma`` [H, W] uint8 in place, more strongly where there is detail to hide it.
+
+    Detail is the mean step to the left and upper neighbour within 8 x 8 pixels; strengths are interpolated between the
+    cells' middles. H and W are multiples of 8.
+    """
+    height, width = luma.shape
+    down, across = height // CELL, width // CELL
+    strength = np.empty((down + 2, across + 2), np.float32)
+    for j in range(down):
+        sums = np.zeros(across, np.int32)
+        for y in range(CELL * j, CELL * j + CELL):
+            row, upper = luma[y], luma[max(y - 1, 0)]
+            for i in range(across):
+                total = np.int32(0)
+                for k in range(CELL):
+                    x = CELL * i + k
+                    here = np.int32(row[x])
+                    total += abs(here - np.int32(row[max(x - 1, 0)])) + abs(here - np.int32(upper[x]))
+                sums[i] += total
+        for i in range(across):
+            level = np.float32(BASE) + np.float32(GAIN / (CELL * CELL)) * np.float32(sums[i])
+            strength[j + 1, i + 1] = min(level, np.float32(TOP)) / np.float32(UNIT)
+        strength[j + 1, 0], strength[j + 1, across + 1] = strength[j + 1, 1], strength[j + 1, across]
+    strength[0], strength[down + 1] = strength[1], strength[down]
+    line = np.empty(across + 2, np.float32)
+    half = CELL // 2
+    for y in range(height):
+        j, t = (y + half) // CELL, np.float32(((y + half) % CELL + 0.5) / CELL)
+        for i in range(across + 2):
+            line[i] = strength[j, i] + (strength[j + 1, i] - strength[j, i]) * t
+        row, signs = luma[y], pattern[y]
+        for i in range(across):
+            first, middle, last = line[i], line[i + 1], line[i + 2]
+            rise, fall = (middle - first) / np.float32(CELL), (last - middle) / np.float32(CELL)
+            for k in range(half):
+                x = CELL * i + k
+                level = first + rise * np.float32(k + half + 0.5)
+                value = np.float32(row[x]) + level * np.float32(signs[x]) + np.float32(0.5)
+                row[x] = np.uint8(min(max(value, np.float32(16.0)), np.float32(235.0)))
+            for k in range(half):
+                x = CELL * i + half + k
+                level = middle + fall * np.float32(k + 0.5)
+                value = np.float32(row[x]) + level * np.float32(signs[x]) + np.float32(0.5)
+                row[x] = np.uint8(min(max(value, np.float32(16.0)), np.float32(235.0)))
