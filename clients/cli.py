@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from clients.commands.mint import token
+from clients.commands.verify import verify
+from clients.film_cli import FilmSizeOption, progress, render, talk
 from clients.live_cli import live, out
-from clients.options import AvatarOption, ControlOption, LookAheadOption, MayStandAlone, QualityOption, SizeOption
+from clients.options import (
+    AvatarOption,
+    MarkOption,
+    MayStandAlone,
+    QualityOption,
+    SizeOption,
+    wanted_mark,
+)
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
-from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
-from engine.motion.controls import read_wishes
 
 if TYPE_CHECKING:
     from webrtc.server_config import IceServer
@@ -32,12 +38,6 @@ app = typer.Typer(
 )
 say = Console(stderr=True)  # for people; standard output is for results
 
-SpeechArgument = Annotated[Path, typer.Argument(metavar="SPEECH", help="Any sound file, or a film with sound.")]
-OutOption = Annotated[
-    Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The film to write: .mp4, .m4v, .mov, .mkv or .webm.")
-]
-FilmSizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512, 768 or 1080.")]
-
 
 IceServerOption = Annotated[
     list[str] | None,
@@ -48,38 +48,7 @@ TurnSecretOption = Annotated[
 ]
 
 
-@app.command()
-def render(
-    speech: SpeechArgument,
-    out: OutOption,
-    avatar: AvatarOption = DEFAULT_AVATAR,
-    look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
-    size: FilmSizeOption = 512,
-    quality: QualityOption = DEFAULT_QUALITY,
-    alpha: Annotated[
-        bool, typer.Option(help="A transparent background: into .webm (VP9) or .mov (ProRes 4444).")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of blinks and head motion: the same seed, the same film.")] = 0,
-    control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
-) -> None:
-    """Speak a sound file into a film, without a network."""
-    from clients.commands import render_film as rendering
-
-    with _bar() as bar:
-        task = bar.add_task("listening to the sound", total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, description="rendering", completed=done, total=total)
-
-        report = rendering.render(
-            speech, out, avatar, look_ahead, size, seed, show, read_wishes(control), checked(quality), alpha
-        )
-    for note in report.notes:
-        say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
-    say.print(
-        f"[green]{escape(str(out))}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time"
-    )
-    print(rendering.report_json(report))
+app.command()(render)
 
 
 @app.command()
@@ -90,6 +59,7 @@ def serve(
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
+    mark: MarkOption = "on",
     max_sessions: Annotated[
         str | None,
         typer.Option(metavar="N|auto", help="Sessions at a time, of each node; auto: as many as it measures."),
@@ -132,7 +102,7 @@ def serve(
     from webrtc.server import loop_factory
 
     where, most = places(nodes, max_sessions, node_port)
-    engine = EngineConfig(avatar, size, most, checked(quality), device)
+    engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark))
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),
@@ -159,39 +129,7 @@ def demo(context: typer.Context) -> None:
     typer.main.get_command(app).main(args, prog_name="vivify", standalone_mode=False)
 
 
-@app.command()
-def talk(
-    url: Annotated[str, typer.Argument(help="A running server, such as http://127.0.0.1:8080.")],
-    speech: SpeechArgument,
-    out: OutOption,
-    look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
-    avatar: Annotated[str | None, typer.Option(help="One of the server's avatars.")] = None,
-    codec: Annotated[str | None, typer.Option(help="VP8 or H264; left out, the server chooses.")] = None,
-    token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
-) -> None:
-    """Send a sound file as a microphone to a server; record the avatar that comes back."""
-    from clients.commands import talk as talking
-
-    with say.status("connecting...") as status:
-
-        def show(text: str) -> None:
-            status.update(f"{text}...")
-
-        report = asyncio.run(
-            talking.talk(
-                url,
-                speech,
-                out,
-                look_ahead_ms=look_ahead,
-                avatar=avatar,
-                codec=codec,
-                token=token,
-                on_progress=show,
-            )
-        )
-    talking.print_card(report, say)
-
-
+app.command()(talk)
 app.command(cls=MayStandAlone)(live)
 app.command(cls=MayStandAlone)(out)
 
@@ -248,7 +186,7 @@ def evaluate(
     from engine.evaluation.film_figures import open_networks
 
     given = open_networks(inception, arcface, syncnet_sound, syncnet_lips)
-    with _bar() as bar:
+    with progress() as bar:
 
         def show(what: str, done: int, total: int) -> None:
             if not bar.tasks or bar.tasks[-1].description != what:
@@ -283,18 +221,13 @@ def doctor(
 
 
 app.command()(token)
+app.command()(verify)
 
 
 def _ice_servers(urls: list[str] | None, secret: str | None) -> tuple[IceServer, ...]:
     from webrtc.server_config import IceServer
 
     return tuple(IceServer(url, secret=secret if url.startswith("turn") else None) for url in urls or ())
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=say
-    )
 
 
 def main() -> None:

@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from clients.options import AvatarOption, ControlOption, LookAheadOption, QualityOption, SizeOption
+from clients.options import (
+    AvatarOption,
+    ControlOption,
+    LookAheadOption,
+    MarkOption,
+    QualityOption,
+    SizeOption,
+    wanted_mark,
+)
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.motion.controls import read_wishes
@@ -54,6 +62,7 @@ def live(
     look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
+    mark: MarkOption = "on",
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion.")] = 0,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
     microphone_in: Annotated[
@@ -96,7 +105,7 @@ def live(
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
     outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
-    config = EngineConfig(avatar, size, 1, checked(quality))
+    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark))
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+
+from engine.errors import VivifyError
+
+
+def wanted_mark(mark: str) -> bool:
+    """Whether pictures are to be marked. Raises VivifyError for neither yes nor no."""
+    if mark not in ("on", "off"):
+        raise VivifyError(f"--mark was expected to be on or off, but '{mark}' was given.")
+    return mark == "on"
 
 
 class MayStandAlone(TyperCommand):
@@ -28,6 +38,14 @@ ControlOption = Annotated[
     list[str],
     typer.Option("--control", metavar="NAME=NUMBER", help="Such as smile=0.3, sad=0.5 or expressiveness=1.2."),
 ]
+MarkOption = Annotated[
+    str, typer.Option("--mark", metavar="on|off", help="The invisible mark that says a machine made it.")
+]
+SignOption = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option("--sign", metavar="KEY CERT", help="Sign the C2PA manifest with these; else with a key of ours."),
+]
+NoManifestOption = Annotated[bool, typer.Option("--no-manifest", help="No C2PA manifest in the film.")]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 QualityOption = Annotated[
     str,

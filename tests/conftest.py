@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from without_torch import files_that_need_torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks of tests are so small that a second thread only waits
+
+if "VIVIFY_HOME" not in os.environ:  # ids and keys of tests are not the user's
+    os.environ["VIVIFY_HOME"] = tempfile.mkdtemp(prefix="vivify-tests-")
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 

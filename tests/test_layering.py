@@ -28,6 +28,7 @@ ROOMS = """
     engine.imaging
     engine.audio
     engine.face
+    engine.marking
     engine.motion
     engine.motion.head
     engine.motion.facial
@@ -79,7 +80,7 @@ ROOMS = """
     clients.trials.call_reader
     clients.live
     clients.commands
-    clients.live_cli
+    clients.live_cli clients.film_cli
     clients.cli
 """
 MOST_FILES, MOST_LINES = 13, 320  # of a folder, besides __init__.py; of a file
@@ -102,6 +103,7 @@ FOREIGN = {  # package -> the only places that may import it
     "pickle": set(),
     "pulsectl": {"clients/outputs/call"},
     "pyvirtualcam": {"clients/outputs/call"},
+    "c2pa": {"clients/films"},
     "pillow_heif": {"engine/enrolment/photos"},
     "pi_heif": {"engine/enrolment/photos"},
 }

@@ -15,6 +15,8 @@ from engine.clock import look_ahead_frames, structural_delay_ms
 from engine.contracts import FRAMES_PER_SECOND, Frame
 from engine.errors import VivifyError
 from engine.latency import LatencyWindow
+from engine.marking.installation import installation_id
+from engine.marking.mark_code import MarkIds
 from engine.process.keeper import EngineKeeper, KeptSession
 from webrtc.access.rights import Caller
 from webrtc.media.playout import OPUS_DELAY, Playout
@@ -58,6 +60,7 @@ class LiveSession:
         self.viewers: dict[str, Viewer] = {}
         self.avatar = ""
         self.size = 0
+        self.marked = ""  # the ids that its pictures carry
         self.closing = False
         self.ended_because = ""
         self._on_closed = on_closed
@@ -85,6 +88,7 @@ class LiveSession:
         self._engine_session = await self._loop.run_in_executor(engine.openings, engine.open, *asked)
         self.avatar = avatar or engine.default_avatar
         self.size = engine.config.size
+        self.marked = str(MarkIds(installation_id(), self._engine_session.mark)) if engine.config.mark else "nothing"
         self._spawn(self._report())
 
     def pump(self) -> None:

@@ -84,7 +84,10 @@ class Service:
                 answer = await speaker.answer()
             self.connections[session.name] = speaker.connection
         SessionLog(session.name).info(
-            "opened with avatar '%s', %s", session.avatar, speaker.connection.codec or "no video"
+            "opened with avatar '%s', %s, marked %s",
+            session.avatar,
+            speaker.connection.codec or "no video",
+            session.marked,
         )
         return speaker, answer
 
@@ -94,7 +97,7 @@ class Service:
             async with self._place(wanted) as session:
                 await session.open(self.engine, wanted.avatar, next(self._seeds))
                 session.pump()
-        SessionLog(session.name).info("opened with avatar '%s' for a socket", session.avatar)
+        SessionLog(session.name).info("opened with avatar '%s' for a socket, marked %s", session.avatar, session.marked)
         return session
 
     async def watch(self, address: str, sdp: str, caller: Caller) -> tuple[Viewer, str]:

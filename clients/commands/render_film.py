@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,6 +16,7 @@ import numpy as np
 from clients.films.film_formats import film_format
 from clients.films.film_sound import FilmSound
 from clients.films.film_writer import FilmWriter
+from clients.films.manifest import SIGNED, Signing, sign_film
 from clients.films.muxer import SOUND_PER_PICTURE
 from engine import avatars
 from engine.audio.chunker import FrameCutter
@@ -24,9 +27,14 @@ from engine.config import DEFAULT_QUALITY, EngineConfig, Quality
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame
 from engine.face.avatar import Avatar
 from engine.latency import LatencyWindow
+from engine.marking.installation import installation_id
+from engine.marking.mark_code import SESSION_BITS, MarkIds
+from engine.marking.mark_pattern import mark_picture
 from engine.pipeline import Pipeline
 from engine.scheduler import Scheduler
 from engine.session import Session
+
+log = logging.getLogger("vivify")
 
 FRAMES_REMEMBERED = 10_000  # whose times are in the report
 
@@ -40,6 +48,8 @@ class RenderReport:
     speed: float
     stages_ms: dict[str, dict[str, float]]
     notes: tuple[str, ...] = ()
+    mark: str | None = None  # the ids in its pictures
+    manifest: str = ""  # what became of it, in words
 
 
 def render(
@@ -53,19 +63,27 @@ def render(
     wishes: dict[str, Any] | None = None,
     quality: Quality = DEFAULT_QUALITY,
     alpha: bool = False,
+    mark: bool = True,
+    signing: Signing = SIGNED,
 ) -> RenderReport:
     """Speak ``speech`` with ``avatar`` into the film ``out``. The same input and seed give the same pictures.
 
     Nobody waits for a film: "auto" never gives the networks up here. ``on_frame(done, total)`` is called for every
-    picture; ``wishes`` are `Controls` to begin with; ``alpha`` leaves the background transparent. Picture and sound
-    are read, made and written side by side, however long the speech. Raises VivifyError for input that cannot be used.
+    picture; ``wishes`` are `Controls` to begin with; ``alpha`` leaves the background transparent. ``mark`` and
+    ``signing`` say that a machine made it: in the pictures, unseen, and in a manifest. Picture and sound are read, made
+    and written side by side, however long the speech. Raises VivifyError for input that cannot be used.
     """
     film_format(out, alpha)  # before the work begins
+    key, told = signing.key_for(out)
     voice = SoundFile(speech)
     _, folder = avatars.resolve(avatar)
     scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1, quality), unhurried=True))
-    session = scheduler.open(Avatar.load(folder), look_ahead_ms, seed, live=False, matte=alpha)
+    face = Avatar.load(folder)
+    session = scheduler.open(face, look_ahead_ms, seed, live=False, matte=alpha)
     scheduler.set_controls(session, wishes or {})
+    ids = MarkIds(installation_id(), secrets.randbits(SESSION_BITS)) if mark else None
+    if ids is None:
+        log.warning("the film carries no mark: --mark off")
     total = frame_count(round(voice.seconds * SAMPLE_RATE))
     window = LatencyWindow(FRAMES_REMEMBERED)
     began = time.perf_counter()
@@ -75,7 +93,7 @@ def render(
         for chunk, heard in _spoken(voice, sound, look_ahead_frames(look_ahead_ms)):
             waiting = np.concatenate([waiting, heard]) if len(waiting) else heard
             for frame in _frames(scheduler, session, chunk):
-                film.picture(frame.picture)
+                film.picture(mark_picture(frame.picture, ids) if ids else frame.picture)
                 film.sound(waiting[:SOUND_PER_PICTURE])
                 waiting = waiting[SOUND_PER_PICTURE:]
                 ledger = frame.ledger
@@ -83,9 +101,13 @@ def render(
                 if on_frame:
                     on_frame(film.pictures, max(total, film.pictures))
         film.sound(waiting)
+    marked = str(ids) if ids else None
+    if key is not None:
+        sign_film(out, key, face.facts, marked)
     spent = time.perf_counter() - began
     seconds = film.pictures * SAMPLES_PER_FRAME / SAMPLE_RATE
-    return RenderReport(film.pictures, seconds, round(seconds / spent, 2), window.summary(), tuple(voice.notes))
+    speed = round(seconds / spent, 2)
+    return RenderReport(film.pictures, seconds, speed, window.summary(), tuple(voice.notes), marked, told)
 
 
 def _frames(scheduler: Scheduler, session: Session, chunk: AudioChunk | None) -> Iterator[Frame]:

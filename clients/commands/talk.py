@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients.films.film_formats import film_format
+from clients.films.manifest import SIGNED, Signing, sign_film
 from clients.microphone import Microphone
 from clients.recording import Recording, find_speech, write_film
 from clients.signalling import Connection, TalkError
@@ -35,6 +36,8 @@ TAIL_S = 1.2  # silence after it, more than any delay the server plays at
 FIRST_PICTURE_S = 15.0
 STALL_S = 5.0  # without sound and pictures for so long, the connection counts as lost
 POLL_S = 0.1
+
+THEIRS = {"consent": "known to the server alone"}
 
 Figures = dict[str, float]
 
@@ -56,6 +59,7 @@ class TalkReport:
     av_offset_ms: dict[str, float]  # at sending and at receiving; positive: the picture came later than its sound
     voice_match: float  # correlation of the voice that came back with the speech, 0..1
     server: dict[str, Any] = field(default_factory=dict)  # its last stats message
+    manifest: str = ""  # what became of the film's, in words
     notes: tuple[str, ...] = ()  # what a user should know of the voice
 
 
@@ -69,6 +73,7 @@ async def talk(
     codec: str | None = None,
     token: str | None = None,
     on_progress: Callable[[str], None] | None = None,
+    signing: Signing = SIGNED,
 ) -> TalkReport:
     """Speak ``speech`` into the server at ``url``; write the film to ``out``, its figures to .json beside it.
 
@@ -78,6 +83,7 @@ async def talk(
     """
     say = on_progress or (lambda text: None)
     film_format(out)  # before anybody is bothered
+    key, told = signing.key_for(out)
     voice, notes = await asyncio.to_thread(_voice, speech)
     microphone = Microphone(voice, LEAD_IN_S)
     with Recording() as recording:
@@ -90,7 +96,11 @@ async def talk(
         finally:
             await connection.close()
         say(f"writing {out}")
-        return await asyncio.to_thread(_finish, connection, microphone, recording, out, notes)
+        report = await asyncio.to_thread(_finish, connection, microphone, recording, out, notes, told)
+        if key is not None:
+            face = connection.hello.get("avatar", "") if connection.hello else ""
+            await asyncio.to_thread(sign_film, out, key, {"name": face, **THEIRS}, None)
+        return report
 
 
 def _voice(speech: Path) -> tuple[FloatArray, tuple[str, ...]]:
@@ -115,7 +125,12 @@ async def _until_spoken(connection: Connection, microphone: Microphone, recordin
 
 
 def _finish(
-    connection: Connection, microphone: Microphone, recording: Recording, out: Path, notes: tuple[str, ...]
+    connection: Connection,
+    microphone: Microphone,
+    recording: Recording,
+    out: Path,
+    notes: tuple[str, ...],
+    told: str,
 ) -> TalkReport:
     """Find the speech in what came, write film and figures."""
     if connection.mapping is None or connection.stats is None:
@@ -123,7 +138,9 @@ def _finish(
     recording.tie(connection.mapping)
     start, match = find_speech(recording, microphone)
     count, repeated = write_film(recording, start, len(microphone.voice), out)
-    report = replace(_report(connection, microphone, recording, out, start, match, count, repeated), notes=notes)
+    report = replace(
+        _report(connection, microphone, recording, out, start, match, count, repeated), notes=notes, manifest=told
+    )
     out.with_suffix(".json").write_text(json.dumps(asdict(report), indent=1) + "\n")
     return report
 

@@ -51,7 +51,7 @@ def layout() -> tuple[FloatArray, np.ndarray, FloatArray]:
     """Of each chip [9216]: 1 where it is the pilot's; which coded bit it carries; the sign it has for a 0."""
     rng = np.random.Generator(np.random.PCG64(SEED))
     pilot = np.zeros(SIDE * SIDE, np.float32)
-    pilot[rng.permutation(SIDE * SIDE)[:: PILOT_SHARE]] = 1
+    pilot[rng.permutation(SIDE * SIDE)[::PILOT_SHARE]] = 1
     data = np.flatnonzero(pilot == 0)
     place = np.zeros(SIDE * SIDE, np.int64)
     place[rng.permutation(data)] = np.arange(len(data)) % CODED  # every coded bit equally often

@@ -32,20 +32,20 @@ def pattern(ids: MarkIds, size: int) -> npt.NDArray[np.int8]:
 
 def mark_planes(planes: ByteArray, ids: MarkIds) -> None:
     """Mark planar I420 [H * 3 // 2, W] in place; with a matte beside the colours [H * 3 // 2, 2 H], the colours."""
-    from kernels.cpu import marking  # the engine alone compiles
+    from kernels.cpu import mark_luma  # the engine alone compiles
 
     size = planes.shape[0] * 2 // 3
-    marking.add_mark(planes[:size, :size], pattern(ids, size))
+    mark_luma.add_mark(planes[:size, :size], pattern(ids, size))
 
 
 def mark_picture(picture: ByteArray, ids: MarkIds) -> ByteArray:
     """A copy of RGB [H, W, 3] or RGBA [H, W, 4] with the mark in it: what its luma would get, given to R, G and B."""
-    from kernels.cpu import marking
+    from kernels.cpu import mark_luma
 
     colours = picture[..., :3].astype(np.int16)
     luma = ((77 * colours[..., 0] + 150 * colours[..., 1] + 29 * colours[..., 2]) * np.int32(1) >> 8).astype(np.uint8)
     marked = luma.copy()
-    marking.add_mark(marked, pattern(ids, len(picture)))
+    mark_luma.add_mark(marked, pattern(ids, len(picture)))
     step = marked.astype(np.int16) - np.clip(luma, 16, 235)
     out = picture.copy()
     out[..., :3] = np.clip(colours + step[..., None], 0, 255)

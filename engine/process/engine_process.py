@@ -195,6 +195,8 @@ class EngineProcess:
         command += ["--avatar", self.config.avatar, "--size", str(self.config.size)]
         command += ["--max-sessions", str(self.config.max_sessions), "--memory", str(memory)]
         command += ["--quality", self.config.quality, "--device", self.config.device]
+        if not self.config.mark:
+            log.warning("pictures carry no mark: --mark off")
         command += ["--mark", "on" if self.config.mark else "off"]
         root = str(Path(__file__).resolve().parents[2])  # the folder that holds the package, installed or not
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))

@@ -8,6 +8,7 @@ clock's gap in the pictures shows.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
 from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, Frame
 from engine.errors import VivifyError
+from engine.marking.mark_code import SESSION_BITS
 from engine.motion.controls import Controls
 from engine.process.engine_process import EngineProcess
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
@@ -139,6 +141,7 @@ class KeptSession:
             self._matte,
             self._head,
             self._moves_only,
+            self.mark,
         )
         with self._lock:
             if self._wished:

@@ -1,0 +1,126 @@
+"""The options of `vivify render` and `vivify talk`, which make films."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from clients.options import (
+    AvatarOption,
+    ControlOption,
+    LookAheadOption,
+    MarkOption,
+    NoManifestOption,
+    QualityOption,
+    SignOption,
+    wanted_mark,
+)
+from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, checked
+from engine.contracts import DEFAULT_LOOK_AHEAD_MS
+from engine.motion.controls import read_wishes
+
+say = Console(stderr=True)  # for people; standard output is for results
+
+SpeechArgument = Annotated[Path, typer.Argument(metavar="SPEECH", help="Any sound file, or a film with sound.")]
+OutOption = Annotated[
+    Path, typer.Option("-o", "--out", metavar="OUT.mp4", help="The film to write: .mp4, .m4v, .mov, .mkv or .webm.")
+]
+FilmSizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512, 768 or 1080.")]
+
+
+def render(
+    speech: SpeechArgument,
+    out: OutOption,
+    avatar: AvatarOption = DEFAULT_AVATAR,
+    look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
+    size: FilmSizeOption = 512,
+    quality: QualityOption = DEFAULT_QUALITY,
+    alpha: Annotated[
+        bool, typer.Option(help="A transparent background: into .webm (VP9) or .mov (ProRes 4444).")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of blinks and head motion: the same seed, the same film.")] = 0,
+    mark: MarkOption = "on",
+    sign: SignOption = None,
+    no_manifest: NoManifestOption = False,
+    control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
+) -> None:
+    """Speak a sound file into a film, without a network."""
+    from clients.commands import render_film as rendering
+    from clients.films.manifest import Signing
+
+    with progress() as bar:
+        task = bar.add_task("listening to the sound", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, description="rendering", completed=done, total=total)
+
+        report = rendering.render(
+            speech,
+            out,
+            avatar,
+            look_ahead,
+            size,
+            seed,
+            show,
+            read_wishes(control),
+            checked(quality),
+            alpha,
+            wanted_mark(mark),
+            Signing(not no_manifest, sign),
+        )
+    for note in report.notes:
+        say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+    say.print(f"C2PA manifest {escape(report.manifest)}", highlight=False, soft_wrap=True)
+    say.print(
+        f"[green]{escape(str(out))}[/]: {report.frames} frames, {report.seconds:.1f} s, {report.speed:.1f} x real time"
+    )
+    print(rendering.report_json(report))
+
+
+def talk(
+    url: Annotated[str, typer.Argument(help="A running server, such as http://127.0.0.1:8080.")],
+    speech: SpeechArgument,
+    out: OutOption,
+    look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
+    avatar: Annotated[str | None, typer.Option(help="One of the server's avatars.")] = None,
+    codec: Annotated[str | None, typer.Option(help="VP8 or H264; left out, the server chooses.")] = None,
+    sign: SignOption = None,
+    no_manifest: NoManifestOption = False,
+    token: Annotated[str | None, typer.Option(envvar="VIVIFY_TOKEN", help="The server's secret.")] = None,
+) -> None:
+    """Send a sound file as a microphone to a server; record the avatar that comes back."""
+    from clients.commands import talk as talking
+    from clients.films.manifest import Signing
+
+    with say.status("connecting...") as status:
+
+        def show(text: str) -> None:
+            status.update(f"{text}...")
+
+        report = asyncio.run(
+            talking.talk(
+                url,
+                speech,
+                out,
+                look_ahead_ms=look_ahead,
+                avatar=avatar,
+                codec=codec,
+                token=token,
+                on_progress=show,
+                signing=Signing(not no_manifest, sign),
+            )
+        )
+    talking.print_card(report, say)
+
+
+def progress() -> Progress:
+    """How far a command is, for people."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=say
+    )

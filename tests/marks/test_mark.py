@@ -1,0 +1,87 @@
+"""The invisible mark: laid in as its definition says, not seen, and read again after what films go through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.contracts import ByteArray, FloatArray
+from engine.face.avatar import Avatar
+from engine.marking.mark_code import SIDE, MarkIds, chips, decoded
+from engine.marking.mark_pattern import mark_picture, mark_planes, pattern
+from engine.marking.mark_reader import LEAST, chance, find_mark
+from engine.process.engine_worker import i420
+from kernels.cpu import mark_luma
+from kernels.plain import marking_reference
+
+pytestmark = pytest.mark.cpu
+IDS = MarkIds(0x0BADCAF, 0x12345)
+
+
+def luma(picture: ByteArray) -> FloatArray:
+    return picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@pytest.fixture(scope="module")
+def marked(astronaut: Avatar) -> ByteArray:
+    return mark_picture(astronaut.portrait, IDS)
+
+
+def test_ids_come_back_from_noisy_chips_and_not_from_noise() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((20, SIDE, SIDE)).astype(np.float32)
+    for k, one in enumerate(noise):
+        ids = MarkIds(int(rng.integers(1 << 28)), int(rng.integers(1 << 20)))
+        assert decoded(0.2 * chips(ids) + one) == ids, k
+        assert decoded(one) is None, k
+    assert decoded(np.zeros((SIDE, SIDE), np.float32)) is None
+
+
+@pytest.mark.parametrize("size", [256, 1080])
+def test_the_kernel_does_what_its_definition_says(size: int) -> None:
+    rng = np.random.default_rng(size)
+    grey = np.array(Image.fromarray(rng.integers(0, 256, (9, 9), np.uint8)).resize((size, size)))
+    grey[size // 2 :] = rng.integers(0, 256, (size - size // 2, size), np.uint8)
+    wanted = marking_reference.add_mark(
+        grey, pattern(IDS, size), mark_luma.CELL, mark_luma.BASE, mark_luma.GAIN, mark_luma.TOP
+    ).astype(int)
+    mark_luma.add_mark(grey, pattern(IDS, size))
+    assert np.abs(grey - wanted).max() <= 1
+    assert (grey != wanted).mean() < 1e-3
+
+
+@pytest.mark.parametrize("size", [256, 512])
+def test_planes_change_too_little_to_be_seen_and_only_in_luma(astronaut: Avatar, size: int) -> None:
+    picture = np.array(Image.fromarray(astronaut.portrait).resize((size, size)))
+    planes = i420(np.dstack([picture, np.full((size, size), 200, np.uint8)]))
+    before = planes.copy()
+    mark_planes(planes, IDS)
+    step = planes.astype(float) - before
+    assert not step[:size, size:].any(), "the matte stays as it is"
+    assert not step[size:].any(), "and so does chroma"
+    assert np.abs(step).max() <= 3
+    assert 10 * np.log10(255**2 / np.mean(step[:size, :size] ** 2)) >= 44
+
+
+def test_the_mark_is_read_with_scale_and_place(marked: ByteArray) -> None:
+    found = find_mark(luma(marked))
+    assert found is not None
+    assert found.ids == IDS
+    assert found.score > 20
+    assert found.chance < 1e-9
+    cut = marked[51:-51, 51:-51]
+    small = np.array(Image.fromarray(cut).resize((287, 287), Image.Resampling.BICUBIC))  # 70 %
+    found = find_mark(luma(small))
+    assert found is not None
+    assert found.ids == IDS
+    assert found.side == pytest.approx(0.7 * 512, rel=0.01)
+    assert found.left == pytest.approx(-0.7 * 51, abs=2)
+
+
+def test_nothing_is_found_where_nothing_is(astronaut: Avatar) -> None:
+    assert find_mark(luma(np.array(Image.fromarray(astronaut.portrait).resize((256, 256))))) is None
+    assert find_mark(np.full((200, 300), 128, np.float32)) is None
+    assert find_mark(np.zeros((10, 4000), np.float32)) is None
+    assert chance(LEAST) < 1e-6
+    assert chance(0) == 1
