@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -81,7 +81,7 @@ def render(
     face = Avatar.load(folder)
     session = scheduler.open(face, look_ahead_ms, seed, live=False, matte=alpha)
     scheduler.set_controls(session, wishes or {})
-    ids = MarkIds(installation_id(), secrets.randbits(SESSION_BITS)) if mark else None
+    ids = MarkIds(installation_id(), _session_id(speech, avatar, seed, size)) if mark else None
     if ids is None:
         log.warning("the film carries no mark: --mark off")
     total = frame_count(round(voice.seconds * SAMPLE_RATE))
@@ -108,6 +108,14 @@ def render(
     seconds = film.pictures * SAMPLES_PER_FRAME / SAMPLE_RATE
     speed = round(seconds / spent, 2)
     return RenderReport(film.pictures, seconds, speed, window.summary(), tuple(voice.notes), marked, told)
+
+
+def _session_id(speech: Path, *given: object) -> int:
+    """A film's id in the mark: the same for the same sound and settings, so that the same input gives the same film."""
+    with speech.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(repr(given).encode())
+    return int.from_bytes(digest.digest()[:4], "big") >> (32 - SESSION_BITS)
 
 
 def _frames(scheduler: Scheduler, session: Session, chunk: AudioChunk | None) -> Iterator[Frame]:
