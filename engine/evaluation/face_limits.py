@@ -9,8 +9,10 @@ FRONTAL = 20.0  # degrees of yaw up to which a closed eye can be judged
 LIMITS: dict[str, tuple[str, float | None, float | None]] = {
     "psnr_face": (">", 60, 60),
     "psnr_whole": (">", 55, 55),
-    "jaw_r": (">", 0.98, 0.99),
-    "talk_r": (">", 0.90, 0.96),
+    # The tracker takes light lower teeth for a lip where a painting gives both one hue. Real people show them
+    # (docs/face.md), so films decide about single portraits, and the tracker about the median.
+    "jaw_r": (">", 0.90, 0.99),
+    "talk_r": (">", 0.70, 0.96),
     "closed": ("<", 0.025, 0.025),
     "blink_r": ("<", -0.93, -0.93),
     "blink_ratio": ("<", 0.45, 0.45),

@@ -14,6 +14,7 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray
 from engine.enrolment.landmarks import FaceMesh
 from engine.evaluation.film_figures import Watched, judge
+from engine.evaluation.inside_light import InsideLight, inside_light
 from engine.face import topology as top
 from engine.render.learned.learned_renderer import LearnedRenderer
 from engine.render.learned.lip_square import PICTURE
@@ -42,6 +43,12 @@ class Reconstruction:
             found = judge(Watched(pictures, landmarks_of(pictures), None), truth)
             out[name] = {figure: found[figure] for figure in KEPT}
         return out
+
+    def inside(self) -> dict[str, InsideLight] | None:
+        """How light the mouth's inside is in ``truth``, ``geometry`` and ``learned``; None if it never opens."""
+        made = {"truth": self.truth, "geometry": self.geometry, "learned": self.learned}
+        found = {name: inside_light(pictures, self.landmarks) for name, pictures in made.items()}
+        return {name: light for name, light in found.items() if light} or None
 
 
 def reconstruct(path: Path, model: LearnedHalf, start_s: float = 0.0, seconds: float = 30.0) -> Reconstruction:

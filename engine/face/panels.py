@@ -102,7 +102,11 @@ def measure_tones(image: ByteArray, face: FloatArray) -> FloatArray:
 
     skin = np.maximum(sample(top.CHEEKS, 2), 4)
     lips = sample((0, 17, 37, 267, 84, 314), 1)
-    luma = float(skin @ LUMA)
-    teeth = np.clip(luma * (skin / luma) ** 0.8, 0, 236)
     cavity = skin * np.array([0.27, 0.115, 0.105])
-    return np.stack([skin, lips, teeth, cavity]).astype(np.float32)
+    return np.stack([skin, lips, unseen_teeth(skin), cavity]).astype(np.float32)
+
+
+def unseen_teeth(skin: FloatArray) -> np.ndarray:
+    """What `measure_tones` writes down for teeth [3] that no photo shows; `engine.render` paints brighter ones."""
+    luma = float(skin @ LUMA)
+    return np.asarray(np.clip(luma * (skin / luma) ** 0.8, 0, 236))

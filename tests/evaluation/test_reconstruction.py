@@ -23,6 +23,12 @@ def test_untrained_networks_leave_geometry_as_it_is(shared: Path) -> None:
     assert figures["geometry"]["ssim"] > 0.8
     assert figures["geometry"]["psnr"] > 28
     assert figures["geometry"]["lip_distance"] < 0.03
+    light = made.inside()
+    assert light
+    assert light["truth"].frames > 3
+    for way in ("geometry", "learned"):
+        assert 0.75 < light[way].tenth / light["truth"].tenth < 1.3
+        assert 0.75 < light[way].mean / light["truth"].mean < 1.3
 
 
 def test_a_part_beyond_the_film_is_told(shared: Path) -> None:

@@ -9,11 +9,13 @@ import pytest
 
 from engine.face import topology as top
 from engine.face.avatar import Avatar
+from engine.face.panels import LUMA, SKIN, TEETH, measure_tones
 from engine.face.teeth import COLUMNS
 from engine.render.parts.driven_face import tucking
 from engine.render.parts.mouth import ROWS
 from engine.render.parts.tongue import COLUMNS as TONGUE_COLUMNS
 from engine.render.parts.tongue import ROWS as TONGUE_ROWS
+from engine.render.preparation.mouth_light import ABOVE_SKIN, PAPER, mouth_light
 from engine.render.preparation.mouth_preparation import prepare_mouth
 from engine.render.renderer import Renderer
 
@@ -127,3 +129,40 @@ def test_upper_teeth_reach_below_lips_whose_corners_are_drawn_up(astronaut: Avat
         mouth = prepare_mouth(dataclasses.replace(astronaut, neutral=neutral, teeth=np.zeros((0, 2), np.float32)))
         teeth = mouth.parts[0].points.reshape(ROWS, COLUMNS, 3)
         assert (teeth[-1, MIDDLE, 1] - neutral[top.LIP_INNER_UPPER[5], 1]) / astronaut.scale > 0.04
+
+
+def lit(avatar: Avatar, gain: float, haze: float = 0.0) -> Avatar:
+    """``avatar`` photographed anew in other light, or through haze, with no teeth seen."""
+    portrait = np.clip(avatar.portrait * gain + haze, 0, 255).astype(np.uint8)
+    tones = measure_tones(portrait, avatar.reference)
+    unseen = np.zeros((0, 2), np.float32)
+    return dataclasses.replace(avatar, portrait=portrait, tones=tones, teeth=unseen, smile=0.0)
+
+
+def test_teeth_are_as_light_as_the_portrait(astronaut: Avatar) -> None:
+    bright, dim = (mouth_light(lit(astronaut, gain)) for gain in (0.9, 0.45))
+    assert 2.0 < float(bright.tooth @ LUMA) / float(dim.tooth @ LUMA) < 2.4, "half the light, or a little less"
+    assert bright.veil.max() < 12, "a clear picture has black in its mouths"
+    hazy = mouth_light(lit(astronaut, 0.45, 90.0))
+    assert hazy.veil @ LUMA > 25, "a hazy one has not"
+    blind = dataclasses.replace(lit(astronaut, 0.9), shut=np.ones(2, np.float32))
+    assert 0.6 < float(mouth_light(blind).tooth @ LUMA) / float(bright.tooth @ LUMA) < 1.1, "closed eyes: by the skin"
+
+
+def test_no_teeth_are_paper_white(astronaut: Avatar) -> None:
+    glaring = lit(astronaut, 1.6)
+    assert mouth_light(glaring).tooth @ LUMA <= PAPER
+    dark = lit(astronaut, 0.3)
+    dark.portrait[dark.reference[33, 1].astype(int) - 30 : dark.reference[33, 1].astype(int) + 30] = 255  # glints
+    assert mouth_light(dark).tooth @ LUMA <= ABOVE_SKIN * float(dark.tones[SKIN] @ LUMA) + 1
+
+
+def test_teeth_that_the_photo_shows_keep_their_tone(astronaut: Avatar) -> None:
+    assert np.allclose(mouth_light(astronaut).tooth, astronaut.tones[TEETH])
+
+
+def test_what_no_shade_takes_is_left(renderer: Renderer, astronaut: Avatar, talk) -> None:
+    clear, hazy = (Renderer(lit(astronaut, 0.45, haze), 512) for haze in (0.0, 90.0))
+    darkest = [float(inside(made, talk(jawOpen=0.6).blendshapes)[2][TONGUE.stop :].min()) for made in (clear, hazy)]
+    assert darkest[1] > darkest[0] + 0.2
+    assert (hazy.prepared.mouth.veil < 1).all()

@@ -95,10 +95,12 @@ def test_the_jaw_opens_the_lips_in_order(renderer: Renderer, talk) -> None:
 def test_open_lips_show_the_inside_of_the_mouth(renderer: Renderer, talk) -> None:
     pose = talk(jawOpen=0.6)
     picture, mesh = renderer.render(pose), renderer.driven_mesh(pose)
-    x, y = (0.35 * mesh[13, :2] + 0.65 * mesh[14, :2]).round().astype(int)
+    x, y = (0.6 * mesh[13, :2] + 0.4 * mesh[14, :2]).round().astype(int)
     inside = picture[y - 2 : y + 3, x - 4 : x + 5].reshape(-1, 3).mean(0)
-    assert inside.mean() < 110
+    assert inside.mean() < 110, "between the rows it is dark"
     assert inside[0] > inside[2], "flesh is reddish"
+    x, y = (0.15 * mesh[13, :2] + 0.85 * mesh[14, :2]).round().astype(int)
+    assert picture[y - 2 : y + 3, x - 4 : x + 5].mean() > 120, "and lower teeth stand in the light"
 
 
 def test_lids_meet_and_the_other_eye_stays(renderer: Renderer, talk) -> None:

@@ -15,6 +15,7 @@ from engine.face.surround import smoothstep as _smooth
 from engine.face.teeth import COLUMNS
 from engine.render.parts import tongue as one
 from engine.render.parts.mouth import (
+    BARELY,
     COMES_OUT,
     FADES,
     FAR_RIM,
@@ -30,6 +31,7 @@ from engine.render.parts.mouth import (
     UPPER_ROW,
     WALL_DEPTH,
     WALLS,
+    WELL_OPEN,
 )
 
 UPPER_EDGE, LOWER_EDGE = (ROWS - 1) * COLUMNS + COLUMNS // 2, COLUMNS // 2  # the middles of the arches' ends
@@ -54,6 +56,7 @@ class Mouths:
         self._tongues = Tongues(device)
         self._rims = torch.from_numpy(np.r_[UPPER_ROW, LOWER_ROW]).to(device)
         self._falls, self._deep, self._corner = (on(np.repeat(each, MOUTH)) for each in zip(*SHADES, strict=True))
+        self._part = torch.from_numpy(np.repeat(np.arange(len(MOUTH)), MOUTH)).to(device)
         count = len(RING)
         angle = np.pi * (1 + np.arange(count) / 10)
         far = np.zeros((MOUTH[3], 2))
@@ -77,8 +80,10 @@ class Mouths:
         light = torch.cat([known.teeth_light.flatten(1), tongue_light, walls], 1) * self._shadow(points, upper)
         at = slice(MOUTH[0] + MOUTH[1], sum(MOUTH[:3]))  # what leaves the mouth leaves its shade
         light[:, at] += out * (0.35 + 0.75 * tongue_light - light[:, at])
-        barely = 0.25 + 0.75 * smoothstep(opening / 0.5)
-        return Inside(_to_pixels(known, points), barely * light, out.amax(1) > COMES_OUT)
+        barely = BARELY + (1 - BARELY) * smoothstep(opening / WELL_OPEN)
+        veil = known.veil[:, self._part]
+        light = veil + (1 - veil) * barely * light
+        return Inside(_to_pixels(known, points), light, out.amax(1) > COMES_OUT)
 
     @staticmethod
     def _teeth(known: Known, read: Read, upper_lip: Tensor, lower_lip: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,7 +154,7 @@ class Tongues:
         along, across = (self._steps @ points).chunk(2, 1)
         normal = torch.linalg.cross(across, along)
         normal = normal / normal.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-        return (0.28 + 0.56 * (normal @ self._sun).clamp(0, 1)) * self._fades
+        return (one.AMBIENT + one.SUN * (normal @ self._sun).clamp(0, 1)) * self._fades
 
 
 def _to_pixels(known: Known, points: Tensor) -> Tensor:

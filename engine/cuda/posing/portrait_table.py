@@ -54,6 +54,7 @@ LAYOUT: dict[str, tuple[int, ...]] = {
     "seam": (9,),  # left between lips that the portrait shows apart
     "teeth": (2, MOUTH[0], 3),  # centimetres from the middle of closed lips, as all within the mouth
     "teeth_light": (2, MOUTH[0]),
+    "veil": (len(MOUTH),),  # of each part's brightness that no shade takes
     "tongue": (MOUTH[2], 3),
     "anchor": (1, 3),  # the middle of the closed lips
     "axes": (3, 3),  # centimetres within the mouth -> pixels
@@ -140,6 +141,7 @@ def _mouth(mouth: PreparedMouth) -> dict[str, np.ndarray]:
     return {
         "teeth": mouth.teeth,
         "teeth_light": mouth.teeth_light,
+        "veil": mouth.veil,
         "tongue": mouth.tongue,
         "anchor": mouth.frame.anchor,
         "axes": mouth.frame.axes,

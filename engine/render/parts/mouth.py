@@ -22,15 +22,16 @@ ROWS = 5
 TIGHT, PEEPS = (0.5, 0.85), 0.05  # from an O to a U; centimetres that a U leaves of the upper teeth
 HIDDEN = 0.12  # centimetres below the lip's rim, where rounded lips hide the lower teeth
 JAW_BONE = (18, 200)  # skin that moves with the bone below the lower lip
-JAW_SHARE = np.array([1.0, 0.86, 0.3])  # of it that teeth and tongue follow: a wide mouth bares the lower teeth
-LAZY, PARTS = 0.5, (0.05, 0.3)  # of a slight jawOpen that teeth follow; jawOpen over which they come to follow all
+JAW_SHARE = np.array([1.0, 0.75, 0.3])  # of it that teeth and tongue follow: an open mouth bares the lower teeth
+LAZY, PARTS = 0.46, (0.05, 0.4)  # of a slight jawOpen that teeth follow; jawOpen over which they come to follow all
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 UPPER_ROW, LOWER_ROW, RING = (np.array(row) for row in (top.LIP_INNER_UPPER, top.LIP_INNER_LOWER, top.LIP_INNER))
-NARROW_LIGHT, FADES = 0.7, (0.5, 1.2)  # what narrow mouths' walls gain; openings (centimetres) over which they lose it
+NARROW_LIGHT, FADES = 1.3, (0.5, 1.2)  # what narrow mouths' walls gain; openings (centimetres) over which they lose it
 WALLS = ((0.0, 1.0), (1.15, 1.0), (0.80, 0.62), (0.45, 0.30))  # rings: size beside the opening's, brightness
 # The upper lip's shade and the corners', for upper and lower teeth, tongue and walls: how far below it (centimetres)
 # the lip's shade reaches, how dark it is, and how dark the corners are.
-SHADES = ((0.45, 0.24, 0.25), (0.5, 0.24, 0.28), (1.3, 0.5, 0.3), (1.4, 0.36, 0.12))
+SHADES = ((0.40, 0.37, 0.58), (0.65, 0.48, 0.20), (0.52, 0.26, 0.18), (1.4, 0.36, 0.05))
+BARELY, WELL_OPEN = 0.25, 0.95  # of the light that finds its way through barely open lips; centimetres that let in all
 COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the lips
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
@@ -46,6 +47,8 @@ class Mouth:
         jaw = model.expressions[[INDEX[name] for name in JAW_SHAPES]][:, list(JAW_BONE)].mean(1) * JAW_SHARE  # [4, 3]
         # Rounded lips reach further down than the bone: the lower teeth stay behind them.
         self._jaw = np.vstack([jaw, model.expressions[INDEX["mouthFunnel"], 14] * [0, 1, 0]]).astype(np.float32)
+        counts = [len(part.points) for part in mouth.parts]
+        self._veil = np.repeat(mouth.veil, counts).astype(np.float32)
         self._jaw_index = [INDEX[name] for name in (*JAW_SHAPES, "mouthFunnel")]
 
     def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray, bool]:
@@ -74,8 +77,9 @@ class Mouth:
             for points, bright, amounts in zip(places, light, SHADES, strict=True)
         ]
         shade[2] += out * (0.35 + 0.75 * light[2] - shade[2])  # what leaves the mouth leaves its shade
-        barely = 0.25 + 0.75 * float(smoothstep(opening / 0.5))  # little light finds its way through barely open lips
+        barely = BARELY + (1 - BARELY) * float(smoothstep(opening / WELL_OPEN))
         bright = (barely * np.concatenate(shade)).astype(np.float32)
+        bright = self._veil + (1 - self._veil) * bright
         return self._frame.to_pixels(np.concatenate(places)), bright, bool(out.max() > COMES_OUT)
 
     def _covered(self, rounded: float, face: FloatArray) -> FloatArray:

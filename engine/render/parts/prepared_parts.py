@@ -94,6 +94,7 @@ class PreparedMouth:
     frame: MouthFrame
     teeth: FloatArray  # [2, 305, 3] centimetres: each arch row by row from above, 61 columns
     teeth_light: FloatArray  # [2, 305] how bright each is, before any lip's shade; 1 as painted
+    veil: FloatArray  # [4] of each part's own brightness that no shade takes: upper, lower teeth, tongue, cavity
     tongue: FloatArray  # [130, 3] centimetres at rest, 10 rows from the tip to the back
     parts: tuple[Part, Part, Part, Part]  # upper teeth, lower teeth, tongue, cavity
     panels: dict[str, np.ndarray]  # [h, w, 3] each by name: what is invented of them, in the portrait's tones

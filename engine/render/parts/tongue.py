@@ -17,6 +17,7 @@ LENGTH = 3.2  # to the visible back
 WIDE = 1.75  # half the width of its body
 TOP = 0.62  # centimetres below the seam, where its tip lies
 FOLLOWS = 0.62  # of the jaw's drop that its back follows
+AMBIENT, SUN = 0.31, 0.55  # how bright it is in no light but the mouth's, and what facing the light adds
 LIGHT = np.array([0.0, -0.55, -0.83], np.float32)  # from above and in front
 OUT, BEFORE = 1.8, 1.1  # centimetres behind the lower lip's rim of what stays inside, and before it of what is out
 NEEDS = 0.55  # centimetres of opening that it needs to come out
@@ -78,4 +79,4 @@ def light(points: FloatArray) -> FloatArray:
     normal = np.cross(across, along)  # out of its upper side, which looks forward once it hangs over the lip
     normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
     facing = np.clip(normal @ LIGHT, 0, 1).reshape(-1)
-    return np.asarray((0.28 + 0.56 * facing) * FADES, np.float32)
+    return np.asarray((AMBIENT + SUN * facing) * FADES, np.float32)

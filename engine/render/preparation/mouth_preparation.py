@@ -22,16 +22,19 @@ from engine.render.parts import tongue
 from engine.render.parts.mouth import RING, ROWS, UPPER_ROW, WALLS
 from engine.render.parts.prepared_parts import MouthFrame, PreparedMouth
 from engine.render.parts.scene_part import Part, grid_triangles
-from engine.render.preparation.mouth_paint import paint_mouth
+from engine.render.preparation.mouth_light import mouth_light
+from engine.render.preparation.mouth_paint import paint_mouth, veiled
 from engine.render.preparation.own_teeth import seen_edge
 
-UPPER_EDGE_AT, LOWER_EDGE_AT = 0.25, 0.20  # centimetres below the closed lips' seam: at rest the rows overlap
+UPPER_EDGE_AT, LOWER_EDGE_AT = 0.27, 0.08  # centimetres below the closed lips' seam: at rest the rows overlap
 AT_LEAST = 0.05  # centimetres that upper teeth are seen to reach below the upper lip at rest, were the mouth open
 TEETH_BACK, LOWER_BACK = 0.55, 0.25  # centimetres behind the lips, and of lower teeth behind upper ones
 WALLS_BACK = 6.0  # centimetres further away, in depth alone: the cavity lies behind teeth and tongue
+FADES, OWN_FADES = 0.34, 0.10  # light lost for each centimetre along the upper arch; own teeth carry it already
 SEEN_ASIDE = 0.4  # of what depth shifts in a portrait that is turned: more of it would empty the mouth's far half
-LOWER_LIGHT = 0.7  # of the teeth's own tone, in the middle of the lower arch
-LOWER_ASIDE = 0.45  # of it that lower molars lose
+LOWER_LIGHT = 0.78  # of the teeth's own tone, in the middle of the lower arch
+LOWER_SUNK = 0.20  # of it that is lost towards the gum
+LOWER_ASIDE = 0.21  # of it that lower molars lose
 
 
 def prepare_mouth(avatar: Avatar) -> PreparedMouth:
@@ -45,13 +48,16 @@ def prepare_mouth(avatar: Avatar) -> PreparedMouth:
     wide = float(np.clip(width / usual, 0.85, 1.15))
     upper, lower = _upper(avatar, frame, wide), _lower(wide)
     rest = tongue.at_rest(wide)
+    light = mouth_light(avatar)
+    panels = paint_mouth(avatar, light, frame.to_pixels(upper).reshape(ROWS, COLUMNS, 3))
     return PreparedMouth(
         frame=frame,
         teeth=np.stack([upper, lower]),
         teeth_light=np.stack([_upper_light(upper, len(avatar.teeth) > 0), _lower_light()]),
+        veil=veiled(panels, light.veil),
         tongue=rest,
         parts=_parts(avatar, frame, [upper, lower, rest]),
-        panels=paint_mouth(avatar, frame.to_pixels(upper).reshape(ROWS, COLUMNS, 3)),
+        panels=panels,
     )
 
 
@@ -106,8 +112,7 @@ def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FloatArray:
 
 def _upper_light(points: FloatArray, own: bool) -> FloatArray:
     """Light is lost along the arch [n]; the portrait's own teeth carry it already where they were seen."""
-    fade = 0.10 if own else 0.26
-    return np.exp(-fade * np.maximum(points[:, 2] - TEETH_BACK, 0)).astype(np.float32)
+    return np.exp(-(OWN_FADES if own else FADES) * np.maximum(points[:, 2] - TEETH_BACK, 0)).astype(np.float32)
 
 
 def _lower_light() -> FloatArray:
@@ -115,7 +120,7 @@ def _lower_light() -> FloatArray:
     sunk = np.repeat(np.linspace(0, REACH, ROWS), COLUMNS)
     aside = np.tile(np.abs(np.linspace(-HALF_ARC, HALF_ARC, COLUMNS)), ROWS)
     molars = 1 - LOWER_ASIDE * smoothstep((aside - 1.3) / 1.5)
-    light = LOWER_LIGHT * (1 - 0.35 * smoothstep(sunk / 0.9)) * molars
+    light = LOWER_LIGHT * (1 - LOWER_SUNK * smoothstep(sunk / 0.9)) * molars
     return np.asarray(light, np.float32)
 
 
