@@ -139,13 +139,20 @@ def enroll(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A portrait: jpg, png, webp...")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="AVATAR_FOLDER")],
     size: FilmSizeOption = 512,
+    consent: Annotated[
+        str | None, typer.Option(help="Who agreed to this face being moved, and to what: goes into films' manifests.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="The photo's licence; kept beside the consent.")] = None,
 ) -> None:
     """Make an avatar from one photograph."""
     from engine.enrolment import enroll as enrolment
     from engine.render.preview import save_preview
 
     say.print("looking for the face...")
-    avatar, warnings = enrolment.enroll(photo, size=size)
+    facts = {key: text for key, text in (("consent", consent), ("licence", licence)) if text}
+    avatar, warnings = enrolment.enroll(photo, size, facts)
+    if not consent:
+        warnings = (*warnings, "nothing is said of the person's consent: add --consent, once they gave it.")
     avatar.save(out)
     preview = save_preview(avatar, out)
     for warning in warnings:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from clients.cli import app
@@ -94,3 +95,12 @@ def test_the_id_is_kept_for_the_user_alone(tmp_path: Path) -> None:
     code = "from engine.marking.installation import installation_id; print(installation_id())"
     ids = {subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(2)}
     assert ids == {f"{installation_id()}\n"}
+
+
+def test_consent_goes_into_the_avatar(tmp_path: Path, astronaut: Avatar) -> None:
+    Image.fromarray(astronaut.portrait).save(tmp_path / "me.png")
+    given = ["--size", "256", "--consent", "mine, for films", "--licence", "CC0"]
+    done = CliRunner().invoke(app, ["enroll", str(tmp_path / "me.png"), "-o", str(tmp_path / "me"), *given])
+    assert done.exit_code == 0, done.exception
+    facts = Avatar.load(tmp_path / "me").facts
+    assert (facts["consent"], facts["licence"]) == ("mine, for films", "CC0")
