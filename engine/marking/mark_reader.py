@@ -21,8 +21,8 @@ from engine.contracts import FloatArray
 from engine.marking.mark_code import SIDE, MarkIds, chips, decoded, layout
 from engine.marking.mark_pattern import grid
 
-LEAST = 12.5  # how many standard deviations a mark stands above chance, at least
-HYPOTHESES = 40 + 48  # log2 of how many scales, places, filters and ids are looked at in a film, at most
+LEAST = 12.8  # how many standard deviations a mark stands above chance, at least
+HYPOTHESES = 45 + 48  # log2 of how many scales, places, filters and ids are looked at in a film, at most
 RATIO = 1.016  # between neighbouring scales
 SMALLEST, LARGEST = 1.25, 16.5  # pixels a chip: of 256 pixels at half their size, of 1080 at 140 %
 LEAST_SEEN = 0.6  # of the pattern's side, inside the film
