@@ -25,7 +25,8 @@ from webrtc.access.tokens import Tokens
 pytestmark = pytest.mark.net
 
 KEY = "a key of thirty-two bytes, or more"
-ELSEWHERE = ("--device cuda", "--network")  # a card, other machines
+# A card, other machines, devices and sound servers, which tests/outputs tries where they are.
+ELSEWHERE = ("--device cuda", "--network", "--camera", "--microphone", "--rtmp", "--srt", "--whip")
 SHELL = [(snippet, line) for snippet in snippets("sh") for line in commands(snippet)]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -128,7 +129,8 @@ def test_python_with_a_server(snippet: Snippet, server: Running) -> None:
 def test_every_shell_command_is_of_a_known_kind() -> None:
     for snippet, line in SHELL:
         assert re.match(
-            r"(\S*vivify|\S*scripts/|export|\S*pip install|\S*python -m pytest|python examples/|pipx|findings/)", line
+            r"(\S*vivify|\S*scripts/|export|\S*pip install|\S*python -m pytest|python examples/|pipx|findings/|sudo modprobe)",
+            line,
         ), f"{snippet.name}: say in this test how `{line}` is tried"
 
 
