@@ -292,7 +292,7 @@ def test_whatever_strangers_do_in_whatever_order() -> None:
                 run_state_machine_as_test(
                     Strangers,
                     settings=settings(
-                        max_examples=27,
+                        max_examples=34,
                         stateful_step_count=30,
                         deadline=None,
                         derandomize=True,
