@@ -35,7 +35,15 @@ class Bench:
         memory = mmap.mmap(-1, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         self.wire = Wire(os.fdopen(from_read, "rb"), os.fdopen(to_write, "wb"))
         self._inner = Wire(os.fdopen(to_read, "rb"), os.fdopen(from_write, "wb"))
-        self.thread = threading.Thread(target=Worker(config, self._inner, memory).run)
+        worker = Worker(config, self._inner, memory)
+
+        def work() -> None:
+            try:
+                worker.run()
+            finally:
+                self._inner.close()  # who waits for a word hears of the end
+
+        self.thread = threading.Thread(target=work)
         self.thread.start()
         self.until("ready")
 
@@ -43,7 +51,8 @@ class Bench:
         self.wire.send({"do": what, "session": session, **fields}, payload)
 
     def open(self, session: int, avatar: str) -> None:
-        self.say("open", session, avatar=avatar, look_ahead_ms=0, seed=0, matte=False, head=())
+        asked = {"look_ahead_ms": 0, "seed": 0, "matte": False, "head": (), "moves_only": False, "mark": 7}
+        self.say("open", session, avatar=avatar, **asked)
 
     def speak(self, session: int, frame: int) -> None:
         self.say("audio", session, FRAME, position=frame * SAMPLES_PER_FRAME, now=time.monotonic())
