@@ -259,6 +259,7 @@ def test_a_barge_in_silences_what_comes_late() -> None:
         heard.until(when)
         for piece in heard.stream.push(one, when):
             heard.playout.hear(piece, when)
+        heard.feed()
     heard.playout.clear(1)
     before = len(heard.parts)
     heard.come(packets[37:38])
