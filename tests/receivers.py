@@ -82,7 +82,7 @@ class Breaking(Keeper):
 
     def sound(self, piece: Sound) -> None:
         self._keep(piece)
-        if len(self.taken) == 3:
+        if len(self.of(Sound)) == 3:
             raise self._error
 
 

@@ -41,18 +41,19 @@ def test_a_reader_gets_whole_red_pictures_in_order_a_slow_one_holds_nobody(monke
         output.start(Facts("astronaut", SIZE, 0.2))
         got: list[np.ndarray] = []
         slowest = 0.0
-        reader = None
+        reader, keeping = None, None
         for number in range(90):
             due = time.monotonic() + 1 / FPS
             began = time.monotonic()
             output.picture(Picture(1920 * number, numbered(number), due))
             slowest = max(slowest, time.monotonic() - began)
             if number == 15:  # the node is there with its first picture
-                reader = _read("A test", got)
+                reader, keeping = _read("A test", got)
         state = output.state
         output.close()
-        assert reader is not None
+        assert reader is not None and keeping is not None
         reader.kill()
+        keeping.join()
         reader.communicate()
     assert state == "'A test' in PipeWire"
     assert slowest < 0.3, "nobody waits, with a reader or without"
@@ -65,7 +66,7 @@ def test_a_reader_gets_whole_red_pictures_in_order_a_slow_one_holds_nobody(monke
     assert {(p[middle, middle], p[SIZE + 1, 1], p[SIZE + quarter + 1, 1]) for p in got} == {RED}
 
 
-def _read(name: str, got: list[np.ndarray]) -> subprocess.Popen[bytes]:
+def _read(name: str, got: list[np.ndarray]) -> tuple[subprocess.Popen[bytes], threading.Thread]:
     source = ["pipewiresrc", f"target-object={name}", "!", "video/x-raw,format=I420"]
     reader = subprocess.Popen(
         ["gst-launch-1.0", "-q", *source, "!", "fdsink", "fd=1", "sync=false"], stdout=subprocess.PIPE
@@ -76,8 +77,9 @@ def _read(name: str, got: list[np.ndarray]) -> subprocess.Popen[bytes]:
         while len(data := reader.stdout.read(SIZE * SIZE * 3 // 2)) == SIZE * SIZE * 3 // 2:
             got.append(np.frombuffer(data, np.uint8).reshape(-1, SIZE))
 
-    threading.Thread(target=keep, daemon=True).start()
-    return reader
+    keeping = threading.Thread(target=keep, daemon=True)
+    keeping.start()
+    return reader, keeping
 
 
 @pytest.mark.cpu

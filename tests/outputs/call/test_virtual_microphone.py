@@ -38,11 +38,12 @@ class Listener:
         self.heard: list[float] = []
         form = ["--raw", "--format=s16le", "--rate=48000", "--channels=1", "--latency-msec=10"]
         self._parec = subprocess.Popen(["parec", f"--device={source}", *form], stdout=subprocess.PIPE)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
 
     def _listen(self) -> None:
         assert self._parec.stdout
-        while data := self._parec.stdout.read(480):
+        while len(data := self._parec.stdout.read(480)) == 480:
             now = time.monotonic()
             loud = np.flatnonzero(np.abs(np.frombuffer(data, "<i2")) > 5000)
             if len(loud):
@@ -52,6 +53,7 @@ class Listener:
 
     def close(self) -> None:
         self._parec.kill()
+        self._thread.join()  # it reads to the end: two readers of one pipe would take it from each other
         self._parec.communicate()
 
 
