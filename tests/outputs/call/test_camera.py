@@ -51,7 +51,8 @@ def test_a_reader_gets_whole_red_pictures_in_order_a_slow_one_holds_nobody(monke
                 reader, keeping = _read("A test", got)
         state = output.state
         output.close()
-        assert reader is not None and keeping is not None
+        assert reader is not None
+        assert keeping is not None
         reader.kill()
         keeping.join()
         reader.communicate()
