@@ -46,6 +46,7 @@ ROOMS = """
     engine.enrolment.trackers
     engine.enrolment
     engine.process
+    engine.sadtalker.voice
     engine.sadtalker
     engine.a2v
     engine.training

@@ -1,1 +1,1 @@
-"""Home of SadTalker's networks (docs/architecture.md); none of them is built yet."""
+"""SadTalker : coefficients from a voice, and pictures from coefficients. Needs torch."""

@@ -1,0 +1,1 @@
+"""What a voice makes a face do: expression by ExpNet, head poses by PoseVAE."""
