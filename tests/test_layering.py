@@ -41,7 +41,6 @@ ROOMS = """
     engine.quality engine.pipeline engine.scheduler
     engine.cuda.posing
     engine.cuda
-    engine.export
     engine.enrolment.photos
     engine.enrolment.trackers
     engine.enrolment
@@ -49,12 +48,14 @@ ROOMS = """
     engine.sadtalker.voice
     engine.sadtalker
     engine.a2v
+    engine.export
     engine.training
     engine.training.films
     engine.training.speech
     engine.training.pose
     engine.training.lips
     engine.training.picture
+    engine.training.sadtalker
     engine.evaluation
     webrtc.access
     webrtc

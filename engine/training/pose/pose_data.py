@@ -119,13 +119,13 @@ def imagined_streams(
     """Voices with pauses between them, and heads moved by the prior; 40 s each."""
     streams = []
     for _ in range(round(minutes * 1.5)):
-        samples = _conversation(rng, voices, 40 * SAMPLE_RATE)
+        samples = conversation(rng, voices, 40 * SAMPLE_RATE)
         features, level, speaking = hear(samples)
         streams.append((features, speaking, move_under(rng, level, speaking, filmed)))
     return gather(streams, rng.normal(0, 1, (len(streams), 6)) * _REST)
 
 
-def _conversation(rng: np.random.Generator, voices: list[FloatArray], length: int) -> FloatArray:
+def conversation(rng: np.random.Generator, voices: list[FloatArray], length: int) -> FloatArray:
     """Pieces of speech and silence in turn [length], over a faint noise."""
     out = rng.normal(0, 10 ** rng.uniform(-4.5, -3), length)
     at = int(rng.uniform(0, 3) * SAMPLE_RATE)
