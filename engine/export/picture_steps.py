@@ -1,10 +1,9 @@
-"""The networks of the picture as functions of tensors: one look at a portrait, one change of a frame."""
+"""The networks of the picture as functions of tensors: one look at a portrait; one frame's motion and paint."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from engine.cuda.network_export import Core
 from engine.render.learned.picture_generator import LearnedHalf
 
 
@@ -22,7 +21,32 @@ class LookStep(nn.Module):
         return look.features, look.light
 
 
-class ChangeStep(Core):
-    """`engine.cuda.network_export.Core`, of one picture."""
+class MoveStep(nn.Module):
+    """Textures [1, 3, 256, 256], lips [1, 20, 2] -> residual motion [1, 2, 32, 32], gated; occlusion [1, 1, 32, 32]."""
 
-    outputs = ("residual", "added")
+    outputs = ("residual", "occlusion")
+
+    def __init__(self, model: LearnedHalf) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, texture_reference: Tensor, texture: Tensor, lips_reference: Tensor, lips: Tensor, gate: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        dense = self.model.motion(texture_reference, texture, lips_reference, lips)
+        return dense.motion * gate.view(-1, 1, 1, 1), dense.occlusion
+
+
+class AddStep(nn.Module):
+    """What the generator adds [1, 3, 128, 128], gated, to the square ``warped``; between the two steps numba warps."""
+
+    outputs = ("added",)
+
+    def __init__(self, model: LearnedHalf) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, warped: Tensor, square: Tensor, occlusion: Tensor, followed: Tensor, light: Tensor, gate: Tensor
+    ) -> Tensor:
+        return gate.view(-1, 1, 1, 1) * self.model.add(warped, square, occlusion, followed, light)

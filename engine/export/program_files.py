@@ -15,11 +15,13 @@ import torch
 from engine.cuda.network_export import example
 from engine.export.motion_steps import ExplicitStep, FaceStep, FeaturesStep, HeadStep, MelStep, forgotten
 from engine.export.onnx_program import exported, tensors
-from engine.export.picture_steps import ChangeStep, LookStep
+from engine.export.picture_steps import AddStep, LookStep, MoveStep
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.head.head_pose import HeadPose
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE
 from engine.programs.program import INDEX, Weights
+from engine.render.learned.mouth_patch import corner_of, cut, warp
+from engine.render.learned.picture_generator import follow
 from engine.render.learned.picture_weights import load_learned
 
 ROWS = 3  # of the examples that are traced; any number but 1 and 0, which a tracer would take for constants
@@ -52,9 +54,25 @@ def picture_programs(weights: Path) -> Iterator[Written]:
     model, given = load_learned(fits.path), example(1, torch.device("cpu"))
     portrait = {"portrait": given.painted, "lips_reference": given.lips_reference}
     with torch.no_grad():
-        look, change = LookStep(model), ChangeStep(model)
-        yield "look", exported(look, portrait, list(look.outputs), fits, any_rows=False), fits, {}
-        yield "picture", exported(change, given._asdict(), list(change.outputs), fits, any_rows=False), fits, {}
+        seen = {
+            name: getattr(given, name) for name in ("texture_reference", "texture", "lips_reference", "lips", "gate")
+        }
+        residual, occlusion = MoveStep(model)(**seen)
+        corner = corner_of(given.lips)
+        cut_out = {
+            "warped": warp(given.painted, residual, corner),
+            "square": cut(given.texture, corner),
+            "occlusion": occlusion,
+            "followed": follow(given.features, given.flow, residual, corner),
+            "light": given.light,
+            "gate": given.gate,
+        }
+        for name, step, takes in (
+            ("look", LookStep(model), portrait),
+            ("picture_motion", MoveStep(model), seen),
+            ("picture_paint", AddStep(model), cut_out),
+        ):
+            yield name, exported(step, takes, list(step.outputs), fits, any_rows=False), fits, {}
 
 
 def files(weights: Path) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.face.morphable_model import face_model
 from engine.render.learned.lip_square import FIELD, LANDMARKS, PICTURE
+from engine.render.learned.reducing import averaged, planes_over
 from engine.render.projection import PORTRAIT, ncc
 from engine.render.renderer import Renderer, still
 from kernels.cpu import numba_kernels
@@ -40,7 +41,9 @@ class Eyesight:
         self._scale = PICTURE / avatar.size
         self._ncc = ncc()
         self.portrait = reduced(avatar.portrait)  # [1, 3, 256, 256]
-        self._outside = np.ascontiguousarray(self.portrait[0].transpose(1, 2, 0))
+        self._triangles = np.ascontiguousarray(face_model().triangles)
+        self._depth, self._which = np.empty((PICTURE, PICTURE), np.float32), np.empty((PICTURE, PICTURE), np.int32)
+        self._inner = np.empty((PICTURE, PICTURE, 3), np.float32)
         own = still()
         own = Motion(0, renderer.own_expression, own.rotation, own.translation)
         self._mesh = renderer.driven_mesh(own)
@@ -71,11 +74,11 @@ class Eyesight:
         """PT (eq. 10) at 256 pixels: NCC on the face, the portrait around it [1, 3, 256, 256]."""
         vertices = mesh.copy()
         vertices[:, :2] = (vertices[:, :2] + 0.5) * self._scale - 0.5
-        depth, which = np.empty((PICTURE, PICTURE), np.float32), np.empty((PICTURE, PICTURE), np.int32)
-        inner = np.empty((PICTURE, PICTURE, 3), np.float32)
-        triangles = np.ascontiguousarray(face_model().triangles)
-        numba_kernels.rasterize(np.ascontiguousarray(vertices, np.float32), triangles, self._ncc, depth, which, inner)
-        return _planes(np.where((which >= 0)[..., None], inner, self._outside))
+        vertices = np.ascontiguousarray(vertices, np.float32)
+        numba_kernels.rasterize(vertices, self._triangles, self._ncc, self._depth, self._which, self._inner)
+        out = np.empty_like(self.portrait)
+        planes_over(self._which, self._inner, self.portrait[0], out[0])
+        return out
 
     def _flow(self) -> FloatArray:
         """Where geometry looked in the portrait [1, 2, 64, 64], of the picture just painted, in [-1, 1].
@@ -99,13 +102,9 @@ def reduced(picture: ByteArray) -> FloatArray:
     if rest:
         share = _shares(len(picture))
         return _planes(np.stack([share @ picture[..., k] @ share.T for k in range(3)], 2) / np.float32(255))
-    total = picture
-    if factor > 1:
-        total = np.zeros((PICTURE, PICTURE, 3), np.uint16)
-        for row in range(factor):
-            for column in range(factor):
-                total += picture[row::factor, column::factor]
-    return _planes(total.astype(np.float32) / np.float32(255 * factor**2))
+    out = np.empty((1, 3, PICTURE, PICTURE), np.float32)
+    averaged(picture, factor, out[0])
+    return out
 
 
 @cache

@@ -165,7 +165,11 @@ class LearnedHalf(nn.Module):
         corner = corner_of(seen.lips)
         features, light = look or self.look(seen.portrait, seen.lips_reference)
         followed = follow(features, seen.flow, residual, corner)
-        added = self.generator(warped * light, cut(seen.texture, corner), dense.occlusion, followed)
+        return self.add(warped, cut(seen.texture, corner), dense.occlusion, followed, light)
+
+    def add(self, warped: Tensor, texture: Tensor, occlusion: Tensor, followed: Tensor, light: Tensor) -> Tensor:
+        """`paint` where everything has been cut to the square and warped: [B, 3, 128, 128]."""
+        added = self.generator(warped * light, texture, occlusion, followed)
         return added / light if self.training else SHOWN * added / light
 
 

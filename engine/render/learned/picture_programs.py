@@ -12,6 +12,10 @@ from engine.paths import assets
 from engine.programs.program import Weights, session
 from engine.render.learned.eyesight import View
 from engine.render.learned.learned_renderer import Known
+from engine.render.learned.lip_square import CELLS, FIELD, PICTURE, square_at
+from engine.render.learned.lip_warp import follow, warp_square
+
+SCALE = PICTURE // FIELD  # pixels of a cell
 
 
 class PicturePrograms:
@@ -27,7 +31,9 @@ class PicturePrograms:
                 "or use --quality geometry."
             )
         weights, programs = Weights(path), assets() / "programs"
-        self._look, self._change = (session(programs / f"{name}.onnx", weights) for name in ("look", "picture"))
+        self._look, self._move, self._add = (
+            session(programs / f"{name}.onnx", weights) for name in ("look", "picture_motion", "picture_paint")
+        )
 
     def know(self, portrait: FloatArray, lips: FloatArray) -> Known:
         """See `PictureNetworks`."""
@@ -36,15 +42,27 @@ class PicturePrograms:
     def change(self, view: View, gate: float, known: Known) -> tuple[FloatArray, FloatArray]:
         """See `PictureNetworks`."""
         given = {
-            "features": known.features,
-            "light": known.light,
-            "painted": view.painted,
             "texture_reference": view.texture_reference,
             "texture": view.texture,
             "lips_reference": view.lips_reference,
             "lips": view.lips,
-            "flow": view.flow,
             "gate": np.array([gate], np.float32),
         }
-        residual, added = self._change.run(None, given)
+        residual, occlusion = self._move.run(None, given)
+        x, y = square_at(view.lips)
+        left, top = SCALE * x, SCALE * y
+        warped = np.empty((1, 3, SCALE * CELLS, SCALE * CELLS), np.float32)
+        warp_square(view.painted[0], residual[0], left, top, warped[0])
+        followed = np.empty((1, known.features.shape[1], CELLS, CELLS), np.float32)
+        follow(known.features[0], view.flow[0], residual[0], x, y, followed[0])
+        square = view.texture[:, :, top : top + SCALE * CELLS, left : left + SCALE * CELLS]
+        cut_out = {
+            "warped": warped,
+            "square": np.ascontiguousarray(square),
+            "occlusion": occlusion,
+            "followed": followed,
+            "light": known.light,
+            "gate": given["gate"],
+        }
+        (added,) = self._add.run(None, cut_out)
         return residual[0], added[0]
