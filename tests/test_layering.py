@@ -51,6 +51,7 @@ ROOMS = """
     engine.export
     engine.training
     engine.training.films
+    engine.a2v.disentanglement
     engine.training.speech
     engine.training.pose
     engine.training.lips
@@ -92,7 +93,8 @@ FOREIGN = {  # package -> the only places that may import it
     "cv2": set(),
     "scipy": {"engine/training", "engine/evaluation"},
     "onnxruntime": {"engine/programs", "engine/enrolment/trackers", "engine/evaluation"},
-    "onnx": {"engine/export"},
+    "onnx": {"engine/export", "engine/a2v/disentanglement"},
+    "torchvision": {"engine/a2v/disentanglement"},
     "onnxscript": {"engine/export"},
     "asyncio": {"webrtc", "clients"},
     "socket": {"webrtc", "clients"},

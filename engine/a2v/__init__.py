@@ -1,1 +1,1 @@
-"""Home of the audio-to-visual diffusion prior (docs/architecture.md); nothing of it is built yet."""
+"""The audio-to-visual diffusion prior, and the networks that find what it samples (docs/a2v.md)."""

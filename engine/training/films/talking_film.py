@@ -37,6 +37,7 @@ class Film:
     landmarks: FloatArray  # [T, 478, 3] pixels of the picture looked at, x right, y down, z away; NaN where no face
     cut: np.ndarray  # [T] bool, the camera or the take changes before this frame
     samples: FloatArray  # [640 T]
+    begin_s: float = 0.0  # of frame 0, on the file's clock
 
     def shots(self, least_s: float) -> list[slice]:
         """Runs of frames, at least ``least_s`` seconds long, without a cut and with a face in all."""
@@ -69,7 +70,7 @@ def watch(path: Path) -> Film:
     shown = times + 0.5 * step  # a picture stands for the middle of the time it is shown
     samples = samples[round((origin - begin) * SAMPLE_RATE) :]
     samples = np.pad(samples, (0, SAMPLES_PER_FRAME))[: frames * SAMPLES_PER_FRAME]
-    return Film(_read_off(landmarks, shown, wanted), _cuts(change, shown, wanted), samples)
+    return Film(_read_off(landmarks, shown, wanted), _cuts(change, shown, wanted), samples, origin)
 
 
 def _look(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
