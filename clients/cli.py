@@ -20,11 +20,12 @@ from clients.options import (
     AvatarOption,
     MarkOption,
     MayStandAlone,
+    MoverOption,
     QualityOption,
     SizeOption,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, EngineConfig, checked
 from engine.errors import VivifyError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def serve(
     quality: QualityOption = DEFAULT_QUALITY,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
     mark: MarkOption = "on",
+    mover: MoverOption = DEFAULT_MOVER,
     max_sessions: Annotated[
         str | None,
         typer.Option(metavar="N|auto", help="Sessions at a time, of each node; auto: as many as it measures."),
@@ -102,7 +104,7 @@ def serve(
     from webrtc.server import loop_factory
 
     where, most = places(nodes, max_sessions, node_port)
-    engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark))
+    engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark), mover)
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clients.options import (
+    MOVER_HELP,
     AvatarOption,
     ControlOption,
     LookAheadOption,
@@ -21,9 +22,10 @@ from clients.options import (
     SignOption,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, MOVERS, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.motion.controls import read_wishes
+from engine.motion.prior.keys import read_keys
 
 say = Console(stderr=True)  # for people; standard output is for results
 
@@ -49,6 +51,10 @@ def render(
     sign: SignOption = None,
     no_manifest: NoManifestOption = False,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
+    mover: Annotated[str | None, typer.Option("--mover", metavar="|".join(MOVERS), help=MOVER_HELP)] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="A JSON file of looks, turns and brows at given times; for the mover prior.")
+    ] = None,
 ) -> None:
     """Speak a sound file into a film, without a network."""
     from clients.commands import render_film as rendering
@@ -73,6 +79,8 @@ def render(
             alpha,
             wanted_mark(mark),
             Signing(not no_manifest, sign),
+            mover or ("prior" if keys else DEFAULT_MOVER),
+            read_keys(keys) if keys else [],
         )
     for note in report.notes:
         say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)

@@ -14,11 +14,12 @@ from clients.options import (
     ControlOption,
     LookAheadOption,
     MarkOption,
+    MoverOption,
     QualityOption,
     SizeOption,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.motion.controls import read_wishes
 
@@ -63,6 +64,7 @@ def live(
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     mark: MarkOption = "on",
+    mover: MoverOption = DEFAULT_MOVER,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion.")] = 0,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
     microphone_in: Annotated[
@@ -105,7 +107,7 @@ def live(
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
     outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
-    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark))
+    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), mover=mover)
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from engine.config import MOVERS
 from engine.errors import VivifyError
 
 
@@ -46,6 +47,8 @@ SignOption = Annotated[
     typer.Option("--sign", metavar="KEY CERT", help="Sign the C2PA manifest with these; else with a key of ours."),
 ]
 NoManifestOption = Annotated[bool, typer.Option("--no-manifest", help="No C2PA manifest in the film.")]
+MOVER_HELP = "Who moves head, eyes and brows."
+MoverOption = Annotated[str, typer.Option("--mover", metavar="|".join(MOVERS), help=MOVER_HELP)]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 QualityOption = Annotated[
     str,

@@ -13,6 +13,9 @@ LIVE_SIZES = (256, 512, 768)  # and those that go over a network as they are mad
 Quality = Literal["geometry", "learned", "auto"]
 DEFAULT_QUALITY: Quality = "geometry"  # learned pictures are better by most figures, not by all: docs/picture.md
 DEVICES = ("cpu", "cuda")
+CODEBOOK = "codebook"
+MOVERS = (CODEBOOK, "prior", "ar")  # of heads and of what is above the mouth
+DEFAULT_MOVER = CODEBOOK  # chosen by figures: docs/movers.md
 SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
 
 
@@ -28,7 +31,7 @@ class EngineConfig:
     ``avatar`` is a bundled avatar's name or an enrolled folder; it is what a session gets that names none. ``quality``
     says whether networks finish the pictures: "learned", never: "geometry", or while the machine can hold it: "auto".
     ``device`` is where networks run and pictures are made: "cpu" or "cuda". ``mark``: pictures that leave the process
-    carry the invisible mark (docs/marks.md).
+    carry the invisible mark (docs/marks.md). ``mover`` moves heads and what is above the mouth (docs/movers.md).
     """
 
     avatar: str = DEFAULT_AVATAR
@@ -37,6 +40,7 @@ class EngineConfig:
     quality: Quality = DEFAULT_QUALITY
     device: str = "cpu"
     mark: bool = True
+    mover: str = DEFAULT_MOVER
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -44,6 +48,8 @@ class EngineConfig:
         if not 1 <= self.max_sessions <= 64:
             raise VivifyError(f"max_sessions must lie between 1 and 64, but {self.max_sessions} was given.")
         checked(self.quality)
+        if self.mover not in MOVERS:
+            raise VivifyError(f"The mover must be one of {', '.join(MOVERS)}, but '{self.mover}' was given.")
         if self.device not in DEVICES:
             raise VivifyError(f"The device must be one of {', '.join(DEVICES)}, but '{self.device}' was given.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,21 @@ from engine.clock import look_ahead_frames
 from engine.config import EngineConfig
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 from engine.cores import usable_cores
-from engine.errors import EngineFull
+from engine.errors import EngineFull, VivifyError
 from engine.face.avatar import Avatar
+from engine.face.blendshapes import LIP, NAMES
 from engine.motion.controls import Controller, Controls
 from engine.motion.idle import IdleMotion
 from engine.motion.motion_networks import Mask, MotionNetworks, Moved
 from engine.paths import assets
 from engine.programs.motion_programs import MotionPrograms
+from engine.programs.movers import open_mover
 from engine.quality import Painters
 from engine.render.crew import ALONE, Crew
 from engine.render.renderer import Renderer
 
 MOST_CORES = 4  # that share one picture: each has its shares to begin and to end
+_LIPS = np.array([name in LIP for name in NAMES])
 
 
 @dataclass(slots=True)
@@ -78,6 +81,7 @@ class Pipeline:
         """``weights`` of the face's motion instead of the bundled ones; ``unhurried`` as for `Painters`."""
         self.config = config
         self._networks = self._open(weights)
+        self._mover = open_mover(config.mover, config.max_sessions)
         self._painters = Painters(config.quality, config.size, assets() / "weights" / "picture.safetensors", unhurried)
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
@@ -113,7 +117,10 @@ class Pipeline:
             renderer = renderer or self.renderer(avatar)
         self._rows[row] = Row(renderer, IdleMotion(seed), look_ahead)
         self._look_ahead[row] = look_ahead
-        self._networks.begin(self._mask([row]), np.full(len(self._rows), seed))
+        mask, seeds = self._mask([row]), np.full(len(self._rows), seed)
+        self._networks.begin(mask, seeds)
+        if self._mover is not None:
+            self._mover.begin(mask, seeds)
         return row
 
     def leave(self, row: int) -> None:
@@ -122,6 +129,8 @@ class Pipeline:
     def forget(self, row: int) -> None:
         """Drop what the row has heard, as after a barge-in: the mouth rests, brows, head and clock go on."""
         self._networks.forget(self._mask([row]))
+        if self._mover is not None:
+            self._mover.forget(self._mask([row]))
 
     def skip(self, row: int, frames: int) -> None:
         """Let the row's clock jump over audio that was dropped by a barge-in."""
@@ -138,6 +147,19 @@ class Pipeline:
     def set_controls(self, row: int, controls: Controls) -> None:
         """Wish something else of the row's face; it gets there within half a second."""
         self._taken(row).controls.wished = controls
+        if self._mover is not None:
+            self._mover.steer(row, controls.style, controls.guidance)
+
+    def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> None:
+        """Have the row show ``values`` by place (`engine.motion.prior.nonlip.NONLIP`) ``ahead`` frames after the next.
+
+        They hold for ``frames`` frames. Raises VivifyError where the mover takes no keys, or there are too many.
+        """
+        if self._mover is None or not self._mover.pin(row, ahead, frames, values):
+            raise VivifyError(
+                f"A key was expected to find a mover that takes it and room among those that wait, but the mover is "
+                f"{self.config.mover}: use the mover prior, and fewer or shorter keys."
+            )
 
     def head(self, row: int) -> tuple[float, ...]:
         """Where the row's head was last: yaw, pitch, roll in radians, translation in outer-eye-corner distances."""
@@ -157,10 +179,20 @@ class Pipeline:
             speaking[request.row] = request.speaking
         mask = self._mask([request.row for request in requests])
         shown = self._mask([request.row for request in requests if self._taken(request.row).shows])
-        drawn = self._draw_all(requests, self._networks.step(samples, speaking, self._look_ahead, mask, shown))
+        drawn = self._draw_all(requests, self._move(samples, speaking, mask, shown))
         if any(d.picture is not None for d in drawn):
             self._painters.observe(1000 * (time.perf_counter() - began))
         return drawn
+
+    def _move(self, samples: FloatArray, speaking: Mask, mask: Mask, shown: Mask) -> Moved:
+        """What the networks say of the next frame of every row, and the mover where there is one."""
+        if self._mover is None:
+            return self._networks.step(samples, speaking, self._look_ahead, mask, shown)
+        moved = self._networks.step(samples, speaking, self._look_ahead, mask, self._mask([]))
+        began = time.perf_counter()
+        carried = self._mover.step(samples, speaking, self._look_ahead, mask, shown)
+        spent = moved.motion_ms + 1000 * (time.perf_counter() - began)
+        return replace(moved, heads=carried.heads, others=carried.shapes, motion_ms=spent)
 
     def _draw_all(self, requests: list[Request], moved: Moved) -> list[Drawn]:
         def draw(request: Request) -> Drawn:
@@ -181,9 +213,12 @@ class Pipeline:
         row.shown = frame + 1
         row.head = _let_go(row, moved.heads[request.row])
         life = row.idle.step(request.level, request.speaking, row.head)
+        shapes = moved.shapes[request.row] + life.blendshapes
+        if moved.others is not None:
+            shapes = np.where(_LIPS, moved.shapes[request.row], moved.others[request.row])
         motion = Motion(
             position=SAMPLES_PER_FRAME * frame,
-            blendshapes=np.clip(moved.shapes[request.row] + life.blendshapes, 0.0, 1.0).astype(np.float32),
+            blendshapes=np.clip(shapes, 0.0, 1.0).astype(np.float32),
             rotation=life.rotation,
             translation=life.translation,
             lip_offsets=moved.lips[request.row],

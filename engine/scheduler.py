@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, AudioChunk, Frame, Ledger
 from engine.face.avatar import Avatar
+from engine.motion.prior.keys import Key
 from engine.pipeline import Drawn, Pipeline, Request
 from engine.render.renderer import Renderer
 from engine.session import Session
@@ -77,6 +78,14 @@ class Scheduler:
         """Put ``wishes`` into the session's `Controls`. Raises VivifyError for odd ones."""
         session.check_open()
         self._pipeline.set_controls(session.row, self._pipeline.controls(session.row).changed(wishes))
+
+    def set_key(self, session: Session, key: Key) -> None:
+        """Have the session's face show ``key``, counted from the next frame.
+
+        Raises VivifyError where the mover takes no keys, or too many wait.
+        """
+        session.check_open()
+        self._pipeline.pin(session.row, key.frame, key.frames, key.values)
 
     def set_look_ahead(self, session: Session, milliseconds: int) -> None:
         """Switch the look-ahead of a running session. Raises VivifyError for one that is not offered."""

@@ -30,6 +30,7 @@ ROOMS = """
     engine.face
     engine.marking
     engine.motion
+    engine.motion.prior
     engine.motion.head
     engine.motion.facial
     engine.programs
@@ -55,6 +56,7 @@ ROOMS = """
     engine.training.speech
     engine.training.pose
     engine.training.lips
+    engine.training.beyond_lips
     engine.training.picture
     engine.training.sadtalker
     engine.evaluation

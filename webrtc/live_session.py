@@ -58,8 +58,7 @@ class LiveSession:
         self.matte = matte
         self.latency = latency
         self.viewers: dict[str, Viewer] = {}
-        self.avatar = ""
-        self.size = 0
+        self.avatar, self.size = "", 0
         self.marked = ""  # the ids that its pictures carry
         self.closing = False
         self.ended_because = ""
@@ -156,16 +155,18 @@ class LiveSession:
             self.participants.cleared(self._playout.epoch)
         return self._playout.epoch
 
-    def set(self, look_ahead_ms: int | None, wishes: dict[str, Any]) -> None:
+    def set(self, look_ahead_ms: int | None, wishes: dict[str, Any], key: dict[str, Any] | None = None) -> None:
         """Wish something of the face, or another look-ahead; everybody is told what holds from now on.
 
-        Raises VivifyError for a look-ahead that is not offered, or a control that is not known or out of its range.
+        Raises VivifyError for a look-ahead that is not offered, or a control or key that is not known or out of range.
         """
         if self._engine_session is None or self.closing:
             return
         self._active = time.monotonic()
         if look_ahead_ms is not None:
             look_ahead_frames(look_ahead_ms)
+        if key is not None:
+            self._engine_session.set_key(key)
         controls = self._engine_session.set_controls(wishes)
         if look_ahead_ms is not None:
             self._engine_session.set_look_ahead(look_ahead_ms)

@@ -178,11 +178,12 @@ class Ping(BaseModel):
 
 
 class Set(BaseModel):
-    """Wishes for the face (`engine.motion.controls.Controls`), another look-ahead, or both."""
+    """Wishes for the face (`engine.motion.controls.Controls`), another look-ahead, a key; or several of these."""
 
     type: Literal["set"]
     look_ahead_ms: int | None = None
     controls: dict[str, JsonValue] = Field(default_factory=dict)
+    key: dict[str, JsonValue] | None = None  # `engine.motion.prior.keys.live_key`
 
 
 class Flush(BaseModel):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,14 @@ from engine.audio.chunker import FrameCutter
 from engine.audio.rate_converter import RateConverter
 from engine.audio.sound_files import SoundFile
 from engine.clock import frame_count, look_ahead_frames
-from engine.config import DEFAULT_QUALITY, EngineConfig, Quality
+from engine.config import DEFAULT_MOVER, DEFAULT_QUALITY, EngineConfig, Quality
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame
 from engine.face.avatar import Avatar
 from engine.latency import LatencyWindow
 from engine.marking.installation import installation_id
 from engine.marking.mark_code import SESSION_BITS, MarkIds
 from engine.marking.mark_pattern import mark_picture
+from engine.motion.prior.keys import Key
 from engine.pipeline import Pipeline
 from engine.scheduler import Scheduler
 from engine.session import Session
@@ -65,22 +66,27 @@ def render(
     alpha: bool = False,
     mark: bool = True,
     signing: Signing = SIGNED,
+    mover: str = DEFAULT_MOVER,
+    keys: Sequence[Key] = (),
 ) -> RenderReport:
     """Speak ``speech`` with ``avatar`` into the film ``out``. The same input and seed give the same pictures.
 
     Nobody waits for a film: "auto" never gives the networks up here. ``on_frame(done, total)`` is called for every
     picture; ``wishes`` are `Controls` to begin with; ``alpha`` leaves the background transparent. ``mark`` and
-    ``signing`` say that a machine made it: in the pictures, unseen, and in a manifest. Picture and sound are read, made
-    and written side by side, however long the speech. Raises VivifyError for input that cannot be used.
+    ``signing`` say that a machine made it: in the pictures, unseen, and in a manifest. ``mover`` moves the head and
+    what is above the mouth, and meets the ``keys``. Picture and sound are read, made and written side by side, however
+    long the speech. Raises VivifyError for input that cannot be used.
     """
     film_format(out, alpha)  # before the work begins
     key, told = signing.key_for(out)
     voice = SoundFile(speech)
     _, folder = avatars.resolve(avatar)
-    scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1, quality), unhurried=True))
+    scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1, quality, mover=mover), unhurried=True))
     face = Avatar.load(folder)
     session = scheduler.open(face, look_ahead_ms, seed, live=False, matte=alpha)
     scheduler.set_controls(session, wishes or {})
+    for pinned in keys:
+        scheduler.set_key(session, pinned)
     ids = MarkIds(installation_id(), _session_id(speech, avatar, seed, size)) if mark else None
     if ids is None:
         log.warning("the film carries no mark: --mark off")

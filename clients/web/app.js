@@ -238,6 +238,7 @@ async function load() {
     server = await read("api/avatars");
     at("look-ahead").max = String(server.look_aheads_ms.length - 1);
     at("look-ahead").value = String(server.look_aheads_ms.indexOf(server.default_look_ahead_ms));
+    for (const knob of document.querySelectorAll(".prior")) knob.hidden = server.mover !== "prior";
     listFaces();
     showFace();
     showLookAhead();
@@ -261,8 +262,9 @@ at("controls").addEventListener("submit", (event) => {
   }
 });
 at("look-ahead").addEventListener("input", showLookAhead);
-for (const slider of ["expressiveness", "brows"]) at(slider).addEventListener("input", () => showPercent(slider));
-for (const wished of ["look-ahead", "expressiveness", "brows", "mood", "gaze"]) at(wished).addEventListener("change", wish);
+for (const slider of ["expressiveness", "brows", "style"]) at(slider).addEventListener("input", () => showPercent(slider));
+for (const wished of ["look-ahead", "expressiveness", "brows", "mood", "gaze", "style", "guidance"]) at(wished).addEventListener("change", wish);
+at("guidance").addEventListener("input", () => { at("guidance-value").textContent = (at("guidance").value / 10).toFixed(1); });
 at("photo").addEventListener("change", () => at("photo").files[0] && bring(at("photo").files[0]));
 at("mute").addEventListener("click", () => mute(voice?.track.enabled));
 at("faces").addEventListener("change", showFace);

@@ -12,13 +12,15 @@ const GAZES = { // gaze_left, gaze_up: to the person's own left, which is the on
 };
 
 /** The controls message's `controls`, as the form's fields stand. */
-export function wishesOf({ expressiveness, brows, mood, gaze }) {
+export function wishesOf({ expressiveness, brows, mood, gaze, style, guidance }) {
   const [left, up] = GAZES[gaze.value];
   return {
     expressiveness: Number(expressiveness.value) / 100,
     brows: Number(brows.value) / 100,
     gaze_left: left,
     gaze_up: up,
+    style: Number(style.value) / 100,
+    guidance: Number(guidance.value) / 10,
     emotions: mood.value ? { [mood.value]: 1 } : {},
   };
 }

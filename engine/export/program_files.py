@@ -12,10 +12,12 @@ from typing import Any
 import onnx
 import torch
 
+from engine.a2v.prior_network import PriorNetwork
 from engine.cuda.network_export import example
 from engine.export.motion_steps import ExplicitStep, FaceStep, FeaturesStep, HeadStep, MelStep, forgotten
 from engine.export.onnx_program import exported, tensors
 from engine.export.picture_steps import AddStep, LookStep, MoveStep
+from engine.export.prior_step import PriorStep
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.head.head_pose import HeadPose
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE
@@ -75,10 +77,21 @@ def picture_programs(weights: Path) -> Iterator[Written]:
             yield name, exported(step, takes, list(step.outputs), fits, any_rows=False), fits, {}
 
 
+def prior_program(weights: Path) -> Iterator[Written]:
+    """The program of one look of the audio-to-visual prior, for the weights in a folder."""
+    fits = Weights(weights / "prior.safetensors")
+    step = PriorStep(PriorNetwork.load(fits.path))
+    sizes = {name: getattr(step.model.config, name) for name in ("frames", "past", "window")}
+    with torch.no_grad():
+        yield "prior", exported(step, step.example(ROWS), list(step.outputs), fits), fits, sizes
+
+
 def files(weights: Path) -> dict[str, bytes]:
     """Every program for the weights in a folder, and their index, by file name."""
     found, index = {}, {}
-    for name, program, fits, notes in chain(motion_programs(weights), picture_programs(weights)):
+    for name, program, fits, notes in chain(
+        motion_programs(weights), prior_program(weights), picture_programs(weights)
+    ):
         data = program.SerializeToString(deterministic=True)
         found[f"{name}.onnx"] = data
         known = {"sha256": hashlib.sha256(data).hexdigest(), "weights": fits.path.name, "fits": fits.fingerprint}

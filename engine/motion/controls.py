@@ -34,8 +34,11 @@ _RANGES = {
     "gaze_up": (-1.0, 1.0),
     "brows": (-1.0, 1.0),
     "smile": (-1.0, 1.0),
+    "style": (-1.0, 1.0),
+    "guidance": (0.0, 10.0),
 }
-_OPTIONAL = ("blink", "gaze_left", "gaze_up")  # None: left to idle life
+_OVERRULING = ("blink", "gaze_left", "gaze_up")  # None: left to idle life
+_OPTIONAL = (*_OVERRULING, "guidance")
 _SETTLE_S = 0.12  # time constant with which a face follows its controls
 _LIDS_S = 0.04
 # What expressiveness scales; eyes stay as they are.
@@ -71,7 +74,8 @@ class Controls:
     ``expressiveness`` 0..2 scales what voice and idle life do to mouth, brows and head. ``blink`` 0..1 is how far the
     lids are closed (SadTalker's z_blink); ``gaze_left`` and ``gaze_up`` -1..1 turn the eyes to the person's own left
     and up; None leaves either to idle life. ``brows`` -1 (down) to 1 (up), ``smile`` -1 (frown) to 1. ``emotions``
-    are weights 0..1 of `EMOTIONS`.
+    are weights 0..1 of `EMOTIONS`. ``style`` -1 (calm) to 1 (lively) and ``guidance`` 0..10, how closely movement
+    follows the sound, are for the mover "prior"; None is its usual guidance.
     """
 
     expressiveness: float = 1.0
@@ -80,6 +84,8 @@ class Controls:
     gaze_up: float | None = None
     brows: float = 0.0
     smile: float = 0.0
+    style: float = 0.0
+    guidance: float | None = None
     emotions: dict[str, float] = field(default_factory=dict)
 
     def changed(self, wishes: dict[str, Any]) -> Controls:
@@ -144,7 +150,7 @@ class Controller:
         self.wished = Controls()
         self._offsets = np.zeros(len(NAMES), np.float32)  # brows, smile, mood
         self._scale = 1.0
-        self._held = dict.fromkeys(_OPTIONAL, (0.0, 0.0))  # value, and how much it overrules idle life
+        self._held = dict.fromkeys(_OVERRULING, (0.0, 0.0))  # value, and how much it overrules idle life
 
     def apply(self, motion: Motion) -> Motion:
         """``motion`` as the controls want it; blendshapes stay within [0, 1]."""

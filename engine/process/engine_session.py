@@ -11,6 +11,7 @@ import numpy as np
 from engine.clock import look_ahead_frames
 from engine.contracts import AudioChunk, Frame
 from engine.motion.controls import Controls
+from engine.motion.prior.keys import Key
 
 OnFrame = Callable[[Frame], None]
 OnLost = Callable[[str], None]
@@ -59,6 +60,11 @@ class EngineSession:
         """
         look_ahead_frames(milliseconds)
         self._tell("look_ahead", {"look_ahead_ms": milliseconds})
+
+    def set_key(self, key: Key) -> None:
+        """Have the face show ``key``, counted from the frame that comes next; the mover must be one that takes keys."""
+        values = {str(place): value for place, value in key.values.items()}
+        self._tell("key", {"frame": key.frame, "frames": key.frames, "values": values})
 
     def close(self) -> None:
         """Give the place in the engine back. Frames still on their way are dropped."""

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from engine.face.avatar import Avatar
 from engine.marking.installation import installation_id
 from engine.marking.mark_code import MarkIds
 from engine.marking.mark_pattern import mark_planes
+from engine.motion.prior.keys import Key
 from engine.pipeline import Pipeline
 from engine.process.spent_code import release_compiler
 from engine.process.waiting_commands import Commands
@@ -181,6 +183,8 @@ class Worker:
             self._scheduler.clear(session, head["now"], head["times"])
         elif name == "controls":
             self._scheduler.set_controls(session, head["controls"])
+        elif name == "key":
+            self._pin(session, head)
         elif name == "look_ahead":
             self._scheduler.set_look_ahead(session, head["look_ahead_ms"])
         elif name == "close":
@@ -225,6 +229,12 @@ class Worker:
             self._scheduler.close(self._sessions.pop(number))
             self._marks.pop(number, None)
             self._wire.send({"event": "lost", "session": number, "error": str(error)})
+
+    def _pin(self, session: Session, head: dict[str, Any]) -> None:
+        """What does not fit is dropped: whoever asked was told what can be asked."""
+        values = {int(place): value for place, value in head["values"].items()}
+        with suppress(VivifyError):
+            self._scheduler.set_key(session, Key(head["frame"], head["frames"], values))
 
     def _avatar(self, name: str) -> Avatar:
         if name not in self._table:
@@ -282,6 +292,7 @@ def main() -> None:
     parser.add_argument("--max-sessions", type=int, required=True)
     parser.add_argument("--quality", required=True)
     parser.add_argument("--device", required=True)
+    parser.add_argument("--mover", required=True)
     parser.add_argument("--mark", choices=["on", "off"], required=True)
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
@@ -289,7 +300,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     try:
         quality, mark = checked(args.quality), args.mark == "on"
-        config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark)
+        config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, args.mover)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
     except VivifyError as error:

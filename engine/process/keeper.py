@@ -22,6 +22,7 @@ from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, Frame
 from engine.errors import VivifyError
 from engine.marking.mark_code import SESSION_BITS
 from engine.motion.controls import Controls
+from engine.motion.prior.keys import live_key
 from engine.process.engine_process import EngineProcess
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
 
@@ -98,6 +99,13 @@ class KeptSession:
             if self._life.session is not None:
                 self._life.session.set_controls(self._wished)
             return controls
+
+    def set_key(self, told: dict[str, Any]) -> None:
+        """See `engine.motion.prior.keys.live_key`, which may refuse it. A new process does not know of it."""
+        key = live_key(told, self._keeper.config.mover)
+        with self._lock:
+            if self._life.session is not None:
+                self._life.session.set_key(key)
 
     def set_look_ahead(self, milliseconds: int) -> None:
         """See `EngineSession.set_look_ahead`."""

@@ -56,6 +56,7 @@ class Avatars(Body):
     default: str
     look_aheads_ms: list[int]
     default_look_ahead_ms: int
+    mover: str = Field(description="Who moves heads and upper faces; style, guidance and keys are for `prior`.")
     portraits: bool = Field(description="Whether visitors may bring a portrait.")
     photos: list[str] = Field(description="The media types such a portrait may have.")
 

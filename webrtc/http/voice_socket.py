@@ -172,7 +172,7 @@ class Pusher:
         elif isinstance(command, Ping):
             self.tell(Pong(t=command.t))
         elif isinstance(command, Set):
-            self._session.set(command.look_ahead_ms, command.controls)
+            self._session.set(command.look_ahead_ms, command.controls, command.key)
         elif isinstance(command, Motions):
             self._session.participants.motions.want(self, self._moved if command.wanted else None)
         elif isinstance(command, Flush):

@@ -129,7 +129,7 @@ class Speaker:
         elif isinstance(command, Ping):
             self.tell(Pong(t=command.t))
         elif isinstance(command, Set):
-            self.session.set(command.look_ahead_ms, command.controls)
+            self.session.set(command.look_ahead_ms, command.controls, command.key)
         elif isinstance(command, Motions):
             self.session.participants.motions.want(self, self._moved if command.wanted else None)
         else:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from math import radians
 from pathlib import Path
 
 import torch
@@ -24,10 +23,10 @@ from engine.contracts import SAMPLES_PER_FRAME
 from engine.errors import VivifyError
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE, POSE, Codebook, PoseDecoder, constant, scale
 from engine.motion.head.pose_mapping import STYLE, PoseMapping, draw
+from engine.motion.prior.nonlip import LIMITS
 from engine.streaming import State, StreamingModule, keep
 
 FORMAT = "vivify-pose-1"
-LIMITS = (radians(12.0), radians(8.0), radians(6.0), 0.15, 0.15, 0.15)  # never passed, in the units of a pose
 SOUND_BANDS = 8
 SOUND = SOUND_BANDS * SAMPLES_PER_FRAME // HOP  # features a frame: 8 bands, four times
 _RISE = 25  # frames in which a row's head begins to move

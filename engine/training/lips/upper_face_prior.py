@@ -73,9 +73,10 @@ def filmed_face(track: Track) -> FilmedFace:
 def fit_unrest(films: list[FilmedFace]) -> tuple[FloatArray, FloatArray]:
     """How unrest follows from its past [ORDER, 5, 5] and from chance [5, 5], at unit variance in the long run.
 
-    Yule and Walker's equations over all films: their solution cannot run away.
+    Yule and Walker's equations over all films: their solution cannot run away. Other films than those of the upper face
+    may hold any number of values.
     """
-    size = len(UNIT)
+    size = films[0].values.shape[1]
     lags = np.zeros((ORDER + 1, size, size))  # how values now go with values k frames ago
     for film in films:
         centred = film.values.astype(np.float64) - film.values.mean(0)
@@ -132,8 +133,8 @@ def prior(level: FloatArray, speaking: np.ndarray, lips: FloatArray, stray: Floa
 def draw_unrest(rng: np.random.Generator, frames: int, follow: FloatArray, kick: FloatArray) -> FloatArray:
     """Unrest [frames, 5] as the engine will draw it, long after its beginning."""
     warm = 60
-    chance = rng.normal(0, 1, (frames + warm, len(UNIT))) @ kick
-    out = np.zeros((frames + warm + ORDER, len(UNIT)))
+    chance = rng.normal(0, 1, (frames + warm, len(kick))) @ kick
+    out = np.zeros((frames + warm + ORDER, len(kick)))
     for k in range(frames + warm):
         out[k + ORDER] = chance[k] + sum(out[k + ORDER - 1 - j] @ follow[j] for j in range(ORDER))
     return np.asarray(out[-frames:], np.float32)

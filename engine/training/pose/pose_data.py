@@ -12,9 +12,10 @@ from scipy.ndimage import binary_closing, binary_opening, zoom
 
 from engine.audio.mel import HOP, LogMel
 from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
-from engine.motion.head.head_pose import LIMITS, sound_features
+from engine.motion.head.head_pose import sound_features
 from engine.motion.head.pose_codebook import SCALE
 from engine.motion.head.pose_mapping import STYLE
+from engine.motion.prior.nonlip import LIMITS
 from engine.training.films.film_tracks import Track
 from engine.training.pose.pose_prior import move_under
 
@@ -150,7 +151,7 @@ class HeadBatch:
     style: torch.Tensor  # [B, 2]
 
 
-def _as_detected(rng: np.random.Generator, speaking: np.ndarray) -> np.ndarray:
+def as_detected(rng: np.random.Generator, speaking: np.ndarray) -> np.ndarray:
     """What a voice activity detector says of it [T]: later by up to 160 ms, and for up to 600 ms longer."""
     late, hold = int(rng.integers(0, 5)), int(rng.integers(1, 16))
     held = np.convolve(speaking, np.ones(hold))[: len(speaking)] > 0
@@ -172,7 +173,7 @@ def crop(rng: np.random.Generator, heads: Heads, rows: int, frames: int, relativ
         start, rest = heads.poses[begin - 1], heads.rests[stream]
         loud = heads.features[where] + rng.uniform(-0.5, 0.3)
         parts[0].append(np.maximum(loud, -1.878))  # the floor of the log-mel features
-        parts[1].append(_as_detected(rng, heads.speaking[where]))
+        parts[1].append(as_detected(rng, heads.speaking[where]))
         parts[2].append(heads.poses[where] - start if relative else heads.poses[where] + rest)
         parts[3].append(start if relative else start + rest)
     tensors = [torch.from_numpy(np.stack(part)) for part in parts]

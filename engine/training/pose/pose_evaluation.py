@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
-from engine.motion.head.head_pose import LIMITS, HeadPose
+from engine.motion.head.head_pose import HeadPose
 from engine.motion.head.pose_codebook import POSE
+from engine.motion.prior.nonlip import LIMITS
 from engine.training.pose.pose_data import hear
 from engine.training.pose.pose_prior import stresses
 

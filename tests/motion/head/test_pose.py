@@ -12,9 +12,10 @@ from streaming_proofs import prove_all
 from torch import Tensor
 
 from engine.errors import VivifyError
-from engine.motion.head.head_pose import LIMITS, HeadPose, PoseConfig, uniform, within
+from engine.motion.head.head_pose import HeadPose, PoseConfig, uniform, within
 from engine.motion.head.pose_codebook import Codebook, PoseDecoder, PoseEncoder, per_frame, perplexity
 from engine.motion.head.pose_mapping import PoseMapping, draw
+from engine.motion.prior.nonlip import LIMITS
 
 pytestmark = pytest.mark.cpu
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.motion.head.head_pose import LIMITS, HeadPose
+from engine.motion.head.head_pose import HeadPose
+from engine.motion.prior.nonlip import LIMITS
 from engine.paths import assets
 from engine.training.pose.pose_evaluation import beats, diversity, move
 from engine.training.speech.speech_recording import load_recording

@@ -1,0 +1,214 @@
+"""The prior as a stream: a few tokens on their way out of the noise, the nearest almost clean, the farthest all noise.
+
+Every token (80 ms) the network looks once at what was shown (given), at that window and at all the sound there is, and
+every token of the window goes one rung down: the nearest is clean then and is shown, and a new one of noise comes in at
+the far end (rolling diffusion, Ruhe et al. 2024). So a token is denoised in as many steps as the window is long, spread
+over as many ticks; each step knows the newest sound; the past is given, so there is no seam; and no step costs more
+than another. In the words of the supplement: chunks of one token, with mask editing.
+
+What a row shows depends on its seed, its sound, the look-ahead, style, guidance and keys, and on the number of frames
+shown before; never on other rows. Everything here is numpy; the network is a `Denoiser`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from engine.contracts import FloatArray
+from engine.motion.chance import normal
+from engine.motion.motion_networks import Mask, Whole
+from engine.motion.prior.noise import ladder, shares, step_down
+from engine.motion.prior.nonlip import NONLIP
+from engine.motion.prior.window import HEARD, STYLE
+
+VALUES = len(NONLIP)
+FARTHEST = 3  # frames of look-ahead
+BOUND = 5.0  # of what the network says, in usual sizes: what is fed back cannot run away
+MOST_PINS = 4096  # frames of a row that may be pinned at a time
+_APART = 0xA2  # between the seeds of this chance and of others
+
+
+def chance_seed(seed: Any) -> Any:
+    """The seed of this chance in a row of ``seed``: another than that of other parts of a face."""
+    return seed ^ _APART
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the network is shown of n rows; shapes as of `engine.a2v.prior_network.PriorNetwork.forward`."""
+
+    values: FloatArray  # [n, T, f 24]
+    given: FloatArray  # [n, T, f 24]
+    level: FloatArray  # [n, T]
+    sound: FloatArray  # [n, T, f 33]
+    heard: FloatArray  # [n, T, f]
+    present: FloatArray  # [n, T]
+    style: FloatArray  # [n, 2]
+    causal: FloatArray  # [n]
+    guidance: FloatArray  # [n]
+
+
+class Denoiser(Protocol):
+    """The network, whoever runs it."""
+
+    mean: FloatArray  # [24] what values are told around ...
+    std: FloatArray  # [24] ... and in
+    frames: int  # of a token
+    past: int  # tokens that are given
+    window: int  # tokens on their way out of the noise
+
+    def __call__(self, look: Look) -> FloatArray:
+        """Clean values [n, T, f 24], guided."""
+
+
+class PriorStream:
+    """``rows`` rows of values [24] a frame. ``causal`` streams the autoregressive prior, which draws nothing."""
+
+    def __init__(self, denoiser: Denoiser, rows: int, causal: bool = False) -> None:
+        self._net, self._causal = denoiser, causal
+        self._f, self._p, self._w = denoiser.frames, denoiser.past, denoiser.window
+        self._levels = ladder(self._w)
+        self._rest = np.tile(-denoiser.mean / denoiser.std, self._f)  # [f 24] the portrait
+        self._past = np.zeros((rows, self._p, self._f * VALUES), np.float32)
+        self._present = np.zeros((rows, self._p), np.float32)
+        self._window = np.zeros((rows, self._w, self._f * VALUES), np.float32)
+        self._told = np.zeros_like(self._window)  # what the window was told to be a rung above
+        reach = self._p * self._f + FARTHEST + 1  # frames of sound a look may want
+        self._sound = np.zeros((rows, reach, HEARD), np.float32)
+        self._heard = np.zeros((rows, reach), np.float32)
+        self._shown = np.zeros((rows, self._f, VALUES), np.float32)  # the token that is being shown
+        self._count = np.zeros(rows, np.int64)  # frames shown so far
+        self._seed = np.zeros(rows, np.int64)
+        self._pins: list[dict[int, dict[int, float]]] = [{} for _ in range(rows)]
+        self.style = np.zeros((rows, STYLE), np.float32)
+        self.guidance = np.ones(rows, np.float32)
+
+    def begin(self, mask: Mask, seeds: Whole) -> None:
+        """Start the rows of ``mask`` [B] anew at the portrait, each with its seed of ``seeds`` [B]."""
+        self._seed[mask] = chance_seed(seeds[mask])
+        self._past[mask], self._present[mask] = self._rest * self._causal, float(self._causal)
+        self._sound[mask] = self._heard[mask] = self._shown[mask] = 0
+        self._count[mask] = 0
+        signal, noise = (share[:, None] for share in shares(self._levels[1:]))
+        for w in range(self._w):
+            chance = self._chance(np.full(len(mask), w))[mask]
+            self._window[mask, w] = signal[w] * self._rest + noise[w] * chance
+        for row in np.flatnonzero(mask):
+            self._pins[row] = {}
+
+    def count(self, row: int) -> int:
+        """Frames the row has shown."""
+        return int(self._count[row])
+
+    def pin(self, row: int, frame: int, values: dict[int, float]) -> bool:
+        """Have the row's ``frame``, counted from its beginning, show ``values`` by place; others at once are kept.
+
+        Returns whether there was room for it; frames that were shown already take none.
+        """
+        pins = self._pins[row]
+        if len(pins) >= MOST_PINS and frame not in pins:
+            return False
+        pins.setdefault(frame, {}).update(values)
+        return True
+
+    def step(self, sound: FloatArray, look_ahead: Whole, mask: Mask, shown: Mask) -> FloatArray:
+        """One frame: the rows of ``mask`` [B] hear ``sound`` [B, 33], those of ``shown`` [B] move on.
+
+        ``look_ahead`` [B] in frames. Returns values [B, 24]; of rows not shown they are to be ignored.
+        """
+        self._sound[mask] = np.roll(self._sound[mask], -1, 1)
+        self._heard[mask] = np.roll(self._heard[mask], -1, 1)
+        self._sound[mask, -1], self._heard[mask, -1] = sound[mask], 1
+        due = np.flatnonzero(shown & (self._count % self._f == 0))
+        if len(due):
+            self._advance(due, look_ahead[due])
+        out = self._shown[np.arange(len(shown)), self._count % self._f]
+        self._count += shown
+        return out * self._net.std + self._net.mean
+
+    def _chance(self, token: Whole) -> FloatArray:
+        """The noise [B, f 24] with which each row's ``token`` [B] begins."""
+        return normal(self._seed, token, self._f * VALUES)
+
+    def _advance(self, rows: Whole, ahead: Whole) -> None:
+        """One look of the ``rows`` [n], and one token [n] more to show."""
+        if self._causal:
+            token = self._bounded(self._net(self._look_back(rows, ahead)))[:, self._p]
+        else:
+            pinned, given = self._ahead(rows)
+            clean = self._bounded(self._net(self._look(rows, ahead, pinned, given)))[:, self._p :]
+            clean = np.where(given > 0, pinned, clean)
+            before = np.where((self._count[rows] == 0)[:, None, None], clean, self._told[rows])
+            lower = step_down(self._window[rows], clean, before, self._levels)
+            token, new = clean[:, 0], self._chance(self._count // self._f + self._w)[rows]
+            self._window[rows] = np.concatenate([lower[:, 1:], new[:, None]], 1)
+            self._told[rows] = np.concatenate([clean[:, 1:], clean[:, -1:]], 1)
+        self._past[rows] = np.concatenate([self._past[rows, 1:], token[:, None]], 1)
+        self._present[rows] = np.concatenate([self._present[rows, 1:], np.ones((len(rows), 1), np.float32)], 1)
+        self._shown[rows] = token.reshape(len(rows), self._f, VALUES)
+        for row in rows:
+            for frame in range(int(self._count[row]), int(self._count[row]) + self._f):
+                self._pins[row].pop(frame, None)
+
+    def _bounded(self, clean: FloatArray) -> FloatArray:
+        return np.nan_to_num(np.clip(clean, -BOUND, BOUND), nan=0.0)
+
+    def _ahead(self, rows: Whole) -> tuple[FloatArray, FloatArray]:
+        """Values [n, W, f 24] of the keys in the window, and where there are any."""
+        shape = (len(rows), self._w * self._f, VALUES)
+        pinned, given = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for k, row in enumerate(rows):
+            if self._pins[row]:
+                now = int(self._count[row])
+                for frame in range(self._w * self._f):
+                    for place, value in self._pins[row].get(now + frame, {}).items():
+                        pinned[k, frame, place] = (value - self._net.mean[place]) / self._net.std[place]
+                        given[k, frame, place] = 1
+        whole = (len(rows), self._w, self._f * VALUES)
+        return pinned.reshape(whole), given.reshape(whole)
+
+    def _hear(self, rows: Whole, first: Whole) -> tuple[FloatArray, FloatArray]:
+        """Sound [n, T, f 33] from ``first`` [n] on, counted from the oldest kept frame, and whether it was heard."""
+        tokens = self._p + self._w
+        where = first[:, None] + np.arange(tokens * self._f)
+        there = (where >= 0) & (where < self._sound.shape[1])
+        where = where.clip(0, self._sound.shape[1] - 1)
+        heard = self._heard[rows[:, None], where] * there
+        sound = self._sound[rows[:, None], where] * heard[..., None]
+        return sound.reshape(len(rows), tokens, -1), heard.reshape(len(rows), tokens, self._f).astype(np.float32)
+
+    def _look(self, rows: Whole, ahead: Whole, pinned: FloatArray, given: FloatArray) -> Look:
+        """The past, given, and the window, noisy but where it is pinned."""
+        there = self._present[rows]
+        window = np.where(given > 0, pinned, self._window[rows])
+        known = np.repeat(there[..., None], self._f * VALUES, 2)
+        level = np.concatenate([np.zeros(self._p), self._levels[1:]]).astype(np.float32)
+        # The frame now shown is token `past` of a look, and `ahead` frames older than the newest sound.
+        first = self._sound.shape[1] - 1 - ahead - self._p * self._f
+        sound, heard = self._hear(rows, first)
+        return Look(
+            np.concatenate([self._past[rows] * there[..., None], window], 1).astype(np.float32),
+            np.concatenate([known, given], 1),
+            np.broadcast_to(level, (len(rows), len(level))),
+            sound,
+            heard,
+            np.concatenate([there, np.ones((len(rows), self._w), np.float32)], 1),
+            self.style[rows],
+            np.zeros(len(rows), np.float32),
+            self.guidance[rows],
+        )
+
+    def _look_back(self, rows: Whole, ahead: Whole) -> Look:
+        """Each token told the one before it; what is wanted is said at the place after the past."""
+        tokens = self._p + self._w
+        values = np.zeros((len(rows), tokens, self._f * VALUES), np.float32)
+        given, present = np.zeros_like(values), np.zeros((len(rows), tokens), np.float32)
+        values[:, 1 : self._p + 1], given[:, 1 : self._p + 1], present[:, : self._p + 1] = self._past[rows], 1, 1
+        first = self._sound.shape[1] - 1 - self._p * self._f - (self._f - 1)
+        sound, heard = self._hear(rows, np.full(len(rows), first))
+        level = np.zeros((len(rows), tokens), np.float32)
+        ones = np.ones(len(rows), np.float32)
+        return Look(values, given, level, sound, heard, present, self.style[rows], ones, ones)

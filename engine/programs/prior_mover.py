@@ -1,0 +1,67 @@
+"""The audio-to-visual prior moves heads and faces: sound to its stream, its values to motion."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.contracts import FloatArray
+from engine.motion.motion_networks import Mask, Whole
+from engine.motion.mover import Carried
+from engine.motion.prior.nonlip import to_motion
+from engine.motion.prior.prior_stream import PriorStream
+from engine.paths import assets
+from engine.programs.prior_program import PriorProgram
+from engine.programs.program import Program, Weights
+
+GUIDANCE = 2.5  # of one who says nothing else, as in the supplement
+STYLE = (0.0, 0.0)  # of somebody of whom nothing is known
+LIVELY = 0.6  # of the logarithms of style at a knob of 1
+_BROAD = 8  # bands that the prior hears
+
+
+class PriorMover:
+    """`engine.motion.mover.Mover`. Raises as `PriorProgram`."""
+
+    def __init__(self, rows: int, causal: bool = False) -> None:
+        """``causal``: the autoregressive prior instead of the diffusion."""
+        face = Weights(assets() / "weights" / "facial.safetensors")
+        self._mel = Program(assets() / "programs" / "mel.onnx", face, rows)
+        self._stream = PriorStream(PriorProgram(rows), rows, causal)
+        for row in range(rows):
+            self.steer(row, 0.0, None)
+
+    def begin(self, mask: Mask, seeds: Whole) -> None:
+        """See `Mover`."""
+        self._mel.inputs["memory"][mask] = 0
+        self._stream.begin(mask, seeds)
+        for row in np.flatnonzero(mask):
+            self.steer(int(row), 0.0, None)
+
+    def forget(self, mask: Mask) -> None:
+        """See `Mover`: it goes on, and hears silence."""
+
+    def steer(self, row: int, style: float, guidance: float | None) -> None:
+        """See `Mover`."""
+        self._stream.style[row] = np.array(STYLE) + LIVELY * style
+        self._stream.guidance[row] = GUIDANCE if guidance is None else guidance
+
+    def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> bool:
+        """See `Mover`."""
+        first = self._stream.count(row) + ahead
+        return all(self._stream.pin(row, first + k, values) for k in range(frames))
+
+    def step(self, samples: FloatArray, speaking: Mask, look_ahead: Whole, mask: Mask, shown: Mask) -> Carried:
+        """See `Mover`."""
+        ran = np.flatnonzero(mask)
+        self._mel.inputs["samples"][:] = samples
+        if len(ran):
+            self._mel.run(int(ran[-1]) + 1)
+            self._mel.inputs["memory"][ran] = self._mel.outputs["memory.next"][ran]
+        sound = np.concatenate([broad(self._mel.outputs["mel"]), speaking[:, None]], 1).astype(np.float32)
+        return Carried(*to_motion(self._stream.step(sound, look_ahead, mask, shown)))
+
+
+def broad(mel: FloatArray) -> FloatArray:
+    """Mel [B, 4, 40] -> eight broad bands at four hops [B, 32]: `engine.motion.head.head_pose.sound_features`."""
+    rows, hops, bands = mel.shape
+    return np.asarray(mel.reshape(rows, hops, _BROAD, bands // _BROAD).mean(3).reshape(rows, hops * _BROAD))

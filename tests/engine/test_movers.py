@@ -1,0 +1,122 @@
+"""Movers in the pipeline: the lips stay the voice's, seeds, rows and keys do what they say, interruptions no harm."""
+
+from __future__ import annotations
+
+from math import degrees, radians
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.audio.sound_files import read_speech
+from engine.config import EngineConfig
+from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, FloatArray, Motion
+from engine.errors import VivifyError
+from engine.face.blendshapes import INDEX, LIP
+from engine.motion.prior.keys import MOST_FRAMES, Key, live_key, read_keys
+from engine.motion.rotation import euler_angles
+from engine.paths import assets
+from engine.pipeline import Pipeline
+from engine.scheduler import Scheduler
+
+pytestmark = pytest.mark.cpu
+
+LIPS = [INDEX[name] for name in LIP]
+FRAMES = 100
+
+
+@pytest.fixture(scope="module")
+def voice() -> FloatArray:
+    return read_speech(assets() / "speech.wav")[: FRAMES * SAMPLES_PER_FRAME]
+
+
+@pytest.fixture(scope="module")
+def prior() -> Pipeline:
+    return Pipeline(EngineConfig(max_sessions=3, mover="prior"))
+
+
+def moved(pipeline: Pipeline, voice: FloatArray, seed: int = 1, keys: list[Key] | None = None) -> list[Motion]:
+    """The motions of a session that hears the voice."""
+    scheduler = Scheduler(pipeline)
+    session = scheduler.open(None, 80, seed, live=False)
+    for key in keys or []:
+        scheduler.set_key(session, key)
+    out = []
+    for n in range(len(voice) // SAMPLES_PER_FRAME):
+        session.push_audio(AudioChunk(SAMPLES_PER_FRAME * n, voice[SAMPLES_PER_FRAME * n :][:SAMPLES_PER_FRAME]))
+        scheduler.tick()
+        out += session.motions()
+    scheduler.close(session)
+    return out
+
+
+def heads(motions: list[Motion]) -> FloatArray:
+    return euler_angles(np.array([m.rotation for m in motions]))
+
+
+def test_the_mouth_stays_the_voices_and_the_rest_is_the_movers(prior: Pipeline, voice: FloatArray) -> None:
+    ours, usual = moved(prior, voice), moved(Pipeline(EngineConfig(max_sessions=1)), voice)
+    for a, b in zip(ours, usual, strict=True):
+        np.testing.assert_allclose(a.blendshapes[LIPS], b.blendshapes[LIPS], atol=1e-5)
+    assert np.abs(heads(ours) - heads(usual)).max() > radians(0.5)
+    assert np.degrees(heads(ours)).std(0).max() > 0.2
+    steps = np.degrees(np.abs(np.diff(heads(ours), axis=0)))
+    assert steps.max() < 4, "no jumps"
+
+
+def test_a_seed_moves_the_same_whoever_else_is_there(prior: Pipeline, voice: FloatArray) -> None:
+    alone, other = heads(moved(prior, voice)), heads(moved(prior, voice, seed=2))
+    np.testing.assert_array_equal(alone, heads(moved(prior, voice)))
+    assert np.abs(alone - other).max() > radians(0.5)
+    row = prior.join(None, 0, 9)  # somebody else, in the first row
+    np.testing.assert_allclose(alone, heads(moved(prior, voice)), atol=1e-4)
+    prior.leave(row)
+
+
+def test_keys_are_met_at_their_frames(prior: Pipeline, voice: FloatArray, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(
+        '[{"at": 1.2, "hold": 0.2, "yaw": 8, "browInnerUp": 0.6}, {"at": 2.4, "eyeBlinkLeft": 1, "roll": -4}]'
+    )
+    motions = moved(prior, voice, keys=read_keys(path))
+    for frame in range(30, 35):
+        assert degrees(heads(motions)[frame, 0]) == pytest.approx(8, abs=0.1)
+        assert motions[frame].blendshapes[INDEX["browInnerUp"]] == pytest.approx(0.6, abs=0.01)
+    assert motions[60].blendshapes[INDEX["eyeBlinkLeft"]] == pytest.approx(1, abs=0.01)
+    assert degrees(heads(motions)[60, 2]) == pytest.approx(-4, abs=0.1)
+    free = moved(prior, voice)
+    np.testing.assert_array_equal(heads(motions)[:16], heads(free)[:16])
+
+
+def test_a_barge_in_does_not_move_the_head(prior: Pipeline, voice: FloatArray) -> None:
+    scheduler = Scheduler(prior)
+    session = scheduler.open(None, 80, 1, live=False)
+    out = []
+    for n in range(60):
+        if n == 40:
+            scheduler.clear(session)
+        session.push_audio(AudioChunk(SAMPLES_PER_FRAME * n, voice[SAMPLES_PER_FRAME * n :][:SAMPLES_PER_FRAME]))
+        scheduler.tick()
+        out += session.motions()
+    scheduler.close(session)
+    assert np.degrees(np.abs(np.diff(heads(out), axis=0))).max() < 4
+
+
+def test_what_cannot_be_is_refused_in_a_sentence(voice: FloatArray, tmp_path: Path) -> None:
+    with pytest.raises(VivifyError, match="use the mover prior"):
+        moved(Pipeline(EngineConfig(max_sessions=1)), voice, keys=[Key(10, 1, {0: 0.1})])
+    with pytest.raises(VivifyError, match="The mover must be one of codebook, prior, ar"):
+        EngineConfig(mover="dance")
+    with pytest.raises(VivifyError, match="start it with --mover prior"):
+        live_key({"yaw": 3}, "codebook")
+    with pytest.raises(VivifyError, match="in_ms was expected to be from 480"):
+        live_key({"yaw": 3, "in_ms": 20}, "prior")
+    assert live_key({"yaw": 3, "in_ms": 600, "hold_ms": 400}, "prior") == Key(15, 10, {0: pytest.approx(radians(3))})
+    path = tmp_path / "keys.json"
+    for text in ("{", "7", "[1]", '[{"yaw": 3}]', '[{"at": -1, "yaw": 3}]', '[{"at": 1}]', '[{"at": 1, "jawOpen": 1}]'):
+        path.write_text(text)
+        with pytest.raises(VivifyError, match="was expected"):
+            read_keys(path)
+    path.write_text("[" + ",".join(['{"at": 1, "hold": 10, "yaw": 3}'] * (MOST_FRAMES // 250 + 1)) + "]")
+    with pytest.raises(VivifyError, match="at most 4096 frames"):
+        read_keys(path)
