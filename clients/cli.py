@@ -18,6 +18,7 @@ from clients.film_cli import FilmSizeOption, progress, render, talk
 from clients.live_cli import live, out
 from clients.options import (
     AvatarOption,
+    LipsOption,
     MarkOption,
     MayStandAlone,
     MoverOption,
@@ -25,7 +26,7 @@ from clients.options import (
     SizeOption,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, EngineConfig, checked
 from engine.errors import VivifyError
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def serve(
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
+    lips: LipsOption = LIPS[0],
     mark: MarkOption = "on",
     mover: MoverOption = DEFAULT_MOVER,
     max_sessions: Annotated[
@@ -104,7 +106,7 @@ def serve(
     from webrtc.server import loop_factory
 
     where, most = places(nodes, max_sessions, node_port)
-    engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark), mover)
+    engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips=lips)
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),
@@ -171,6 +173,7 @@ def evaluate(
     arcface: Annotated[Path | None, typer.Option(metavar="ONNX", help="ArcFace's network, for CSIM.")] = None,
     syncnet_sound: Annotated[Path | None, typer.Option(metavar="ONNX", help="SyncNet's network for sound...")] = None,
     syncnet_lips: Annotated[Path | None, typer.Option(metavar="ONNX", help="...and the one for lips.")] = None,
+    hopenet: Annotated[Path | None, typer.Option(metavar="ONNX", help="Hopenet's features, for diversity.")] = None,
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="speech/aligned and video, held out.")] = None,
     labelled: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Human speech with phone times.")] = None,
     dev: Annotated[bool, typer.Option("--dev", help="Measure on the development part, not on the test part.")] = False,
@@ -194,7 +197,7 @@ def evaluate(
         return
     from engine.evaluation.film_figures import open_networks
 
-    given = open_networks(inception, arcface, syncnet_sound, syncnet_lips)
+    given = open_networks(inception, arcface, syncnet_sound, syncnet_lips, hopenet)
     with progress() as bar:
 
         def show(what: str, done: int, total: int) -> None:

@@ -15,6 +15,7 @@ from clients.options import (
     MOVER_HELP,
     AvatarOption,
     ControlOption,
+    LipsOption,
     LookAheadOption,
     MarkOption,
     NoManifestOption,
@@ -22,7 +23,7 @@ from clients.options import (
     SignOption,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, MOVERS, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, MOVERS, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.motion.controls import read_wishes
 from engine.motion.prior.keys import read_keys
@@ -43,6 +44,7 @@ def render(
     look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
     size: FilmSizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
+    lips: LipsOption = LIPS[0],
     alpha: Annotated[
         bool, typer.Option(help="A transparent background: into .webm (VP9) or .mov (ProRes 4444).")
     ] = False,
@@ -81,6 +83,7 @@ def render(
             Signing(not no_manifest, sign),
             mover or ("prior" if keys else DEFAULT_MOVER),
             read_keys(keys) if keys else [],
+            lips,
         )
     for note in report.notes:
         say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)

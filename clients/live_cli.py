@@ -12,6 +12,7 @@ from rich.console import Console
 from clients.options import (
     AvatarOption,
     ControlOption,
+    LipsOption,
     LookAheadOption,
     MarkOption,
     MoverOption,
@@ -19,7 +20,7 @@ from clients.options import (
     SizeOption,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.motion.controls import read_wishes
 
@@ -63,6 +64,7 @@ def live(
     look_ahead: LookAheadOption = DEFAULT_LOOK_AHEAD_MS,
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
+    lips: LipsOption = LIPS[0],
     mark: MarkOption = "on",
     mover: MoverOption = DEFAULT_MOVER,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion.")] = 0,
@@ -107,7 +109,7 @@ def live(
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
     outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
-    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), mover=mover)
+    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), mover=mover, lips=lips)
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics)

@@ -49,6 +49,9 @@ SignOption = Annotated[
 NoManifestOption = Annotated[bool, typer.Option("--no-manifest", help="No C2PA manifest in the film.")]
 MOVER_HELP = "Who moves head, eyes and brows."
 MoverOption = Annotated[str, typer.Option("--mover", metavar="|".join(MOVERS), help=MOVER_HELP)]
+LipsOption = Annotated[
+    str, typer.Option("--lips", metavar="branch|expnet", help="Whose lips: ours, or those of SadTalker's ExpNet.")
+]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 QualityOption = Annotated[
     str,

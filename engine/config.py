@@ -12,6 +12,7 @@ SIZES = (256, 512, 768, 1080)  # picture sides the renderer is tested at, pixels
 LIVE_SIZES = (256, 512, 768)  # and those that go over a network as they are made
 Quality = Literal["geometry", "learned", "auto"]
 DEFAULT_QUALITY: Quality = "geometry"  # learned pictures are better by most figures, not by all: docs/picture.md
+LIPS = ("branch", "expnet")  # who moves them: ours first
 DEVICES = ("cpu", "cuda")
 CODEBOOK = "codebook"
 MOVERS = (CODEBOOK, "prior", "ar")  # of heads and of what is above the mouth
@@ -32,6 +33,8 @@ class EngineConfig:
     says whether networks finish the pictures: "learned", never: "geometry", or while the machine can hold it: "auto".
     ``device`` is where networks run and pictures are made: "cpu" or "cuda". ``mark``: pictures that leave the process
     carry the invisible mark (docs/marks.md). ``mover`` moves heads and what is above the mouth (docs/movers.md).
+    ``lips`` are moved by our own network or by SadTalker's, trained here (docs/sadtalker.md); the latter on a CPU
+    alone.
     """
 
     avatar: str = DEFAULT_AVATAR
@@ -41,6 +44,7 @@ class EngineConfig:
     device: str = "cpu"
     mark: bool = True
     mover: str = DEFAULT_MOVER
+    lips: str = LIPS[0]
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -52,6 +56,10 @@ class EngineConfig:
             raise VivifyError(f"The mover must be one of {', '.join(MOVERS)}, but '{self.mover}' was given.")
         if self.device not in DEVICES:
             raise VivifyError(f"The device must be one of {', '.join(DEVICES)}, but '{self.device}' was given.")
+        if self.lips not in LIPS:
+            raise VivifyError(f"The lips must be one of {', '.join(LIPS)}, but '{self.lips}' was given.")
+        if self.device == "cuda" and self.lips != LIPS[0]:
+            raise VivifyError("Lips by expnet run on a CPU alone: leave --device cuda out.")
 
 
 def checked(quality: str) -> Quality:

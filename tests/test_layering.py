@@ -95,7 +95,7 @@ FOREIGN = {  # package -> the only places that may import it
     "cv2": set(),
     "scipy": {"engine/training", "engine/evaluation"},
     "onnxruntime": {"engine/programs", "engine/enrolment/trackers", "engine/evaluation"},
-    "onnx": {"engine/export", "engine/a2v/disentanglement"},
+    "onnx": {"engine/export", "engine/a2v/disentanglement", "engine/training/sadtalker"},
     "torchvision": {"engine/a2v/disentanglement"},
     "onnxscript": {"engine/export"},
     "asyncio": {"webrtc", "clients"},

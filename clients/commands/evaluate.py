@@ -15,6 +15,7 @@ from rich.table import Table
 from engine.audio.sound_files import read_speech
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
 from engine.evaluation.film_figures import Networks, judge, watch
+from engine.evaluation.motion_figures import beat_align, head_beats, sound_beats
 from engine.motion.head.head_pose import HeadPose
 from engine.motion.idle import IdleMotion
 from engine.paths import assets
@@ -29,6 +30,9 @@ MEANINGS = {
     "faces": "share of pictures in which a face is found",
     "cpbd": "sharpness, 0 to 1 (CPBD); higher is better",
     "flicker": "distance from the neighbours' average, grey levels; lower is steadier",
+    "blinks_a_minute": "blinks a minute; people blink 10 to 25 times",
+    "beat_align": "beats of the voice that the head keeps, 0 to 1 (Beat Align Score); higher is better",
+    "diversity": "spread of Hopenet's features over time (SadTalker's Diversity)",
     "pose_diversity": "spread of the head's angles, degrees (HPD)",
     "psnr": "likeness to the real film, dB; higher is better",
     "ssim": "likeness to the real film, 0 to 1; higher is better",
@@ -102,7 +106,10 @@ def head_figures(seeds: int = 4, times: int = 3) -> dict[str, object]:
     model = HeadPose.load(assets() / "weights" / "pose.safetensors")
     poses = [pose_evaluate.move(model, voice, seed) for seed in range(seeds)]
     beats = pose_evaluate.beats(poses, [voice] * seeds)
-    told = {f"nod_{name}": value for name, value in beats.items()}
+    told: dict[str, object] = {f"nod_{name}": value for name, value in beats.items()}
+    heard = sound_beats(voice)
+    kept = round(float(np.mean([beat_align(heard, head_beats(pose[:, :3])) for pose in poses])), 3)
+    told |= {"beat_align": kept}
     return {**pose_evaluate.diversity(poses), **told, "blinks_a_minute": blink_rate(voice, seeds)}
 
 

@@ -14,6 +14,7 @@ from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, Fl
 from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError
 from engine.evaluation import foreign_networks as networks
+from engine.evaluation import motion_figures as motions
 from engine.evaluation import picture_figures as pictures
 from engine.evaluation.foreign_networks import FeatureNet
 from engine.face import topology as top
@@ -47,10 +48,15 @@ class Networks:
     arcface: FeatureNet | None = None
     sound: FeatureNet | None = None  # SyncNet's
     lips: FeatureNet | None = None
+    hopenet: FeatureNet | None = None
 
 
 def open_networks(
-    inception: Path | None = None, arcface: Path | None = None, sound: Path | None = None, lips: Path | None = None
+    inception: Path | None = None,
+    arcface: Path | None = None,
+    sound: Path | None = None,
+    lips: Path | None = None,
+    hopenet: Path | None = None,
 ) -> Networks:
     """The networks of these ONNX files. Raises VivifyError for one that cannot be used, or half a SyncNet."""
     if (sound is None) != (lips is None):
@@ -61,6 +67,7 @@ def open_networks(
         (arcface, "CSIM", (3, networks.FACE_SIDE, networks.FACE_SIDE)),
         (sound, "SyncNet", (1, 13, 20)),
         (lips, "SyncNet", (3, networks.CLIP, side, side)),
+        (hopenet, "Hopenet", (3, motions.HOPENET_SIDE, motions.HOPENET_SIDE)),
     )
     return Networks(*(FeatureNet(path, what, shape) if path else None for path, what, shape in asked))
 
@@ -106,8 +113,9 @@ def judge(made: Watched, truth: Watched | None, given: Networks | None = None) -
     """Figures of a film; with the real one, those that compare as well. Frames without a face are left out.
 
     Of the film alone: ``faces`` (share of frames with one), ``cpbd``, ``flicker``, ``pose_diversity`` (degrees),
-    SyncNet's. Against the truth, frame by frame: ``psnr``, ``ssim``, ``mouth_error`` (grey levels), ``lip_distance``
-    (of the outer eye corners' distance, after bringing the two faces together), ``flicker_truth``, FID and CSIM.
+    ``blinks_a_minute``, ``beat_align`` where it has sound, ``diversity`` by Hopenet's features, SyncNet's. Against the
+    truth, frame by frame: ``psnr``, ``ssim``, ``mouth_error`` (grey levels), ``lip_distance`` (of the outer eye
+    corners' distance, after bringing the two faces together), ``flicker_truth``, FID and CSIM.
     """
     given = given or Networks()
     figures = {
@@ -117,6 +125,7 @@ def judge(made: Watched, truth: Watched | None, given: Networks | None = None) -
         "flicker": pictures.flicker(made.pictures),
         "pose_diversity": pose_diversity(made.landmarks[made.seen]),
     }
+    figures |= _movement(made, given.hopenet)
     if given.sound and given.lips:
         figures |= {f"sync_{name}": value for name, value in _sync(made, given.sound, given.lips).items()}
     return figures | (_compare(made, truth, given) if truth else {})
@@ -148,6 +157,18 @@ def _compare(made: Watched, truth: Watched, given: Networks) -> dict[str, float]
         figures["fid"] = networks.fid(given.inception, made.pictures[:n], truth.pictures[:n])
     if given.arcface:
         figures["csim"] = networks.csim(given.arcface, aligned_faces(made, both), aligned_faces(truth, both))
+    return figures
+
+
+def _movement(film: Watched, hopenet: FeatureNet | None) -> dict[str, float]:
+    """How eyes and head move; eyes of a head that is lost for a moment are left out."""
+    seen = film.landmarks[film.seen]
+    figures = {"blinks_a_minute": motions.blink_rate(motions.eye_opening(seen))}
+    if film.sound is not None:
+        heads = np.flatnonzero(film.seen)[0] + motions.head_beats(head_angles(seen))
+        figures["beat_align"] = motions.beat_align(motions.sound_beats(film.sound), heads)
+    if hopenet:
+        figures["diversity"] = motions.hopenet_diversity(hopenet, face_crops(film))
     return figures
 
 

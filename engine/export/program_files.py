@@ -18,6 +18,7 @@ from engine.export.motion_steps import ExplicitStep, FaceStep, FeaturesStep, Hea
 from engine.export.onnx_program import exported, tensors
 from engine.export.picture_steps import AddStep, LookStep, MoveStep
 from engine.export.prior_step import PriorStep
+from engine.export.sadtalker_steps import ExpNetStep, load_expnet
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.head.head_pose import HeadPose
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE
@@ -86,12 +87,19 @@ def prior_program(weights: Path) -> Iterator[Written]:
         yield "prior", exported(step, step.example(ROWS), list(step.outputs), fits), fits, sizes
 
 
+def sadtalker_programs(weights: Path) -> Iterator[Written]:
+    """The program of ExpNet's lips, for the weights in a folder."""
+    with torch.no_grad():
+        fits = Weights(weights / "expnet.safetensors")
+        lips = ExpNetStep(load_expnet(fits.path))
+        yield "expnet", exported(lips, lips.example(ROWS), list(lips.outputs), fits), fits, {}
+
+
 def files(weights: Path) -> dict[str, bytes]:
     """Every program for the weights in a folder, and their index, by file name."""
     found, index = {}, {}
-    for name, program, fits, notes in chain(
-        motion_programs(weights), prior_program(weights), picture_programs(weights)
-    ):
+    kinds = (motion_programs, prior_program, picture_programs, sadtalker_programs)
+    for name, program, fits, notes in chain(*(kind(weights) for kind in kinds)):
         data = program.SerializeToString(deterministic=True)
         found[f"{name}.onnx"] = data
         known = {"sha256": hashlib.sha256(data).hexdigest(), "weights": fits.path.name, "fits": fits.fingerprint}

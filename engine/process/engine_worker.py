@@ -293,6 +293,7 @@ def main() -> None:
     parser.add_argument("--quality", required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--mover", required=True)
+    parser.add_argument("--lips", required=True)
     parser.add_argument("--mark", choices=["on", "off"], required=True)
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
@@ -300,7 +301,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     try:
         quality, mark = checked(args.quality), args.mark == "on"
-        config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, args.mover)
+        moved = {"mover": args.mover, "lips": args.lips}
+        config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, **moved)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
     except VivifyError as error:

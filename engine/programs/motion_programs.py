@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.config import LIPS
 from engine.contracts import FloatArray
 from engine.motion.chance import normal, uniform
 from engine.motion.motion_networks import Mask, Moved, Whole
 from engine.paths import assets
+from engine.programs.expnet_lips import ExpNetLips
 from engine.programs.program import Program, Weights
 
 
@@ -22,10 +24,10 @@ class MotionPrograms:
     """`engine.motion.motion_networks.MotionNetworks` for ``rows`` sessions.
 
     Raises VivifyError where programs or weights are missing, damaged or do not belong together. ``facial`` are other
-    weights of the same sizes than the bundled ones.
+    weights of the same sizes than the bundled ones. ``lips`` may be SadTalker's instead: brows stay ours.
     """
 
-    def __init__(self, rows: int, facial: Path | None = None) -> None:
+    def __init__(self, rows: int, facial: Path | None = None, lips: str = LIPS[0]) -> None:
         weights, programs = assets() / "weights", assets() / "programs"
         face, pose = Weights(facial or weights / "facial.safetensors"), Weights(weights / "pose.safetensors")
         self._mel = Program(programs / "mel.onnx", face, rows)
@@ -37,6 +39,7 @@ class MotionPrograms:
         self._thinking = Program(programs / "head_thinking.onnx", pose, rows, lent=self._head.inputs)
         self._every = int(self._head.notes["every"])  # steps from one head code to the next
         self._seeds = np.zeros(rows, np.int64)
+        self._expnet = ExpNetLips(rows) if lips == "expnet" else None
 
     def begin(self, mask: Mask, seeds: Whole) -> None:
         """See `MotionNetworks`."""
@@ -45,12 +48,16 @@ class MotionPrograms:
             program.inputs["memory"][mask] = 0
         for counts in (self._face.inputs["spoken"], self._face.inputs["lived"], self._head.inputs["shown"]):
             counts[mask] = 0  # which empties the rings
+        if self._expnet:
+            self._expnet.begin(mask)
 
     def forget(self, mask: Mask) -> None:
         """See `MotionNetworks`."""
         for program in (self._mel, self._features, self._face):
             program.inputs["memory"][mask, : program.notes["forgets"]] = 0
         self._face.inputs["spoken"][mask] = 0
+        if self._expnet:
+            self._expnet.forget(mask)
 
     def step(self, samples: FloatArray, speaking: Mask, look_ahead: Whole, mask: Mask, shown: Mask) -> Moved:
         """See `MotionNetworks`."""
@@ -61,12 +68,16 @@ class MotionPrograms:
         _advance(self._features, mask)
         heard = time.perf_counter()
         self._animate(look_ahead, mask)
+        shapes, lips = self._face.outputs["shapes"].copy(), self._face.outputs["lips"].copy()
+        if self._expnet:
+            self._expnet.speak(shapes, samples, look_ahead, mask)
+            lips[:] = 0  # they belong to the lips that are not shown
         if alike:  # as ever but after a beginning or a barge-in: the head hears what the face has heard
             self._mel_of_head.inputs["memory"][shown] = self._mel.outputs["memory.next"][shown]
         else:
             _advance(self._mel_of_head, shown)
-        self._pose(speaking, shown)
-        said = self._face.outputs["shapes"].copy(), self._face.outputs["lips"].copy(), self._poses.copy()
+        heads = self._pose(speaking, shown)
+        said = shapes, lips, heads.copy()
         return Moved(*said, 1000 * (heard - began), 1000 * (time.perf_counter() - heard))
 
     def _animate(self, look_ahead: Whole, mask: Mask) -> None:
@@ -77,7 +88,7 @@ class MotionPrograms:
         given["spoken"] += mask
         given["lived"] += mask
 
-    def _pose(self, speaking: Mask, shown: Mask) -> None:
+    def _pose(self, speaking: Mask, shown: Mask) -> FloatArray:
         given = self._head.inputs
         given["speaking"][:, 0] = speaking
         due = (shown & (given["shown"] % self._every == 0)).any()
@@ -85,7 +96,7 @@ class MotionPrograms:
         given["chance"][:] = uniform(self._seeds, given["shown"])
         _advance(program, shown)
         given["shown"] += shown
-        self._poses = program.outputs["heads"]
+        return program.outputs["heads"]
 
 
 def _advance(program: Program, mask: Mask) -> None:

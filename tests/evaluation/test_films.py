@@ -64,7 +64,9 @@ def test_a_film_beside_itself_is_perfect_and_beside_another_is_not(films: tuple[
     assert other["lip_distance"] > 0.01
     assert same["pose_diversity"] == pytest.approx(same["pose_diversity_truth"])
     assert same["pose_diversity"] > 0.5
-    assert "fid" not in same
+    assert same["beat_align"] == 0, "its sound is silence"
+    assert same["blinks_a_minute"] == 0
+    assert not {"fid", "diversity"} & set(same)
 
 
 def test_the_turn_of_the_head_is_read(films: tuple[Watched, Watched]) -> None:
@@ -109,8 +111,10 @@ def test_the_foreign_figures_come_with_their_networks(films: tuple[Watched, Watc
         tiny(tmp_path / "a.onnx", (3, 112, 112)),
         tiny(tmp_path / "s.onnx", (1, 13, 20)),
         tiny(tmp_path / "l.onnx", (3, 5, 224, 224)),
+        tiny(tmp_path / "h.onnx", (3, 224, 224)),
     )
     figures = judge(films[1], films[1], given)
     assert figures["fid"] == pytest.approx(0, abs=1e-2)
     assert figures["csim"] == pytest.approx(1, abs=1e-4)
+    assert figures["diversity"] > 0
     assert {"sync_distance", "sync_confidence", "sync_offset"} <= set(figures)

@@ -28,8 +28,8 @@ def test_the_commands_and_the_engine_process_import_no_torch() -> None:
     run("import clients.cli, clients.commands.serve, clients.commands.talk, engine.process.engine_worker")
 
 
-@pytest.mark.parametrize("quality", ["geometry", "learned"])
-def test_a_film_is_rendered_without_torch(tmp_path: Path, quality: str) -> None:
+@pytest.mark.parametrize("asked", ["quality='geometry'", "quality='learned'", "lips='expnet'"])
+def test_a_film_is_rendered_without_torch(tmp_path: Path, asked: str) -> None:
     np.save(tmp_path / "voice.npy", read_speech(assets() / "speech.wav")[: 640 * 12])
     run(
         "import wave\nimport numpy as np\nfrom pathlib import Path\n"
@@ -39,7 +39,7 @@ def test_a_film_is_rendered_without_torch(tmp_path: Path, quality: str) -> None:
         "with wave.open(str(folder / 'voice.wav'), 'wb') as file:\n"
         "    file.setnchannels(1); file.setsampwidth(2); file.setframerate(16_000)\n"
         "    file.writeframes(voice.tobytes())\n"
-        f"told = render(folder / 'voice.wav', folder / 'film.mp4', 'astronaut', size=256, quality={quality!r})\n"
+        f"told = render(folder / 'voice.wav', folder / 'film.mp4', 'astronaut', size=256, {asked})\n"
         "assert told.frames == 12"
     )
     assert (tmp_path / "film.mp4").stat().st_size > 1000

@@ -62,7 +62,8 @@ def measure(engine: EngineConfig) -> Measured:
     """What this process's cores do. It takes some seconds. Raises VivifyError."""
     if engine.device != "cpu":
         raise VivifyError("Sessions are counted by measuring on a CPU alone: give --max-sessions a number for a GPU.")
-    given = json.dumps({"avatar": engine.avatar, "size": engine.size, "quality": engine.quality, "mover": engine.mover})
+    told = ("avatar", "size", "quality", "mover", "lips")
+    given = json.dumps({name: getattr(engine, name) for name in told})
     command = [sys.executable, "-m", "webrtc.fleet.capacity", given]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)

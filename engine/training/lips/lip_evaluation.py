@@ -15,6 +15,7 @@ import torch
 from engine.contracts import SAMPLES_PER_FRAME, FloatArray
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.paths import assets
+from engine.training.expnet_mouth import expnet_mouth
 from engine.training.lips.evaluation_sets import BAD_LINES, human_sets, not_speech_sounds, synthesised
 from engine.training.lips.lip_dataset import Recording
 from engine.training.lips.lip_films import agreement, filmed_lips, films_of
@@ -23,6 +24,7 @@ from engine.training.lips.teacher import articulators
 from engine.training.speech.speech_recording import DOUBT, Phone, load_recording
 from engine.training.splits import Part
 
+EXPNET = (2, 3)  # look-aheads in frames: the usual one, and the paper's
 Mouth = Callable[[FloatArray], FloatArray]  # samples [n] -> articulators [n // 640, 9], aligned with the sound
 Figures = dict[str, dict[str, object]]
 
@@ -114,6 +116,7 @@ def evaluate(
     mouths: dict[str, Mouth | None] = {"teacher": None, "loudness": loud_jaw}
     mouths |= {f"{40 * ahead} ms": mouth_of(model, ahead) for ahead in look_aheads}
     mouths["80 ms, no past"] = mouth_of(model, 2, use_past=False)
+    mouths |= {f"ExpNet, {40 * ahead} ms": expnet_mouth(ahead) for ahead in EXPNET}
     result: dict[str, Figures] = {}
     for name, mouth in mouths.items():
         figures = _scores(mouth, sets)
