@@ -26,6 +26,7 @@ from clients.options import (
     SizeOption,
     wanted_mark,
 )
+from clients.sadtalker_cli import MethodOption, PhotoOption, WeightsOption, is_sadtalker, sadtalker, served
 from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, EngineConfig, checked
 from engine.errors import VivifyError
 
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 say = Console(stderr=True)  # for people; standard output is for results
+DEFAULT_SIZE = 512
 
 
 IceServerOption = Annotated[
@@ -58,7 +60,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Beyond 127.0.0.1 a token is demanded.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
     avatar: AvatarOption = DEFAULT_AVATAR,
-    size: SizeOption = 512,
+    size: SizeOption = DEFAULT_SIZE,
     quality: QualityOption = DEFAULT_QUALITY,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
     lips: LipsOption = LIPS[0],
@@ -99,6 +101,9 @@ def serve(
     sessions_per_token: Annotated[int | None, typer.Option(help="Of --max-sessions, what one token may have.")] = None,
     idle_minutes: Annotated[float, typer.Option(help="Sessions in which nothing is said for so long end.")] = 30.0,
     drain_seconds: Annotated[float, typer.Option(help="When told to stop, sessions may finish within so long.")] = 20.0,
+    method: MethodOption = "geometry",
+    weights: WeightsOption = None,
+    photo: PhotoOption = None,
 ) -> None:
     """Serve the avatar to browsers over WebRTC."""
     from clients.commands.serve import places
@@ -107,6 +112,8 @@ def serve(
 
     where, most = places(nodes, max_sessions, node_port)
     engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips=lips)
+    if is_sadtalker(method):
+        engine = served(engine, weights, photo, size != DEFAULT_SIZE)
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),
@@ -234,6 +241,7 @@ def doctor(
 
 app.command()(token)
 app.command()(verify)
+app.command()(sadtalker)
 
 
 def _ice_servers(urls: list[str] | None, secret: str | None) -> tuple[IceServer, ...]:

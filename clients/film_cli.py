@@ -23,8 +23,22 @@ from clients.options import (
     SignOption,
     wanted_mark,
 )
+from clients.sadtalker_cli import (
+    BlinkOption,
+    FollowOption,
+    FullOption,
+    MethodOption,
+    PhotoOption,
+    ScaleOption,
+    StillOption,
+    StyleOption,
+    WeightsOption,
+    is_sadtalker,
+    weights_and_photo,
+)
 from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, MOVERS, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
+from engine.errors import VivifyError
 from engine.motion.controls import read_wishes
 from engine.motion.prior.keys import read_keys
 
@@ -57,34 +71,55 @@ def render(
     keys: Annotated[
         Path | None, typer.Option(help="A JSON file of looks, turns and brows at given times; for the mover prior.")
     ] = None,
+    method: MethodOption = "geometry",
+    weights: WeightsOption = None,
+    photo: PhotoOption = None,
+    style: StyleOption = 0,
+    expression_scale: ScaleOption = 1.0,
+    still: StillOption = False,
+    full: FullOption = False,
+    pose_from: FollowOption = None,
+    blink_from: BlinkOption = None,
 ) -> None:
     """Speak a sound file into a film, without a network."""
     from clients.commands import render_film as rendering
     from clients.films.manifest import Signing
 
+    signing = Signing(not no_manifest, sign)
+    if is_sadtalker(method):
+        from clients.commands import sadtalker_film
+
+        if alpha or control or keys:
+            raise VivifyError("SadTalker has no matte and takes no wishes: leave out --alpha, --control and --keys.")
+        wished = sadtalker_film.SadTalkerWishes(
+            *weights_and_photo(weights, photo), style, expression_scale, still, full, pose_from, blink_from
+        )
     with progress() as bar:
         task = bar.add_task("listening to the sound", total=None)
 
         def show(done: int, total: int) -> None:
             bar.update(task, description="rendering", completed=done, total=total)
 
-        report = rendering.render(
-            speech,
-            out,
-            avatar,
-            look_ahead,
-            size,
-            seed,
-            show,
-            read_wishes(control),
-            checked(quality),
-            alpha,
-            wanted_mark(mark),
-            Signing(not no_manifest, sign),
-            mover or ("prior" if keys else DEFAULT_MOVER),
-            read_keys(keys) if keys else [],
-            lips,
-        )
+        if is_sadtalker(method):
+            report = sadtalker_film.render(speech, out, wished, seed, show, wanted_mark(mark), signing)
+        else:
+            report = rendering.render(
+                speech,
+                out,
+                avatar,
+                look_ahead,
+                size,
+                seed,
+                show,
+                read_wishes(control),
+                checked(quality),
+                alpha,
+                wanted_mark(mark),
+                signing,
+                mover or ("prior" if keys else DEFAULT_MOVER),
+                read_keys(keys) if keys else [],
+                lips,
+            )
     for note in report.notes:
         say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     say.print(f"C2PA manifest {escape(report.manifest)}", highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ DEVICES = ("cpu", "cuda")
 CODEBOOK = "codebook"
 MOVERS = (CODEBOOK, "prior", "ar")  # of heads and of what is above the mouth
 DEFAULT_MOVER = CODEBOOK  # chosen by figures: docs/movers.md
+METHODS = ("geometry", "sadtalker")
 SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
 
 
@@ -35,6 +36,8 @@ class EngineConfig:
     carry the invisible mark (docs/marks.md). ``mover`` moves heads and what is above the mouth (docs/movers.md).
     ``lips`` are moved by our own network or by SadTalker's, trained here (docs/sadtalker.md); the latter on a CPU
     alone.
+    ``method``: how pictures are made; "sadtalker" of the file of ``weights``
+    and the ``photo`` (docs/sadtalker.md).
     """
 
     avatar: str = DEFAULT_AVATAR
@@ -45,6 +48,9 @@ class EngineConfig:
     mark: bool = True
     mover: str = DEFAULT_MOVER
     lips: str = LIPS[0]
+    method: str = "geometry"
+    weights: str | None = None
+    photo: str | None = None
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -54,6 +60,8 @@ class EngineConfig:
         checked(self.quality)
         if self.mover not in MOVERS:
             raise VivifyError(f"The mover must be one of {', '.join(MOVERS)}, but '{self.mover}' was given.")
+        if self.method not in METHODS:
+            raise VivifyError(f"The method must be {' or '.join(METHODS)}, but '{self.method}' was given.")
         if self.device not in DEVICES:
             raise VivifyError(f"The device must be one of {', '.join(DEVICES)}, but '{self.device}' was given.")
         if self.lips not in LIPS:

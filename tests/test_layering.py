@@ -45,9 +45,13 @@ ROOMS = """
     engine.enrolment.photos
     engine.enrolment.trackers
     engine.enrolment
-    engine.process
-    engine.sadtalker.voice
+    engine.sadtalker.voice engine.sadtalker.facerender engine.sadtalker.face3d.coefficient_network
+    engine.sadtalker.quick
+    engine.sadtalker.weights
+    engine.sadtalker.face3d
+    engine.sadtalker.talking
     engine.sadtalker
+    engine.process
     engine.a2v
     engine.export
     engine.training
@@ -85,6 +89,7 @@ ROOMS = """
     clients.trials.call_reader
     clients.live
     clients.commands
+    clients.sadtalker_cli
     clients.live_cli clients.film_cli
     clients.cli
 """

@@ -88,7 +88,7 @@ def render(
     scheduler.set_controls(session, wishes or {})
     for pinned in keys:
         scheduler.set_key(session, pinned)
-    ids = MarkIds(installation_id(), _session_id(speech, avatar, seed, size)) if mark else None
+    ids = MarkIds(installation_id(), session_id(speech, avatar, seed, size)) if mark else None
     if ids is None:
         log.warning("the film carries no mark: --mark off")
     total = frame_count(round(voice.seconds * SAMPLE_RATE))
@@ -117,7 +117,7 @@ def render(
     return RenderReport(film.pictures, seconds, speed, window.summary(), tuple(voice.notes), marked, told)
 
 
-def _session_id(speech: Path, *given: object) -> int:
+def session_id(speech: Path, *given: object) -> int:
     """A film's id in the mark: the same for the same sound and settings, so that the same input gives the same film."""
     with speech.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")

@@ -20,7 +20,7 @@ class FilmWriter:
     and for a place that cannot be written to.
     """
 
-    def __init__(self, path: Path, size: int, *, alpha: bool = False, layout: str = "mono") -> None:
+    def __init__(self, path: Path, size: int | tuple[int, int], *, alpha: bool = False, layout: str = "mono") -> None:
         form = film_format(path, alpha)
         self._path = path
         self._part = path.with_name(f".{path.stem}.part{path.suffix}")

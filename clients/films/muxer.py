@@ -34,11 +34,11 @@ class Muxer:
         self,
         file: OutputContainer,
         form: FilmFormat,
-        size: int,
+        size: int | tuple[int, int],
         layout: str = "mono",
         tick: Fraction = Fraction(1, FRAMES_PER_SECOND),
     ) -> None:
-        """``tick``: what times of pictures are counted in."""
+        """``size``: the square's side, or width and height; ``tick``: what times of pictures are counted in."""
         self._file = file
         self._matrix, self._tag = MATRICES[form.matrix]
         video = file.add_stream(form.picture_codec, rate=FRAMES_PER_SECOND)
@@ -46,7 +46,7 @@ class Muxer:
         assert isinstance(video, av.VideoStream)
         assert isinstance(audio, av.AudioStream)
         self._video, self._audio = video, audio
-        self._video.width = self._video.height = size
+        self._video.width, self._video.height = (size, size) if isinstance(size, int) else size
         self._video.pix_fmt = form.pixels
         self._video.options = {**form.picture_options}
         context = self._video.codec_context

@@ -14,7 +14,6 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -32,7 +31,7 @@ from engine.marking.installation import installation_id
 from engine.marking.mark_code import MarkIds
 from engine.marking.mark_pattern import mark_planes
 from engine.motion.prior.keys import Key
-from engine.pipeline import Pipeline
+from engine.process.chosen_pipeline import chosen_pipeline
 from engine.process.spent_code import release_compiler
 from engine.process.waiting_commands import Commands
 from engine.process.wire import Wire, packed
@@ -59,21 +58,6 @@ def i420(picture: ByteArray) -> ByteArray:
     planes = np.empty((height * 3 // 2, width), np.uint8)
     pixel_kernels.bytes_to_i420(np.ascontiguousarray(picture), planes)
     return planes
-
-
-def _pipeline(config: EngineConfig) -> tuple[Pipeline, Callable[[Avatar], None]]:
-    """The pipeline of the config's device, and what makes it ready for its first avatar; only CUDA needs torch."""
-    if config.device == "cpu":
-        return Pipeline(config), lambda avatar: None
-    try:
-        from engine.cuda.cuda_pipeline import DevicePipeline
-    except ImportError as missing:
-        raise VivifyError(
-            f"A CUDA device was asked for, but {missing.name} is not installed: pip install 'vivify[cuda]'."
-        ) from missing
-
-    device = DevicePipeline(config)
-    return device, device.warm_up
 
 
 class Worker:
@@ -103,7 +87,7 @@ class Worker:
     def run(self) -> None:
         """Warm up, then serve until the pipe closes."""
         self._progress("loading the motion network")
-        pipeline, warm_up = _pipeline(self._config)
+        pipeline, warm_up = chosen_pipeline(self._config)
         self._scheduler = Scheduler(pipeline)
         self._progress(f"loading the avatar '{self._default}'")
         avatar = self._avatar(self._default)
@@ -295,6 +279,9 @@ def main() -> None:
     parser.add_argument("--mover", required=True)
     parser.add_argument("--lips", required=True)
     parser.add_argument("--mark", choices=["on", "off"], required=True)
+    parser.add_argument("--method", default="geometry")
+    parser.add_argument("--weights")
+    parser.add_argument("--photo")
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
     wire = Wire(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
@@ -302,7 +289,8 @@ def main() -> None:
     try:
         quality, mark = checked(args.quality), args.mark == "on"
         moved = {"mover": args.mover, "lips": args.lips}
-        config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, **moved)
+        drawn = {"method": args.method, "weights": args.weights, "photo": args.photo}
+        config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, **moved, **drawn)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
     except VivifyError as error:

@@ -25,8 +25,9 @@ from webrtc.access.tokens import Tokens
 pytestmark = pytest.mark.net
 
 KEY = "a key of thirty-two bytes, or more"
-# A card, other machines, devices and sound servers, which tests/outputs tries where they are.
-ELSEWHERE = ("--device cuda", "--network", "--camera", "--microphone", "--rtmp", "--srt", "--whip")
+# A card, other machines, devices and sound servers, which tests/outputs tries where they are; SadTalker's official
+# weights, in whose place tests/sadtalker has random ones.
+ELSEWHERE = ("--device cuda", "--network", "--camera", "--microphone", "--rtmp", "--srt", "--whip", "sadtalker")
 SHELL = [(snippet, line) for snippet in snippets("sh") for line in commands(snippet)]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -138,6 +139,7 @@ def test_every_shell_command_is_of_a_known_kind() -> None:
 VIVIFY = list(dict.fromkeys(line for _, line in SHELL if line.split()[0].endswith("vivify")))
 ORDER = [
     "enroll",
+    "sadtalker",
     "render",
     "evaluate",
     "talk",

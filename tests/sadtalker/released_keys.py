@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from torch import nn
 
 KEYS = Path(__file__).resolve().parents[3] / "shared/sadtalker/keys.json"
 
@@ -17,7 +16,3 @@ def released(network: str) -> dict[str, list[int]]:
         pytest.skip("needs ../shared/sadtalker/keys.json")
     names: dict[str, list[int]] = json.loads(KEYS.read_text())[network]
     return names
-
-
-def shapes(network: nn.Module) -> dict[str, list[int]]:
-    return {name: list(value.shape) for name, value in network.state_dict().items()}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sadtalker.released_keys import released, shapes
 from streaming_proofs import in_chunks, prove_all
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.sadtalker.voice.audio_encoder import encode_windows
 from engine.sadtalker.voice.exp_net import ExpNet
@@ -24,15 +23,6 @@ def sound(frames: int, rows: int = 2) -> Tensor:
     chance = np.random.default_rng(7)
     loudness = np.repeat(chance.uniform(0.0, 0.3, (rows, frames * 4)), FRAME // 4, 1)
     return torch.from_numpy((chance.standard_normal(loudness.shape) * loudness).astype(np.float32))
-
-
-def test_names_and_shapes_are_those_of_the_released_weights() -> None:
-    assert shapes(ExpNet()) == released("audio2exp")
-    ours: dict[str, nn.Module] = {"netG": PoseVAE(), "netD_motion": PoseDiscriminator()}
-    names = {f"{part}.{name}": shape for part, network in ours.items() for name, shape in shapes(network).items()}
-    heard = "netG.audio_encoder."
-    names = {name.replace(heard, "audio_encoder.audio_encoder."): shape for name, shape in names.items()}
-    assert names == released("audio2pose")
 
 
 def test_a_stream_of_windows_is_the_recordings() -> None:

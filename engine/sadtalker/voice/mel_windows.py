@@ -24,6 +24,7 @@ EMPHASIS = 0.97
 LOOK_AHEAD = 2120  # samples after a frame's start that its window reaches
 DELAY = 3  # frames a stream runs behind: LOOK_AHEAD in whole frames, less the one that has just come
 HISTORY = 7 * FRAME  # samples from which any window of a stream is made
+AT_ONCE = 4096  # columns of a recording: each is 6 kB while it is made
 SILENCE = -4.0  # what a column of silence holds
 
 
@@ -71,7 +72,7 @@ def mel_windows(samples: Tensor | FloatArray) -> Tensor:
     sound = sound[: frames * FRAME]
     sound = torch.cat([sound[:1], sound[1:] - EMPHASIS * sound[:-1]])
     pieces = torch.nn.functional.pad(sound, (FFT // 2, FFT // 2)).unfold(0, FFT, HOP)
-    columns = _columns(pieces)
+    columns = torch.cat([_columns(some) for some in pieces.split(AT_ONCE)])
     wanted = first_column(torch.arange(frames))[:, None] + torch.arange(COLUMNS)
     return columns[wanted.clamp(0, len(columns) - 1)].transpose(1, 2)
 

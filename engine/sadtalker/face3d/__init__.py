@@ -1,0 +1,1 @@
+"""A photograph's coefficients: where its face is, and the 3DMM network that reads them."""

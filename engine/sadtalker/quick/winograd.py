@@ -1,0 +1,111 @@
+"""3 x 3 convolutions by Winograd's minimal filtering, F(4 x 4, 3 x 3): 36 products where there would be 144.
+
+Lavin and Gray 2016, "Fast algorithms for convolutional neural networks". A tile of 6 x 6 inputs becomes 4 x 4 outputs:
+both are brought into another basis by small matrices, and there channels are mixed by one matrix product a place.
+torch's own convolutions do not do it in float32. A volume's convolution is three of these, one for each layer of its
+kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TILE, REACH = 4, 6  # outputs and inputs of a tile, each way
+AT_ONCE = 24_000_000  # numbers of a stretch of tiles in the other basis: what the cache still helps with
+
+_INPUT = torch.tensor(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    dtype=torch.float64,
+)
+_KERNEL = torch.tensor(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+    dtype=torch.float64,
+)
+_OUTPUT = torch.tensor(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=torch.float64
+)
+INPUT = torch.kron(_INPUT, _INPUT).float()  # [36, 36]
+KERNEL = torch.kron(_KERNEL, _KERNEL).float()  # [36, 9]
+OUTPUT = torch.kron(_OUTPUT, _OUTPUT).float()  # [16, 36]
+
+
+def kernels(weight: Tensor) -> Tensor:
+    """Weights [O, I, 3, 3] in the other basis, [36, O, I]."""
+    places = weight.detach().float().permute(2, 3, 0, 1).reshape(9, -1)
+    return (KERNEL @ places).view(REACH * REACH, *weight.shape[:2])
+
+
+class WinogradConv:
+    """A convolution with a border of zeros: [I, H, W] -> [O, H, W], sides multiples of four."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self.outputs, self.inputs = weight.shape[:2]
+        self._kernels = kernels(weight)
+        self._bias = torch.zeros(self.outputs) if bias is None else bias.detach().clone()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        height, width = x.shape[1:]
+        padded = F.pad(x, (1, 1, 1, 1))
+        down, across = height // TILE, width // TILE
+        out = torch.empty(self.outputs, down, TILE, across, TILE)
+        rows = max(1, AT_ONCE // (36 * across * (self.inputs + self.outputs)))
+        for top in range(0, down, rows):
+            high = min(rows, down - top)
+            piece = padded[:, TILE * top : TILE * (top + high) + 2]
+            mixed = torch.bmm(self._kernels, into_basis(piece))  # [36, O, tiles]
+            tiles = (OUTPUT @ mixed.flatten(1)).view(TILE, TILE, self.outputs, high, across)
+            out[:, top : top + high] = tiles.permute(2, 3, 0, 4, 1)
+        return out.view(self.outputs, height, width).add_(self._bias[:, None, None])
+
+
+def into_basis(padded: Tensor) -> Tensor:
+    """Overlapping tiles of [I, 4 a + 2, 4 b + 2] in the other basis, [36, I, a * b]."""
+    tiles = padded.unfold(1, REACH, TILE).unfold(2, REACH, TILE)  # [I, a, b, 6, 6]
+    gathered = tiles.permute(3, 4, 0, 1, 2).reshape(REACH * REACH, -1)
+    return (INPUT @ gathered).view(REACH * REACH, len(padded), -1)
+
+
+class WinogradConv3d:
+    """A convolution of volumes with a border of zeros: [I, D, H, W] -> [O, D, H, W], H and W multiples of four."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.outputs, self.inputs = weight.shape[:2]
+        self._kernels = [kernels(weight[:, :, layer]) for layer in range(3)]
+        self._bias = bias.detach().clone()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        depth, height, width = x.shape[1:]
+        down, across = height // TILE, width // TILE
+        padded = F.pad(x, (1, 1, 1, 1))
+        out = torch.empty(self.outputs, depth, down, TILE, across, TILE)
+        each = 36 * across * (self.inputs * (depth + 2) + self.outputs * depth)
+        rows = max(1, AT_ONCE // each)
+        for top in range(0, down, rows):
+            high = min(rows, down - top)
+            count = high * across
+            piece = padded[:, :, TILE * top : TILE * (top + high) + 2]
+            basis = into_basis(piece.flatten(0, 1)).view(36, self.inputs, depth, count)
+            basis = F.pad(basis, (0, 0, 1, 1)).flatten(2)  # a layer of zeros before the first, one behind the last
+            mixed = torch.bmm(self._kernels[0], basis[:, :, : depth * count])
+            for layer in (1, 2):
+                start = layer * count
+                mixed.baddbmm_(self._kernels[layer], basis[:, :, start : start + depth * count])
+            tiles = (OUTPUT @ mixed.flatten(1)).view(TILE, TILE, self.outputs, depth, high, across)
+            out[:, :, top : top + high] = tiles.permute(2, 3, 4, 0, 5, 1)
+        return out.view(self.outputs, depth, height, width).add_(self._bias[:, None, None, None])

@@ -1,0 +1,1 @@
+"""Weights: the released files made one of ours, and that one read."""
