@@ -8,21 +8,23 @@ from engine.render.learned.picture_generator import LearnedHalf
 
 
 class LookStep(nn.Module):
-    """portrait [1, 3, 256, 256], lips [1, 20, 2] -> features [1, 24, 64, 64], light [1, 3, 1, 1]."""
+    """portrait, PT_ref [1, 3, 256, 256], lips [1, 20, 2] -> features [1, 24, 64, 64], light [1, 3, 1, 1], met."""
 
-    outputs = ("features", "light")
+    outputs = ("features", "light", "met")
 
     def __init__(self, model: LearnedHalf) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, portrait: Tensor, lips_reference: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, portrait: Tensor, texture_reference: Tensor, lips_reference: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         look = self.model.look(portrait, lips_reference)
-        return look.features, look.light
+        return look.features, look.light, self.model.motion.face.meet(texture_reference)
 
 
 class MoveStep(nn.Module):
-    """Textures [1, 3, 256, 256], lips [1, 20, 2] -> residual motion [1, 2, 32, 32], gated; occlusion [1, 1, 32, 32]."""
+    """What of PT_ref was met, PT_d, lips -> residual motion [1, 2, 32, 32], gated; occlusion [1, 1, 32, 32]."""
 
     outputs = ("residual", "occlusion")
 
@@ -31,9 +33,9 @@ class MoveStep(nn.Module):
         self.model = model
 
     def forward(
-        self, texture_reference: Tensor, texture: Tensor, lips_reference: Tensor, lips: Tensor, gate: Tensor
+        self, met: Tensor, texture: Tensor, lips_reference: Tensor, lips: Tensor, gate: Tensor
     ) -> tuple[Tensor, Tensor]:
-        dense = self.model.motion(texture_reference, texture, lips_reference, lips)
+        dense = self.model.motion.move(met, texture, lips_reference, lips)
         return dense.motion * gate.view(-1, 1, 1, 1), dense.occlusion
 
 

@@ -55,11 +55,11 @@ def picture_programs(weights: Path) -> Iterator[Written]:
     """The programs of the learned half of the picture, one picture at a time, for the weights in a folder."""
     fits = Weights(weights / "picture.safetensors")
     model, given = load_learned(fits.path), example(1, torch.device("cpu"))
-    portrait = {"portrait": given.painted, "lips_reference": given.lips_reference}
+    portrait = {"portrait": given.painted, "texture_reference": given.texture_reference}
+    portrait |= {"lips_reference": given.lips_reference}
     with torch.no_grad():
-        seen = {
-            name: getattr(given, name) for name in ("texture_reference", "texture", "lips_reference", "lips", "gate")
-        }
+        seen = {name: getattr(given, name) for name in ("texture", "lips_reference", "lips", "gate")}
+        seen = {"met": model.motion.face.meet(given.texture_reference), **seen}
         residual, occlusion = MoveStep(model)(**seen)
         corner = corner_of(given.lips)
         cut_out = {

@@ -65,7 +65,7 @@ def test_pictures_are_those_that_torch_makes(astronaut: Avatar, shaken: Path, si
 def test_what_is_changed_is_what_torch_changes(astronaut: Avatar, shaken: Path) -> None:
     renderer = Renderer(astronaut, 256)
     eye, ours, theirs = Eyesight(renderer), PicturePrograms(shaken), load_learned(shaken)
-    known = ours.know(eye.portrait, eye.lips), theirs.know(eye.portrait, eye.lips)
+    known = [networks.know(eye.portrait, eye.texture, eye.lips) for networks in (ours, theirs)]
     for a, b in zip(*known, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4, rtol=0)
     for k in range(1, 4):

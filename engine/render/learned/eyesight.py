@@ -47,7 +47,7 @@ class Eyesight:
         own = still()
         own = Motion(0, renderer.own_expression, own.rotation, own.translation)
         self._mesh = renderer.driven_mesh(own)
-        self._texture = self._projected(self._mesh)
+        self.texture = self._projected(self._mesh)  # PT_ref [1, 3, 256, 256]
         self.lips = self._landmarks(self._mesh)  # [1, 20, 2]
 
     def see(self, motion: Motion, painted: ByteArray) -> View:
@@ -57,7 +57,7 @@ class Eyesight:
         return View(
             portrait=self.portrait,
             painted=reduced(painted),
-            texture_reference=self._texture,
+            texture_reference=self.texture,
             texture=self._projected(mesh),
             lips_reference=self.lips,
             lips=self._landmarks(mesh),

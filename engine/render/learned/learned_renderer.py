@@ -22,13 +22,14 @@ class Known(NamedTuple):
 
     features: FloatArray  # [1, 24, 64, 64]
     light: FloatArray  # [1, 3, 1, 1] gains that take its colour from the skin around the mouth
+    met: FloatArray  # [1, 16, 128, 128] what the first convolution makes of PT_ref
 
 
 class PictureNetworks(Protocol):
     """The networks of the picture, whatever runs them: an exported program, or torch."""
 
-    def know(self, portrait: FloatArray, lips: FloatArray) -> Known:
-        """Look at a portrait [1, 3, 256, 256] with lips [1, 20, 2]; once for each avatar."""
+    def know(self, portrait: FloatArray, texture: FloatArray, lips: FloatArray) -> Known:
+        """Look at a portrait and its PT_ref [1, 3, 256, 256] with lips [1, 20, 2]; once for each avatar."""
 
     def change(self, view: View, gate: float, known: Known) -> tuple[FloatArray, FloatArray]:
         """What they would change of the square around the lips: residual motion [2, 32, 32], and what to add
@@ -49,7 +50,7 @@ class LearnedRenderer(Renderer):
         self._networks = networks
         self._eye = Eyesight(self)
         self.share = 1.0  # of the networks in the picture; without any, they rest
-        self._known = networks.know(self._eye.portrait, self._eye.lips)
+        self._known = networks.know(self._eye.portrait, self._eye.texture, self._eye.lips)
 
     def fade(self, learned: bool) -> None:
         """Let the networks' share of the next picture grow or shrink by one step, towards all or nothing."""

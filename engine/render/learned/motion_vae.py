@@ -59,10 +59,20 @@ class FacialBranch(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(code, 256), nn.GELU(), nn.Linear(256, 16 * 8 * 8), nn.GELU())
         self.spread = nn.ModuleList([conv(16, 24), conv(24, 24), conv(24, out)])
 
+    def meet(self, reference: Tensor) -> Tensor:
+        """What the first convolution makes of PT_ref alone [B, 16, 128, 128]; once for each portrait."""
+        first = self.encoder[0][0]
+        return F.conv2d(reference, first.weight[:, :3], first.bias, first.stride, first.padding)
+
     def forward(
-        self, reference: Tensor, driven: Tensor, corner: Tensor, noise: Tensor | None
+        self, met: Tensor, driven: Tensor, corner: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        encoded = self.encoder(torch.cat([reference, driven], 1)).flatten(1)
+        """``met`` is `meet` of PT_ref: a convolution of both textures is the sum of their own."""
+        (first, *others), *deeper = self.encoder
+        x = met + F.conv2d(driven, first.weight[:, 3:], None, first.stride, first.padding)
+        for layer in (*others, *deeper):
+            x = layer(x)
+        encoded = x.flatten(1)
         mean, log_variance = self.code(encoded).chunk(2, 1)  # [B, code]
         log_variance = log_variance.clamp(-12, 4)
         code = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)
@@ -169,8 +179,14 @@ class MotionVAE(nn.Module):
 
         ``noise`` [B, 128] samples the code (training); without it the code is its mean, and the result certain.
         """
+        return self.move(self.face.meet(reference), driven, lips_reference, lips, noise)
+
+    def move(
+        self, met: Tensor, driven: Tensor, lips_reference: Tensor, lips: Tensor, noise: Tensor | None = None
+    ) -> DenseMotion:
+        """`forward` where PT_ref has been met already."""
         corner = corner_of(lips)
-        motion, mean, log_variance = self.face(reference, driven, corner, noise)
+        motion, mean, log_variance = self.face(met, driven, corner, noise)
         if self.lips is not None:
             maps = gaussian_maps(lips, SIGMA) - gaussian_maps(lips_reference, SIGMA)
             motion = torch.cat([motion, self.lips(cut(maps, corner))], 1)

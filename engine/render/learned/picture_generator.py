@@ -67,7 +67,7 @@ class Generator(nn.Module):
         ``texture`` is PT_d, ``occlusion`` [B, 1, 32, 32], ``features`` [B, 24, 32, 32] warped to the frame.
         """
         unsure = 1 - F.interpolate(occlusion, scale_factor=4, mode="bilinear", align_corners=False)
-        high = self.enter(torch.cat([warped, texture, unsure], 1))  # [B, w, 64, 64]
+        high = self._entered(torch.cat([warped, texture, unsure], 1))  # [B, w, 64, 64]
         middle = torch.cat([self.down[0](high), features], 1)
         x = self.deep(self.down[1](middle))  # [B, 3 w, 16, 16]
         for layer, skip in zip(self.up, (middle, high), strict=True):
@@ -75,6 +75,15 @@ class Generator(nn.Module):
         added = F.pixel_shuffle(self.leave(x), 2)
         smooth = F.conv2d(added, self.smoothing.to(added.dtype), padding=1, groups=3)  # no chequers of shuffled pixels
         return torch.tanh(smooth) * unsure
+
+    def _entered(self, square: Tensor) -> Tensor:
+        """``enter`` of the square, its shuffle and its convolution as one of twice the size: a runtime copies less."""
+        first, *others = self.enter[1]
+        kernel = first.weight.unflatten(1, (-1, 2, 2)).permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3)
+        x = F.conv2d(square, kernel, first.bias, stride=2, padding=2)
+        for layer in others:
+            x = layer(x)
+        return x
 
 
 class Look(NamedTuple):
@@ -138,17 +147,18 @@ class LearnedHalf(nn.Module):
         return Look(self.generator.features(portrait * light), light)
 
     @torch.inference_mode()
-    def know(self, portrait: FloatArray, lips: FloatArray) -> Known:
+    def know(self, portrait: FloatArray, texture: FloatArray, lips: FloatArray) -> Known:
         """`look` for who holds arrays (`engine.render.learned.learned_renderer.PictureNetworks`)."""
         look = self.look(torch.from_numpy(portrait), torch.from_numpy(lips))
-        return Known(look.features.numpy(), look.light.numpy())
+        met = self.motion.face.meet(torch.from_numpy(texture))
+        return Known(look.features.numpy(), look.light.numpy(), met.numpy())
 
     @torch.inference_mode()
     def change(self, view: View, gate: float, known: Known) -> tuple[FloatArray, FloatArray]:
         """What is done to the square of one frame, for who holds arrays."""
         seen = Seen.of(view)
         look = Look(torch.from_numpy(known.features), torch.from_numpy(known.light))
-        dense = self.motion(seen.texture_reference, seen.texture, seen.lips_reference, seen.lips)
+        dense = self.motion.move(torch.from_numpy(known.met), seen.texture, seen.lips_reference, seen.lips)
         residual = dense.motion * gate
         warped = warp(seen.painted, residual, corner_of(seen.lips))
         added = gate * self.paint(seen, dense, residual, warped, look)

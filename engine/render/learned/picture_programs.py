@@ -35,14 +35,15 @@ class PicturePrograms:
             session(programs / f"{name}.onnx", weights) for name in ("look", "picture_motion", "picture_paint")
         )
 
-    def know(self, portrait: FloatArray, lips: FloatArray) -> Known:
+    def know(self, portrait: FloatArray, texture: FloatArray, lips: FloatArray) -> Known:
         """See `PictureNetworks`."""
-        return Known(*self._look.run(None, {"portrait": portrait, "lips_reference": lips}))
+        given = {"portrait": portrait, "texture_reference": texture, "lips_reference": lips}
+        return Known(*self._look.run(None, given))
 
     def change(self, view: View, gate: float, known: Known) -> tuple[FloatArray, FloatArray]:
         """See `PictureNetworks`."""
         given = {
-            "texture_reference": view.texture_reference,
+            "met": known.met,
             "texture": view.texture,
             "lips_reference": view.lips_reference,
             "lips": view.lips,
