@@ -42,6 +42,14 @@ def conv(channels: int, out: int, stride: int = 1, kernel: int = 3) -> nn.Sequen
     return nn.Sequential(nn.Conv2d(channels, out, kernel, stride, kernel // 2), nn.GroupNorm(groups, out), nn.GELU())
 
 
+def split(layer: nn.Module) -> tuple[nn.Conv2d, nn.Sequential]:
+    """A `conv`'s convolution, and what follows it."""
+    assert isinstance(layer, nn.Sequential)
+    first = layer[0]
+    assert isinstance(first, nn.Conv2d)
+    return first, layer[1:]
+
+
 class FacialBranch(nn.Module):
     """PT_ref and PT_d [B, 3, 256, 256] each -> facial motion map, mean and log variance of the code.
 
@@ -61,18 +69,16 @@ class FacialBranch(nn.Module):
 
     def meet(self, reference: Tensor) -> Tensor:
         """What the first convolution makes of PT_ref alone [B, 16, 128, 128]; once for each portrait."""
-        first = self.encoder[0][0]
+        first, _ = split(self.encoder[0])
         return F.conv2d(reference, first.weight[:, :3], first.bias, first.stride, first.padding)
 
     def forward(
         self, met: Tensor, driven: Tensor, corner: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """``met`` is `meet` of PT_ref: a convolution of both textures is the sum of their own."""
-        (first, *others), *deeper = self.encoder
+        first, rest = split(self.encoder[0])
         x = met + F.conv2d(driven, first.weight[:, 3:], None, first.stride, first.padding)
-        for layer in (*others, *deeper):
-            x = layer(x)
-        encoded = x.flatten(1)
+        encoded = self.encoder[1:](rest(x)).flatten(1)
         mean, log_variance = self.code(encoded).chunk(2, 1)  # [B, code]
         log_variance = log_variance.clamp(-12, 4)
         code = mean if noise is None else mean + noise * torch.exp(0.5 * log_variance)

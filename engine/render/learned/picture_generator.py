@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from engine.contracts import FloatArray
 from engine.render.learned.eyesight import View
 from engine.render.learned.learned_renderer import Known
-from engine.render.learned.motion_vae import DenseMotion, MotionVAE, conv
+from engine.render.learned.motion_vae import DenseMotion, MotionVAE, conv, split
 from engine.render.learned.mouth_patch import FIELD, corner_of, cut, gaussian_maps, paste, warp
 
 FEATURES = 24  # channels of the portrait's features, at a quarter of its side
@@ -78,12 +78,10 @@ class Generator(nn.Module):
 
     def _entered(self, square: Tensor) -> Tensor:
         """``enter`` of the square, its shuffle and its convolution as one of twice the size: a runtime copies less."""
-        first, *others = self.enter[1]
+        first, rest = split(self.enter[1])
         kernel = first.weight.unflatten(1, (-1, 2, 2)).permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3)
-        x = F.conv2d(square, kernel, first.bias, stride=2, padding=2)
-        for layer in others:
-            x = layer(x)
-        return x
+        entered: Tensor = rest(F.conv2d(square, kernel, first.bias, stride=2, padding=2))
+        return entered
 
 
 class Look(NamedTuple):
