@@ -47,7 +47,7 @@ def split(layer: nn.Module) -> tuple[nn.Conv2d, nn.Sequential]:
     assert isinstance(layer, nn.Sequential)
     first = layer[0]
     assert isinstance(first, nn.Conv2d)
-    return first, layer[1:]
+    return first, nn.Sequential(*list(layer)[1:])
 
 
 class FacialBranch(nn.Module):
