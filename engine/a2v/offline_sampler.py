@@ -14,9 +14,10 @@ from engine.a2v.prior_network import VALUES, PriorNetwork, guided
 from engine.contracts import FloatArray
 from engine.motion.chance import normal
 from engine.motion.prior.noise import ladder, leanings, shares
+from engine.motion.prior.pinning import Pins
 from engine.motion.prior.prior_stream import BOUND, chance_seed
 
-Pins = dict[int, dict[int, float]]  # frame -> place -> value
+Told = dict[int, dict[int, float]]  # frame -> place -> value
 
 
 @torch.inference_mode()
@@ -27,7 +28,7 @@ def sample(
     seed: int,
     guidance: float = 1.0,
     style: tuple[float, float] = (0.0, 0.0),
-    pins: Pins | None = None,
+    pins: Told | None = None,
 ) -> FloatArray:
     """Values [F, 24] for a recording's sound [F + look_ahead, 33]: the diffusion prior, token after token."""
     c = model.config
@@ -39,33 +40,23 @@ def sample(
     chance = torch.from_numpy(
         np.concatenate([normal(np.array([chance_seed(seed)]), np.array([n]), width) for n in range(tokens + c.window)])
     )
-    pinned, given = _pinned(pins or {}, tokens + c.window, model)
+    keys = Pins(model.mean.numpy(), model.std.numpy())
+    for frame, values in (pins or {}).items():
+        keys.add(0, frame, 1, values)
     state = signal[1:, None] * (-mean / std) + noise[1:, None] * chance[: c.window]  # [W, f 24]
     done, before = torch.zeros(0, width), state
     lean = torch.from_numpy(leanings(ladder(c.window)))[:, None]
     told = _Told(model, torch.from_numpy(np.ascontiguousarray(sound, np.float32)), look_ahead, levels, style)
     for k in range(tokens):
-        fixed, held = pinned[k : k + c.window], given[k : k + c.window]
-        heard, deaf = (told(done, torch.where(held > 0, fixed, state), held, k, hears) for hears in (True, False))
+        heard, deaf = (told(done, state, k, hears) for hears in (True, False))
         clean = guided(heard[None], deaf[None], torch.tensor([guidance]))[0, c.past :].clamp(-BOUND, BOUND)
-        clean = torch.where(held > 0, fixed, clean)
         reached = clean + lean * (clean - before) if k else clean
         lower = signal[:-1, None] * reached + noise[:-1, None] * (state - signal[1:, None] * reached) / noise[1:, None]
-        done = torch.cat([done, clean[:1]])
+        shown = (clean[0] * std + mean).reshape(f, VALUES).numpy()
+        shown = np.stack([keys.lean(values, k * f + i) for i, values in enumerate(shown)])
+        done = torch.cat([done, (torch.from_numpy(shown).reshape(1, -1) - mean) / std])
         state, before = torch.cat([lower[1:], chance[k + c.window :][:1]]), torch.cat([clean[1:], clean[-1:]])
     return np.asarray((done * std + mean).reshape(-1, VALUES).numpy(), np.float32)
-
-
-def _pinned(pins: Pins, tokens: int, model: PriorNetwork) -> tuple[Tensor, Tensor]:
-    """The pins' values [tokens, f 24] in the network's units, and where there are any."""
-    frames = tokens * model.config.frames
-    pinned, given = torch.zeros(frames, VALUES), torch.zeros(frames, VALUES)
-    for frame, values in pins.items():
-        for place, value in values.items():
-            if 0 <= frame < frames:
-                pinned[frame, place] = (value - model.mean[place]) / model.std[place]
-                given[frame, place] = 1
-    return pinned.reshape(tokens, -1), given.reshape(tokens, -1)
 
 
 class _Told:
@@ -77,7 +68,7 @@ class _Told:
         self._model, self._sound, self._ahead = model, sound, look_ahead
         self._levels, self._style = levels, torch.tensor([style])
 
-    def __call__(self, done: Tensor, window: Tensor, held: Tensor, k: int, hears: bool) -> Tensor:
+    def __call__(self, done: Tensor, window: Tensor, k: int, hears: bool) -> Tensor:
         """Clean values [T, f 24] when ``done`` [k, f 24] have been shown."""
         c = self._model.config
         missing = max(0, c.past - k)
@@ -89,7 +80,7 @@ class _Told:
         tokens = c.past + c.window
         return self._model(
             torch.cat([past, window])[None],
-            torch.cat([there[:, None].expand_as(past), held])[None],
+            torch.cat([there[:, None].expand_as(past), torch.zeros_like(window)])[None],
             torch.cat([torch.zeros(c.past), self._levels[1:]])[None],
             sound.reshape(1, tokens, -1),
             heard.reshape(1, tokens, -1),

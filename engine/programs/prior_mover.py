@@ -14,7 +14,7 @@ from engine.programs.prior_program import PriorProgram
 from engine.programs.program import Program, Weights
 
 GUIDANCE = 2.5  # of one who says nothing else, as in the supplement
-STYLE = (0.0, 0.0)  # of somebody of whom nothing is known
+STYLE = (0.47, 0.47)  # of somebody of whom nothing is known: heads spread as in the films for validation
 LIVELY = 0.6  # of the logarithms of style at a knob of 1
 _BROAD = 8  # bands that the prior hears
 
@@ -47,8 +47,7 @@ class PriorMover:
 
     def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> bool:
         """See `Mover`."""
-        first = self._stream.count(row) + ahead
-        return all(self._stream.pin(row, first + k, values) for k in range(frames))
+        return self._stream.pin(row, ahead, frames, values)
 
     def step(self, samples: FloatArray, speaking: Mask, look_ahead: Whole, mask: Mask, shown: Mask) -> Carried:
         """See `Mover`."""

@@ -84,8 +84,9 @@ def test_keys_are_met_at_their_frames(prior: Pipeline, voice: FloatArray, tmp_pa
         assert motions[frame].blendshapes[INDEX["browInnerUp"]] == pytest.approx(0.6, abs=0.01)
     assert motions[60].blendshapes[INDEX["eyeBlinkLeft"]] == pytest.approx(1, abs=0.01)
     assert degrees(heads(motions)[60, 2]) == pytest.approx(-4, abs=0.1)
-    free = moved(prior, voice)
-    np.testing.assert_array_equal(heads(motions)[:16], heads(free)[:16])
+    fastest = np.abs(np.diff(heads(motions), axis=0)).max(0)
+    assert fastest[0] < 1.3 * 0.034, "as fast as films, and a little more"
+    assert fastest[2] < 1.3 * 0.023
 
 
 def test_a_barge_in_does_not_move_the_head(prior: Pipeline, voice: FloatArray) -> None:

@@ -10,6 +10,7 @@ from engine.a2v.offline_sampler import sample
 from engine.a2v.prior_network import VALUES, PriorConfig, PriorNetwork, guided
 from engine.contracts import FloatArray
 from engine.motion.prior.nonlip import NONLIP, PLACE, read_pins, to_motion, to_values
+from engine.motion.prior.pinning import FASTEST, MOST_PINS, Pins
 from engine.motion.prior.prior_stream import Look, PriorStream
 
 pytestmark = pytest.mark.cpu
@@ -68,7 +69,7 @@ def streamed(
     stream.begin(np.ones(rows, bool), np.full(rows, seed))
     stream.guidance[:] = GUIDANCE
     for frame, values in (pins or {}).items():
-        stream.pin(row, frame, values)
+        stream.pin(row, frame, 1, values)
     own, out = np.arange(rows) == row, []
     for n in range(sound.shape[1]):
         others = (rng.random(rows) < 0.6) & ~own
@@ -118,14 +119,27 @@ def test_seeds_and_guidance_and_sound_matter(model: PriorNetwork, sound: FloatAr
 
 
 def test_keys_are_met_and_change_nothing_before_they_are_near(model: PriorNetwork, sound: FloatArray) -> None:
-    pins = {30: {PLACE["yaw"]: 0.1, PLACE["browInnerUp"]: 0.4}}
+    pins = {40: {PLACE["yaw"]: 0.1, PLACE["browInnerUp"]: 0.4}}
     free, led = sample(model, sound[0], 2, 7, GUIDANCE), sample(model, sound[0], 2, 7, GUIDANCE, pins=pins)
-    assert led[30, PLACE["yaw"]] == pytest.approx(0.1, abs=1e-5)
-    assert led[30, PLACE["browInnerUp"]] == pytest.approx(0.4, abs=1e-5)
-    near = 30 - SMALL.window * SMALL.frames
+    assert led[40, PLACE["yaw"]] == pytest.approx(0.1, abs=1e-5)
+    assert led[40, PLACE["browInnerUp"]] == pytest.approx(0.4, abs=1e-5)
+    near = 40 - 32  # frames of the longest way
     assert np.array_equal(free[:near], led[:near])
-    assert not np.allclose(free[near + 2 : 30], led[near + 2 : 30])
+    assert not np.allclose(free[near + 4 : 40], led[near + 4 : 40])
     np.testing.assert_allclose(streamed(model, sound, 2, 7, pins=pins)[: len(led)], led, atol=2e-5)
+
+
+def test_ways_to_keys_and_back_are_no_faster_than_people() -> None:
+    pins = Pins(np.zeros(VALUES, np.float32), np.zeros(VALUES, np.float32))
+    assert pins.add(0, 60, 5, {PLACE["yaw"]: 0.15, PLACE["browInnerUp"]: 0.8})
+    shown = np.stack([pins.lean(np.zeros(VALUES, np.float32), frame) for frame in range(130)])
+    assert np.ptp(shown[60:65], axis=0).max() == 0
+    assert shown[62, PLACE["browInnerUp"]] == pytest.approx(0.8)
+    assert (np.abs(np.diff(shown, axis=0)).max(0) <= 1.05 * FASTEST).all()
+    assert not shown[[0, -1]].any()
+    pins.forget(129)
+    assert not pins
+    assert not pins.add(0, 9, 1, dict.fromkeys(range(MOST_PINS + 1), 0.0))
 
 
 def test_the_causal_prior_draws_nothing_and_hears_no_future(model: PriorNetwork, sound: FloatArray) -> None:

@@ -26,7 +26,7 @@ def test_the_program_streams_what_torch_samples() -> None:
     everyone = np.ones(ROWS, bool)
     stream.begin(everyone, np.arange(ROWS))
     stream.guidance[:] = (1.0, 2.5, 0.0)
-    stream.pin(1, 30, {0: 0.12, 9: 0.5})
+    stream.pin(1, 30, 1, {0: 0.12, 9: 0.5})
     said = []
     for n in range(FRAMES):
         values = stream.step(sound[:, n], np.full(ROWS, AHEAD), everyone, everyone & (n >= AHEAD))

@@ -22,12 +22,12 @@ from engine.motion.chance import normal
 from engine.motion.motion_networks import Mask, Whole
 from engine.motion.prior.noise import ladder, shares, step_down
 from engine.motion.prior.nonlip import NONLIP
+from engine.motion.prior.pinning import Pins
 from engine.motion.prior.window import HEARD, STYLE
 
 VALUES = len(NONLIP)
 FARTHEST = 3  # frames of look-ahead
 BOUND = 5.0  # of what the network says, in usual sizes: what is fed back cannot run away
-MOST_PINS = 4096  # frames of a row that may be pinned at a time
 _APART = 0xA2  # between the seeds of this chance and of others
 
 
@@ -82,7 +82,7 @@ class PriorStream:
         self._shown = np.zeros((rows, self._f, VALUES), np.float32)  # the token that is being shown
         self._count = np.zeros(rows, np.int64)  # frames shown so far
         self._seed = np.zeros(rows, np.int64)
-        self._pins: list[dict[int, dict[int, float]]] = [{} for _ in range(rows)]
+        self._pins = [self._no_pins() for _ in range(rows)]
         self.style = np.zeros((rows, STYLE), np.float32)
         self.guidance = np.ones(rows, np.float32)
 
@@ -97,22 +97,22 @@ class PriorStream:
             chance = self._chance(np.full(len(mask), w))[mask]
             self._window[mask, w] = signal[w] * self._rest + noise[w] * chance
         for row in np.flatnonzero(mask):
-            self._pins[row] = {}
+            self._pins[row] = self._no_pins()
 
     def count(self, row: int) -> int:
         """Frames the row has shown."""
         return int(self._count[row])
 
-    def pin(self, row: int, frame: int, values: dict[int, float]) -> bool:
-        """Have the row's ``frame``, counted from its beginning, show ``values`` by place; others at once are kept.
+    def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> bool:
+        """Have the row show ``values`` by place for ``frames`` frames, from ``ahead`` frames after the next on.
 
-        Returns whether there was room for it; frames that were shown already take none.
+        Returns whether there was room for it.
         """
-        pins = self._pins[row]
-        if len(pins) >= MOST_PINS and frame not in pins:
-            return False
-        pins.setdefault(frame, {}).update(values)
-        return True
+        now = self.count(row)
+        return self._pins[row].add(now, now + ahead, frames, values)
+
+    def _no_pins(self) -> Pins:
+        return Pins(self._net.mean, self._net.std)
 
     def step(self, sound: FloatArray, look_ahead: Whole, mask: Mask, shown: Mask) -> FloatArray:
         """One frame: the rows of ``mask`` [B] hear ``sound`` [B, 33], those of ``shown`` [B] move on.
@@ -138,37 +138,30 @@ class PriorStream:
         if self._causal:
             token = self._bounded(self._net(self._look_back(rows, ahead)))[:, self._p]
         else:
-            pinned, given = self._ahead(rows)
-            clean = self._bounded(self._net(self._look(rows, ahead, pinned, given)))[:, self._p :]
-            clean = np.where(given > 0, pinned, clean)
+            clean = self._bounded(self._net(self._look(rows, ahead)))[:, self._p :]
             before = np.where((self._count[rows] == 0)[:, None, None], clean, self._told[rows])
             lower = step_down(self._window[rows], clean, before, self._levels)
             token, new = clean[:, 0], self._chance(self._count // self._f + self._w)[rows]
             self._window[rows] = np.concatenate([lower[:, 1:], new[:, None]], 1)
             self._told[rows] = np.concatenate([clean[:, 1:], clean[:, -1:]], 1)
+        token = self._leaning(rows, token)
         self._past[rows] = np.concatenate([self._past[rows, 1:], token[:, None]], 1)
         self._present[rows] = np.concatenate([self._present[rows, 1:], np.ones((len(rows), 1), np.float32)], 1)
         self._shown[rows] = token.reshape(len(rows), self._f, VALUES)
-        for row in rows:
-            for frame in range(int(self._count[row]), int(self._count[row]) + self._f):
-                self._pins[row].pop(frame, None)
+
+    def _leaning(self, rows: Whole, token: FloatArray) -> FloatArray:
+        """The ``token`` [n, f 24] to be shown, as keys want it."""
+        for k, row in enumerate(rows):
+            if pins := self._pins[row]:
+                now = int(self._count[row])
+                shown = token[k].reshape(self._f, VALUES) * self._net.std + self._net.mean
+                shown = np.stack([pins.lean(values, now + i) for i, values in enumerate(shown)])
+                token[k] = ((shown - self._net.mean) / self._net.std).reshape(-1)
+                pins.forget(now)
+        return token
 
     def _bounded(self, clean: FloatArray) -> FloatArray:
         return np.nan_to_num(np.clip(clean, -BOUND, BOUND), nan=0.0)
-
-    def _ahead(self, rows: Whole) -> tuple[FloatArray, FloatArray]:
-        """Values [n, W, f 24] of the keys in the window, and where there are any."""
-        shape = (len(rows), self._w * self._f, VALUES)
-        pinned, given = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for k, row in enumerate(rows):
-            if self._pins[row]:
-                now = int(self._count[row])
-                for frame in range(self._w * self._f):
-                    for place, value in self._pins[row].get(now + frame, {}).items():
-                        pinned[k, frame, place] = (value - self._net.mean[place]) / self._net.std[place]
-                        given[k, frame, place] = 1
-        whole = (len(rows), self._w, self._f * VALUES)
-        return pinned.reshape(whole), given.reshape(whole)
 
     def _hear(self, rows: Whole, first: Whole) -> tuple[FloatArray, FloatArray]:
         """Sound [n, T, f 33] from ``first`` [n] on, counted from the oldest kept frame, and whether it was heard."""
@@ -180,18 +173,17 @@ class PriorStream:
         sound = self._sound[rows[:, None], where] * heard[..., None]
         return sound.reshape(len(rows), tokens, -1), heard.reshape(len(rows), tokens, self._f).astype(np.float32)
 
-    def _look(self, rows: Whole, ahead: Whole, pinned: FloatArray, given: FloatArray) -> Look:
-        """The past, given, and the window, noisy but where it is pinned."""
+    def _look(self, rows: Whole, ahead: Whole) -> Look:
+        """The past, given, and the noisy window."""
         there = self._present[rows]
-        window = np.where(given > 0, pinned, self._window[rows])
         known = np.repeat(there[..., None], self._f * VALUES, 2)
         level = np.concatenate([np.zeros(self._p), self._levels[1:]]).astype(np.float32)
         # The frame now shown is token `past` of a look, and `ahead` frames older than the newest sound.
         first = self._sound.shape[1] - 1 - ahead - self._p * self._f
         sound, heard = self._hear(rows, first)
         return Look(
-            np.concatenate([self._past[rows] * there[..., None], window], 1).astype(np.float32),
-            np.concatenate([known, given], 1),
+            np.concatenate([self._past[rows] * there[..., None], self._window[rows]], 1).astype(np.float32),
+            np.concatenate([known, np.zeros_like(self._window[rows])], 1),
             np.broadcast_to(level, (len(rows), len(level))),
             sound,
             heard,
