@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.config import EngineConfig
+from engine.cores import usable_cores
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
@@ -30,9 +31,12 @@ def chosen_pipeline(config: EngineConfig) -> tuple[Pipeline, Callable[[Avatar], 
 
 def _sadtalker(config: EngineConfig) -> Pipeline:
     try:
+        import torch
+
         from engine.sadtalker.talking.sadtalker_pipeline import SadTalkerPipeline
     except ImportError as missing:
         raise VivifyError(
             f"SadTalker needs {missing.name}, which is not installed: pip install 'vivify[sadtalker]'."
         ) from missing
+    torch.set_num_threads(usable_cores())
     return SadTalkerPipeline(config)

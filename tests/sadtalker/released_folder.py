@@ -16,8 +16,8 @@ from engine.sadtalker.weights.official_release import MAPPINGS, NETWORKS, POSE_P
 
 SMALL = Sizes(
     RenderShape(
-        block=4, flat=32, residuals=1, motion_block=4, motion_most=16, motion_blocks=3, finder_block=4, finder_most=16,
-        finder_blocks=3, middles=1, hidden=8, descriptor=16,
+        keypoints=4, block=4, flat=32, residuals=1, motion_block=4, motion_most=16, motion_blocks=3, finder_block=4,
+        finder_most=16, finder_blocks=3, middles=1, hidden=8, descriptor=16,
     ),
     PoseShape(width=2, latent=8, hidden=8, channels=(4, 4, 8, 8)),
     width=2, face=2, judge=4,

@@ -47,19 +47,20 @@ def portrait(weights: Weights) -> MovedPortrait:
 def test_a_photo_and_a_voice_become_a_film(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], weights: Weights
 ) -> None:
-    voice = write(tmp_path / "voice.wav", "pcm_s16le", 16_000, [burst(16_000, seconds=0.9)])
+    voice = write(tmp_path / "voice.wav", "pcm_s16le", 16_000, [burst(16_000, seconds=0.62)])
     given = ("--method", "sadtalker", "--weights", weights.path, "--photo", PHOTO, "--no-manifest")
     assert vivify(monkeypatch, "render", voice, "-o", tmp_path / "a.mp4", *given) == 0
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert report["frames"] == 23, "0.9 s are 22.5 frames: the last is filled up"
+    assert report["frames"] == 16, "0.62 s are 15.5 frames: the last is filled up"
     assert report["mark"]
     with av.open(str(tmp_path / "a.mp4")) as film:
         video = film.streams.video[0]
         assert (video.width, video.height) == (256, 256)
         times = [float(frame.time) for frame in film.decode(video=0) if frame.time is not None]
-    np.testing.assert_allclose(times, np.arange(23) / 25, atol=1e-3)
+    np.testing.assert_allclose(times, np.arange(16) / 25, atol=1e-3)
     assert abs(onset(read_speech(tmp_path / "a.mp4")) - BURST_AT) < 0.01
-    assert vivify(monkeypatch, "render", voice, "-o", tmp_path / "full.mp4", *given, "--full", "--still") == 0
+    short = write(tmp_path / "short.wav", "pcm_s16le", 16_000, [burst(16_000, seconds=0.1)])
+    assert vivify(monkeypatch, "render", short, "-o", tmp_path / "full.mp4", *given, "--full", "--still") == 0
     with av.open(str(tmp_path / "full.mp4")) as film:
         assert (film.streams.video[0].width, film.streams.video[0].height) == (512, 512)
 

@@ -10,7 +10,6 @@ import torch
 
 from engine.config import EngineConfig
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray
-from engine.cores import usable_cores
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.motion.motion_networks import Moved
@@ -36,7 +35,6 @@ class SadTalkerPipeline(Pipeline):
     def __init__(self, config: EngineConfig) -> None:
         if config.weights is None or config.photo is None:
             raise VivifyError("SadTalker's pictures need weights and a photo: --weights FILE --photo P.")
-        torch.set_num_threads(usable_cores())
         weights = open_weights(Path(config.weights))
         if weights.pixels != config.size:
             raise VivifyError(
