@@ -9,6 +9,7 @@ from statistics import median
 from engine.config import Quality
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, Motion
 from engine.face.avatar import Avatar
+from engine.render.canvas import Canvas
 from engine.render.learned.learned_renderer import LearnedRenderer
 from engine.render.learned.picture_programs import PicturePrograms
 from engine.render.prepared import Prepared, prepare
@@ -73,6 +74,7 @@ class Painters:
         self._prepared: OrderedDict[int, tuple[Avatar, Prepared]] = OrderedDict()  # by identity
         wanted = quality == "learned" or (quality == "auto" and weights.is_file())
         self._networks = PicturePrograms(weights) if wanted else None
+        self._canvases: list[Canvas] = []  # that nobody paints on just now
         self._governor = Governor() if wanted and quality == "auto" and not unhurried else None
 
     @property
@@ -92,10 +94,20 @@ class Painters:
         return renderer
 
     def paint(self, renderer: Renderer, motion: Motion, alpha: bool) -> ByteArray:
-        """The picture of ``motion``; a change of quality is faded in or out over some frames."""
+        """The picture of ``motion``; a change of quality is faded in or out over some frames.
+
+        From any thread: as many canvases are made as pictures are painted at once, not one for each renderer.
+        """
         if isinstance(renderer, LearnedRenderer):
             renderer.fade(self.learned)
-        return renderer.render(motion, alpha=alpha)
+        try:
+            renderer.canvas = self._canvases.pop()
+        except IndexError:
+            renderer.canvas = Canvas(self._size)
+        picture = renderer.render(motion, alpha=alpha)
+        self._canvases.append(renderer.canvas)
+        renderer.canvas = None
+        return picture
 
     def observe(self, step_ms: float) -> None:
         """Take note of how long a step that drew pictures took."""

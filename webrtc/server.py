@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from engine.errors import VivifyError
+from engine.process.c_memory import keep_little
 from engine.process.keeper import EngineKeeper
 from webrtc.http.app import create_app
 from webrtc.http.fair_socket import FairWebSocket
@@ -47,6 +48,7 @@ async def serve(
         settle()
         return after_start is None or await after_start(url)
 
+    keep_little()
     if config.logs is not None:
         write_logs(config.logs)
     with listen(config.host, config.port) as sock:

@@ -19,7 +19,8 @@ from engine.cuda.rows import Loader, Rows, motions
 from engine.cuda.stage import Stage
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
-from engine.render.compositor import EDGE_SHARE, JUMP, SPREAD, WARMTH
+from engine.render.canvas import EDGE_SHARE
+from engine.render.compositor import JUMP, SPREAD, WARMTH
 from engine.render.learned.picture_generator import LearnedHalf
 from engine.render.renderer import Renderer
 from kernels import Look, Painted, paint_scenes

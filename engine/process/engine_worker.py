@@ -31,6 +31,7 @@ from engine.marking.installation import installation_id
 from engine.marking.mark_code import MarkIds
 from engine.marking.mark_pattern import mark_planes
 from engine.motion.prior.keys import Key
+from engine.process.c_memory import keep_little
 from engine.process.chosen_pipeline import chosen_pipeline
 from engine.process.spent_code import release_compiler
 from engine.process.waiting_commands import Commands
@@ -45,17 +46,19 @@ MOST_COMMANDS = 1024  # that wait; then the pipe does, and behind it the server
 GRAIN_S = 0.001  # for which a loading thread may hold Python's lock (5 ms by itself): a step asks for it many times
 
 
-def i420(picture: ByteArray) -> ByteArray:
+def i420(picture: ByteArray, memory: ByteArray) -> ByteArray:
     """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]; RGBA -> [H * 3 // 2, 2 W]: the colours, and the matte as grey.
 
-    What comes as planes already, from a GPU, stays as it is.
+    Written to the beginning of ``memory`` [n]; what comes as planes already, from a GPU, is copied there.
     """
     if picture.ndim == 2:
-        return picture
+        flat = memory[: picture.size]
+        flat[:] = picture.ravel()
+        return flat.reshape(picture.shape)
     if picture.shape[2] == 4:
         picture = np.concatenate([picture[..., :3], np.repeat(picture[..., 3:], 3, axis=2)], axis=1)
     height, width = picture.shape[:2]
-    planes = np.empty((height * 3 // 2, width), np.uint8)
+    planes = memory[: height * width * 3 // 2].reshape(height * 3 // 2, width)
     pixel_kernels.bytes_to_i420(np.ascontiguousarray(picture), planes)
     return planes
 
@@ -114,8 +117,8 @@ class Worker:
         session.push_audio(AudioChunk(0, np.zeros(10 * SAMPLES_PER_FRAME, np.float32)))
         while self._scheduler.tick():
             for frame in session.frames():
-                planes = i420(frame.picture)
-                mark_planes(planes.copy(), MarkIds(self._installation, 0))
+                planes = i420(frame.picture, self._memory)
+                mark_planes(planes, MarkIds(self._installation, 0))
         self._scheduler.close(session)
 
     def _read(self) -> None:
@@ -241,11 +244,9 @@ class Worker:
                 return
             slot, size = self._free.pop(), slot_bytes(self._config.size)
             began = time.perf_counter()
-            planes = i420(frame.picture)
-            place = self._memory[slot * size : slot * size + planes.size].reshape(planes.shape)
-            place[...] = planes
+            planes = i420(frame.picture, self._memory[slot * size :])
             if number in self._marks:
-                mark_planes(place, self._marks[number])
+                mark_planes(planes, self._marks[number])
             ledger["render_ms"] += 1000 * (time.perf_counter() - began)
             width = planes.shape[1]
         ledger["done"] = time.monotonic()
@@ -284,6 +285,7 @@ def main() -> None:
     parser.add_argument("--photo")
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
+    keep_little()
     wire = Wire(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     try:

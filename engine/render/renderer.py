@@ -14,6 +14,7 @@ from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.morphable_model import face_model
 from engine.face.surround import smoothstep
+from engine.render.canvas import Canvas
 from engine.render.compositor import Compositor
 from engine.render.crew import ALONE
 from engine.render.dense_motion import HeadTurn, OuterField
@@ -45,9 +46,10 @@ class Posed:
 
 
 class Renderer:
-    """Renders one avatar. The avatar is shared and never written; buffers are this renderer's own.
+    """Renders one avatar. The avatar is shared and never written.
 
-    Not for two threads at once; one renderer per session costs about 15 MB at 512 x 512.
+    Not for two threads at once. Whoever has many renderers lends each a ``canvas`` for the time of a picture; without
+    one it makes its own.
     """
 
     def __init__(self, avatar: Avatar, size: int = 512, known: Prepared | None = None) -> None:
@@ -71,6 +73,7 @@ class Renderer:
         self._step = avatar.size / size
         self.compositor = Compositor(self.scene, size, self._step)  # paints the driven face
         self.crew = ALONE  # who shares the work of a picture
+        self.canvas: Canvas | None = None  # what the next picture is painted on
         self.painter = self.compositor  # who painted the last picture, and knows where each pixel came from
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
 
@@ -134,16 +137,17 @@ class Renderer:
         """Paint RGB into ``out`` and return who painted last."""
         posed = self.pose(motion)
         vertices, own = posed.vertices, posed.own
+        self.canvas = self.canvas or Canvas(self.size)
         if own > 0:
             self.scene.thicken(vertices, posed.plain)
-        if own == 1:
-            return self._paint_portrait(vertices, posed.plain, out, clean)
+            painter = self._paint_portrait(vertices, posed.plain, out, clean)
+            if own == 1:
+                return painter
+            portrait = out.astype(np.float32)
         self.scene.thicken(vertices, posed.maps)
-        self.compositor.paint(vertices, posed.maps, posed.shown, out, clean, self.crew)
+        self.compositor.paint(vertices, posed.maps, posed.shown, out, self.canvas, clean, self.crew)
         if own > 0:
-            driven = out.astype(np.float32)
-            self._paint_portrait(vertices, posed.plain, out, clean)
-            out[:] = (driven + np.float32(own) * (out - driven) + 0.5).astype(np.uint8)
+            out[:] = (out + np.float32(own) * (portrait - out) + 0.5).astype(np.uint8)
         return self.compositor
 
     @property
@@ -160,7 +164,8 @@ class Renderer:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
             self._portrait = Compositor(self.scene.as_portrait(), self.size, self._step)
-        self._portrait.paint(vertices, maps, self.scene.whole, out, clean, self.crew)
+        assert self.canvas is not None
+        self._portrait.paint(vertices, maps, self.scene.whole, out, self.canvas, clean, self.crew)
         return self._portrait
 
     def driven_mesh(self, motion: Motion) -> FloatArray:

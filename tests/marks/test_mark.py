@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.config import slot_bytes
 from engine.contracts import ByteArray, FloatArray
 from engine.face.avatar import Avatar
 from engine.marking.mark_code import SIDE, MarkIds, chips, decoded
@@ -54,7 +55,7 @@ def test_the_kernel_does_what_its_definition_says(size: int) -> None:
 @pytest.mark.parametrize("size", [256, 512])
 def test_planes_change_too_little_to_be_seen_and_only_in_luma(astronaut: Avatar, size: int) -> None:
     picture = np.array(Image.fromarray(astronaut.portrait).resize((size, size)))
-    planes = i420(np.dstack([picture, np.full((size, size), 200, np.uint8)]))
+    planes = i420(np.dstack([picture, np.full((size, size), 200, np.uint8)]), np.zeros(slot_bytes(size), np.uint8))
     before = planes.copy()
     mark_planes(planes, IDS)
     step = planes.astype(float) - before

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.face.avatar import Avatar
+from engine.render.canvas import Canvas
 from engine.render.crew import Crew
 from engine.render.renderer import Renderer
 
@@ -23,6 +24,15 @@ def test_cores_share_a_picture_and_nothing_shows_of_it(astronaut: Avatar, size: 
             for turn in ((0, 0, 0), (18, 5, -4)):
                 motion = talk(turn, jawOpen=0.5, mouthSmile=0.3, eyeBlink=0.6)
                 assert np.array_equal(shared.render(motion, alpha=True), alone.render(motion, alpha=True))
+
+
+def test_a_canvas_is_lent_from_one_to_the_next(astronaut: Avatar, talk) -> None:
+    canvas, (one, other, alone) = Canvas(200), (Renderer(astronaut, 200) for _ in range(3))
+    first, second = talk((18, 5, -4), jawOpen=0.5, mouthSmile=0.3), talk(eyeBlink=0.6, jawOpen=0.02)
+    for motion in (first, second, first):
+        one.canvas = other.canvas = canvas
+        assert np.array_equal(one.render(motion, alpha=True), alone.render(motion, alpha=True))
+        assert np.array_equal(other.render(second, alpha=True), alone.render(second, alpha=True))
 
 
 def test_shares_cover_the_picture_once() -> None:
