@@ -108,7 +108,7 @@ def serve(
     """Serve the avatar to browsers over WebRTC."""
     from clients.commands.serve import places
     from clients.commands.serve import serve as run
-    from webrtc.server import loop_factory
+    from webrtc.upkeep.listening import loop_factory
 
     where, most = places(nodes, max_sessions, node_port)
     engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips=lips)

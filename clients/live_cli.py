@@ -93,7 +93,7 @@ def live(
     from clients.commands import live_talk
     from clients.live.sound_sources import inputs, open_source
     from clients.outputs.chosen import Chosen, Streams
-    from webrtc.server import loop_factory
+    from webrtc.upkeep.listening import loop_factory
 
     if list_inputs:
         for name, what in inputs():
@@ -137,7 +137,7 @@ def out(
     """Hang the same outputs on a session that a server holds; it waits for one that is not there yet."""
     from clients.commands import live_talk
     from clients.outputs.chosen import Chosen, Streams
-    from webrtc.server import loop_factory
+    from webrtc.upkeep.listening import loop_factory
 
     streams = Streams(rtmp, srt, whip, whip_token)
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)

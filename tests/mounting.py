@@ -15,9 +15,9 @@ from serving import engine
 
 from engine.config import EngineConfig
 from webrtc.http.app import create_app
-from webrtc.server import listen, loop_factory, url_of
 from webrtc.server_config import ServerConfig
 from webrtc.service import Service
+from webrtc.upkeep.listening import listen, loop_factory, url_of
 
 
 @contextmanager

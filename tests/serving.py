@@ -12,10 +12,11 @@ from typing import Any
 
 from engine.config import EngineConfig
 from engine.process.keeper import EngineKeeper
-from webrtc.server import listen, loop_factory, serve_on, url_of
 from webrtc.server_config import ServerConfig
 from webrtc.service import Service
+from webrtc.upkeep.app_server import serve_on
 from webrtc.upkeep.draining import Draining
+from webrtc.upkeep.listening import listen, loop_factory, url_of
 
 
 @functools.cache

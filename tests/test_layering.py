@@ -74,6 +74,7 @@ ROOMS = """
     webrtc.service
     webrtc.upkeep
     webrtc.http webrtc.http.sockets
+    webrtc.upkeep.app_server
     webrtc.server
     webrtc.fleet
     clients.trials clients.trials.receiving

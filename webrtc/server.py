@@ -1,35 +1,19 @@
-"""Starts the engine and listens: the whole service in one call."""
+"""Starts the engine and listens: the whole service in one call.
+
+What serves is imported while the engine starts: it takes as long to read as the engine does.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import logging
-import socket
-from collections.abc import Awaitable, Callable
-from types import FrameType
-from typing import Protocol
+from collections.abc import Callable
 
-import uvicorn
-from starlette.types import ASGIApp
-
-from engine.errors import VivifyError
 from engine.process.c_memory import keep_little
 from engine.process.keeper import EngineKeeper
-from webrtc.http.app import create_app
-from webrtc.http.fair_socket import FairWebSocket
-from webrtc.http.patient_http import PatientHttp
-from webrtc.http.voice_socket import LONGEST_PUSH
 from webrtc.logs import write_logs
 from webrtc.memory import Sweeper, settle
 from webrtc.server_config import ServerConfig
-from webrtc.service import Service
-from webrtc.upkeep.draining import Draining
-from webrtc.upkeep.loop_lag import watch_lag
-
-GRACE_S = 3  # for requests in flight when the server stops
-PING_S = 10  # a socket that does not answer within so long is closed
-AfterStart = Callable[[str], Awaitable[bool]]  # gets the server's URL; False ends the service
+from webrtc.upkeep.listening import AfterStart, listen
 
 
 async def serve(
@@ -53,146 +37,14 @@ async def serve(
         write_logs(config.logs)
     with listen(config.host, config.port) as sock:
         engine = EngineKeeper(config.engine)
+        starting = asyncio.create_task(asyncio.to_thread(engine.start, on_progress))
         try:
-            await asyncio.to_thread(engine.start, on_progress)
+            await asyncio.sleep(0)  # it begins now
+            from webrtc.service import Service
+            from webrtc.upkeep.app_server import serve_on
+
+            await starting
             await serve_on(Service(engine, config, Sweeper().soon), sock, settled)
         finally:
+            await asyncio.gather(starting, return_exceptions=True)  # before what still starts is to stop
             await asyncio.to_thread(engine.stop)
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is installed; None means asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises VivifyError when the port is in use or the address is not this machine's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise VivifyError(f"Port {port} on {host} is already in use: choose another with --port.") from None
-        raise VivifyError(f"Listening on {host}, port {port}, failed ({error.strerror}): check --host.") from None
-    return sock
-
-
-def url_of(sock: socket.socket) -> str:
-    """Where a client of this machine finds the server."""
-    host, port = sock.getsockname()[:2]
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
-    return f"http://{name}:{port}"
-
-
-def _worth_a_line(record: logging.LogRecord) -> bool:
-    """uvicorn takes a socket refused by an HTTP answer for a mistake of the application's."""
-    return "without completing handshake" not in record.getMessage()
-
-
-class Stopping(Protocol):
-    """What a signal begins, and what it calls when all is in order."""
-
-    on_end: Callable[[], None]
-
-    def signalled(self) -> None: ...
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, with an event for the moment it answers; a signal begins ``draining``.
-
-    uvicorn itself would stop at once, and send the process the signal again before anything is put in order.
-    """
-
-    def __init__(self, config: uvicorn.Config, draining: Stopping) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._draining = draining
-        draining.on_end = self.stop
-
-    def stop(self) -> None:
-        self.force_exit = self.should_exit  # asked for it twice
-        self.should_exit = True
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self._draining.signalled)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
-async def serve_on(
-    service: Service, sock: socket.socket, after_start: AfterStart | None = None, draining: Draining | None = None
-) -> None:
-    """Serve over an engine that runs already, on a socket that listens already; ends as `serve` does.
-
-    A caller's own ``draining`` is what a signal begins, and where there are no signals, as on a thread, the caller.
-    """
-    watching = asyncio.create_task(watch_lag(service.metrics.loop_lag.observe))
-    try:
-        await serve_app(
-            create_app(service), service.config, sock, draining or Draining(service), after_start, service.close_all
-        )
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-
-
-async def serve_app(
-    app: ASGIApp,
-    config: ServerConfig,
-    sock: socket.socket,
-    draining: Stopping,
-    after_start: AfterStart | None,
-    on_end: Callable[[], Awaitable[None]],
-) -> None:
-    """Serve any application on a socket that listens, with our limits on connections; ends as `serve` does.
-
-    ``on_end`` is awaited before the server itself ends.
-    """
-    settings = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
-        lifespan="off",
-        http=PatientHttp,
-        ws=FairWebSocket,
-        ws_per_message_deflate=False,  # sound does not get smaller, and a kilobyte of zeros a megabyte of work
-        forwarded_allow_ips=["127.0.0.1", "::1", *config.proxies],
-        ws_max_size=LONGEST_PUSH,
-        ws_ping_interval=PING_S,
-        ws_ping_timeout=PING_S,
-    )
-    logging.getLogger("uvicorn.error").addFilter(_worth_a_line)  # one function: adding it again changes nothing
-    server = _Server(settings, draining)
-    serving = asyncio.create_task(server.serve([sock]))
-    try:
-        await server.ready.wait()
-        if after_start is not None:
-            await _beside(serving, after_start(url_of(sock)), server)
-        await serving
-    finally:
-        await on_end()
-        server.should_exit = True
-        await asyncio.gather(serving, return_exceptions=True)
-
-
-async def _beside(serving: asyncio.Task[None], work: Awaitable[bool], server: uvicorn.Server) -> None:
-    """Run ``work`` while the server runs; the first of them to end decides."""
-    task = asyncio.ensure_future(work)
-    await asyncio.wait({serving, task}, return_when=asyncio.FIRST_COMPLETED)
-    if not task.done():
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    elif not await task:
-        server.should_exit = True

@@ -1,4 +1,7 @@
-"""`vivify serve`: the service, and on request its proof: a real client that talks to it before anyone else does."""
+"""`vivify serve`: the service, and on request its proof: a real client that talks to it before anyone else does.
+
+What only some options need is imported where it is needed: the engine's start waits for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
-from clients.commands.talk import print_card, talk
 from engine.config import EngineConfig
 from engine.cores import usable_cores
 from engine.errors import VivifyError
 from engine.paths import assets
 from webrtc.access.tokens import sign
-from webrtc.fleet.capacity import measure
-from webrtc.fleet.door_server import serve_nodes
 from webrtc.server import serve as run
 from webrtc.server_config import ServerConfig
 
@@ -78,6 +78,8 @@ async def serve(
         nonlocal proven
         status.stop()
         if prove is not None:
+            from clients.commands.talk import print_card, talk
+
             with say.status("proving itself...") as progress:
                 report = await talk(
                     url,
@@ -105,9 +107,13 @@ async def serve(
             status.update(f"{text}...")
 
         if where.nodes:
+            from webrtc.fleet.door_server import serve_nodes
+
             await serve_nodes(config, where.nodes, where.measured, where.first_port, show, after_start)
         else:
             if where.measured:
+                from webrtc.fleet.capacity import measure
+
                 show("measuring how many sessions fit")
                 found = await asyncio.to_thread(measure, engine)
                 say.print(f"Measured: {found}.", highlight=False)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from webrtc.fleet.door import Door, create_door
 from webrtc.fleet.node_keeper import NodeKeeper
 from webrtc.logs import write_logs
-from webrtc.server import AfterStart, listen, serve_app
 from webrtc.server_config import ServerConfig
+from webrtc.upkeep.app_server import serve_app
+from webrtc.upkeep.listening import AfterStart, listen
 
 log = logging.getLogger("vivify")
 

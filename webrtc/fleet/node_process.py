@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 from engine.config import EngineConfig
 from engine.errors import VivifyError
-from webrtc.server import loop_factory, serve
+from webrtc.server import serve
 from webrtc.server_config import IceServer, ServerConfig
+from webrtc.upkeep.listening import loop_factory
 
 
 def written(config: ServerConfig, cores: list[int] | None, measures: bool) -> bytes:

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 
 from webrtc.http import fair_socket
 from webrtc.http.fair_socket import AT_ONCE_S, MOST_PARTS, SHARE, FairWebSocket
-from webrtc.server import listen
+from webrtc.upkeep.listening import listen
 
 pytestmark = pytest.mark.net
 

@@ -19,8 +19,8 @@ from engine.errors import VivifyError
 from webrtc.http.app import PAGE
 from webrtc.http.bodies import MAX_BODY
 from webrtc.rtc.ice_servers import no_servers
-from webrtc.server import listen
 from webrtc.server_config import ServerConfig
+from webrtc.upkeep.listening import listen
 
 pytestmark = pytest.mark.net
 

@@ -193,7 +193,7 @@ def test_a_uvicorn_whose_insides_have_changed_is_refused_at_start(change: str, s
     code = (
         "import sys\nimport uvicorn\nfrom uvicorn.protocols.http.h11_impl import H11Protocol\n"
         f"from engine.errors import VivifyError\n{change}\n"
-        "try:\n    import webrtc.server\nexcept VivifyError as error:\n    print(error)\n"
+        "try:\n    import webrtc.upkeep.app_server\nexcept VivifyError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
