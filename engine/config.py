@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
+from engine.contracts import LOOK_AHEADS_MS
 from engine.errors import VivifyError
 
 DEFAULT_AVATAR = "astronaut"
@@ -68,6 +69,10 @@ class EngineConfig:
             raise VivifyError(f"The lips must be one of {', '.join(LIPS)}, but '{self.lips}' was given.")
         if self.device == "cuda" and self.lips != LIPS[0]:
             raise VivifyError("Lips by expnet run on a CPU alone: leave --device cuda out.")
+
+    def heard_ahead(self, wished_ms: int) -> int:
+        """The look-ahead of a session, in milliseconds: the wished one, but the longest for SadTalker (132.5 ms)."""
+        return LOOK_AHEADS_MS[-1] if self.method == "sadtalker" else wished_ms
 
 
 def checked(quality: str) -> Quality:

@@ -169,9 +169,8 @@ class LiveSession:
             self._engine_session.set_key(key)
         controls = self._engine_session.set_controls(wishes)
         if look_ahead_ms is not None:
-            self._engine_session.set_look_ahead(look_ahead_ms)
-            self.look_ahead_ms = look_ahead_ms
-            self._playout.set_look_ahead(look_ahead_ms)
+            self.look_ahead_ms = self._engine_session.set_look_ahead(look_ahead_ms)
+            self._playout.set_look_ahead(self.look_ahead_ms)
         self.participants.tell(Settings(look_ahead_ms=self.look_ahead_ms, controls=controls.as_dict()))
 
     def is_steered_by(self, caller: Caller) -> bool:

@@ -244,7 +244,7 @@ class Service:
                 fresh(self.config.node),
                 address,
                 wanted.caller,
-                wanted.look_ahead_ms,
+                self.config.engine.heard_ahead(wanted.look_ahead_ms),
                 wanted.matte,
                 self.metrics.latency(),
                 self._forget,

@@ -107,13 +107,15 @@ class KeptSession:
             if self._life.session is not None:
                 self._life.session.set_key(key)
 
-    def set_look_ahead(self, milliseconds: int) -> None:
-        """See `EngineSession.set_look_ahead`."""
+    def set_look_ahead(self, milliseconds: int) -> int:
+        """See `EngineSession.set_look_ahead`. Returns the one that holds: not every method has a choice."""
         look_ahead_frames(milliseconds)
+        milliseconds = self._keeper.config.heard_ahead(milliseconds)
         with self._lock:
             self._look_ahead_ms = milliseconds
             if self._life.session is not None:
                 self._life.session.set_look_ahead(milliseconds)
+        return milliseconds
 
     def close(self) -> None:
         """See `EngineSession.close`."""

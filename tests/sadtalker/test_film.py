@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 from command import vivify
+from PIL import Image
 from sadtalker.released_folder import SMALL, our_tensors
 from scipy.signal import savgol_filter
 from sounds import BURST_AT, burst, onset, write
 
+from clients.films.film_writer import FilmWriter
 from engine.audio.sound_files import read_speech
 from engine.errors import VivifyError
 from engine.paths import assets
-from engine.sadtalker.face3d.moved_faces import MovedPortrait, read_portrait
+from engine.sadtalker.face3d.moved_faces import MovedPortrait, film_coefficients, read_portrait
 from engine.sadtalker.face3d.photo_alignment import aligned_face
 from engine.sadtalker.facerender.mapping_net import coefficient_windows
 from engine.sadtalker.talking.blinks import BLINK, Blinks, film_blinks
@@ -165,3 +167,23 @@ def test_the_portrait_is_a_square_of_the_photo(portrait: MovedPortrait) -> None:
     square = portrait.square
     assert 0 <= square.left <= square.left + square.side <= portrait.photo.shape[1]
     assert 0 <= square.above <= square.above + square.side <= portrait.photo.shape[0]
+
+
+def test_a_film_has_coefficients_of_each_frame(tmp_path: Path, weights: Weights, portrait: MovedPortrait) -> None:
+    photo = np.asarray(Image.open(PHOTO).convert("RGB"))
+    with FilmWriter(tmp_path / "face.mp4", photo.shape[0]) as film:
+        for _ in range(3):
+            film.picture(photo)
+            film.sound(np.zeros(1920, np.float32))
+    found = film_coefficients(tmp_path / "face.mp4", weights)
+    assert found.shape == (3, 73)
+    apart = (found - portrait.coefficients).abs().max()
+    assert apart < 0.2 * portrait.coefficients.abs().max(), "the same face"
+    with FilmWriter(tmp_path / "grey.mp4", 64) as film:
+        film.picture(np.full((64, 64, 3), 128, np.uint8))
+    for name, told in (("grey.mp4", "no face was seen"), ("none.mp4", "there is none")):
+        with pytest.raises(VivifyError, match=told):
+            film_coefficients(tmp_path / name, weights)
+    (tmp_path / "text.mp4").write_text("no film")
+    with pytest.raises(VivifyError, match="cannot be read as one"):
+        film_coefficients(tmp_path / "text.mp4", weights)

@@ -98,6 +98,12 @@ def test_barge_in_is_heard_at_once(pipeline: SadTalkerPipeline, astronaut: Avata
     scheduler.close(session)
 
 
+def test_there_is_one_look_ahead(config: EngineConfig) -> None:
+    """What the server's clock counts with is what the pipeline waits for."""
+    assert {config.heard_ahead(wished) for wished in (0, 40, 80, 120)} == {LOOK_AHEAD_MS}
+    assert EngineConfig().heard_ahead(40) == 40
+
+
 def test_a_machine_too_slow_says_which_rate_it_holds(config: EngineConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sadtalker_pipeline, "FILLED", 1e-9)
     with pytest.raises(VivifyError, match=r"this machine draws \d+\.\d of SadTalker's with 256 pixels"):

@@ -53,6 +53,17 @@ def test_poses_stream() -> None:
     prove_all(module, lambda x, mask: module(x, reference, style, mask), windows)
 
 
+def test_chunks_of_a_stretch_are_no_different() -> None:
+    module = live_pose()
+    reference, style, windows = chance(1, 6), torch.tensor([1]), chance(1, 70, 80, 16)
+    with torch.inference_mode():
+        whole = module(windows, reference, style)
+        with module.streaming(1):
+            module.seed(0, 0)
+            chunks = in_chunks(lambda x, mask: module(x, reference, style, mask), windows, 1, 32)
+    torch.testing.assert_close(chunks, whole, rtol=1e-4, atol=1e-5)
+
+
 def test_poses_have_no_seams() -> None:
     """Where stretches meet, nothing jumps: beyond what the head does elsewhere, and far less than stretches do."""
     module = live_pose()
