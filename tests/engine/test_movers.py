@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from math import degrees, radians
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 
 from engine.audio.sound_files import read_speech
 from engine.config import EngineConfig
-from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, FloatArray, Motion
+from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, Motion
 from engine.errors import VivifyError
 from engine.face.blendshapes import INDEX, LIP
 from engine.motion.prior.keys import MOST_FRAMES, Key, live_key, read_keys
 from engine.motion.rotation import euler_angles
 from engine.paths import assets
 from engine.pipeline import Pipeline
+from engine.process.engine_process import EngineProcess
 from engine.scheduler import Scheduler
 
 pytestmark = pytest.mark.cpu
@@ -121,3 +123,20 @@ def test_what_cannot_be_is_refused_in_a_sentence(voice: FloatArray, tmp_path: Pa
     path.write_text("[" + ",".join(['{"at": 1, "hold": 10, "yaw": 3}'] * (MOST_FRAMES // 250 + 1)) + "]")
     with pytest.raises(VivifyError, match="at most 4096 frames"):
         read_keys(path)
+
+
+def test_a_live_key_is_met_within_the_second(voice: FloatArray) -> None:
+    frames: queue.Queue[Frame] = queue.Queue()
+    engine = EngineProcess(EngineConfig(max_sessions=1, size=256, mover="prior"))
+    engine.start(lambda text: None)
+    try:
+        session = engine.open(None, 0, 3, frames.put, None, moves_only=True)
+        session.set_key(live_key({"yaw": 8, "in_ms": 800, "hold_ms": 200}, "prior"))
+        session.set_controls({"style": -0.5, "guidance": 1})
+        session.push_audio(AudioChunk(0, voice[: 40 * SAMPLES_PER_FRAME]))
+        motions = [frames.get(timeout=20).motion for _ in range(40)]
+    finally:
+        engine.stop()
+    yaw = np.degrees(heads([m for m in motions if m is not None])[:, 0])
+    np.testing.assert_allclose(yaw[20:25], 8, atol=0.1)
+    assert abs(yaw[5]) < 5
