@@ -16,6 +16,8 @@ from engine.programs.program import Program, Weights
 GUIDANCE = 2.5  # of one who says nothing else, as in the supplement
 STYLE = (0.47, 0.47)  # of somebody of whom nothing is known: heads spread as in the films for validation
 LIVELY = 0.6  # of the logarithms of style at a knob of 1
+CALMER = (0.9, 0.2)  # of them, in listening: heads move a third as much then, lids go on
+_SETTLES = 0.04  # of the way from speaking to listening in a frame: a pause is not yet listening
 _BROAD = 8  # bands that the prior hears
 
 
@@ -27,6 +29,8 @@ class PriorMover:
         face = Weights(assets() / "weights" / "facial.safetensors")
         self._mel = Program(assets() / "programs" / "mel.onnx", face, rows)
         self._stream = PriorStream(PriorProgram(rows), rows, causal)
+        self._wished = np.zeros(rows, np.float32)  # style's knob
+        self._listens = np.zeros(rows, np.float32)  # 0 speaking, 1 listening
         for row in range(rows):
             self.steer(row, 0.0, None)
 
@@ -34,6 +38,7 @@ class PriorMover:
         """See `Mover`."""
         self._mel.inputs["memory"][mask] = 0
         self._stream.begin(mask, seeds)
+        self._listens[mask] = 0
         for row in np.flatnonzero(mask):
             self.steer(int(row), 0.0, None)
 
@@ -42,7 +47,7 @@ class PriorMover:
 
     def steer(self, row: int, style: float, guidance: float | None) -> None:
         """See `Mover`."""
-        self._stream.style[row] = np.array(STYLE) + LIVELY * style
+        self._wished[row] = style
         self._stream.guidance[row] = GUIDANCE if guidance is None else guidance
 
     def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> bool:
@@ -56,6 +61,9 @@ class PriorMover:
         if len(ran):
             self._mel.run(int(ran[-1]) + 1)
             self._mel.inputs["memory"][ran] = self._mel.outputs["memory.next"][ran]
+        listens = self._listens + _SETTLES * (~speaking - self._listens)
+        self._listens[:] = np.where(shown, listens, self._listens)
+        self._stream.style[:] = STYLE + LIVELY * self._wished[:, None] - np.outer(self._listens, CALMER)
         sound = np.concatenate([broad(self._mel.outputs["mel"]), speaking[:, None]], 1).astype(np.float32)
         return Carried(*to_motion(self._stream.step(sound, look_ahead, mask, shown)))
 

@@ -9,9 +9,12 @@ import pytest
 
 from engine.a2v.offline_sampler import sample
 from engine.a2v.prior_network import PriorConfig, PriorNetwork
+from engine.audio.sound_files import read_speech
+from engine.contracts import SAMPLES_PER_FRAME
 from engine.errors import VivifyError
 from engine.motion.prior.prior_stream import PriorStream
 from engine.paths import assets
+from engine.programs.prior_mover import PriorMover
 from engine.programs.prior_program import PriorProgram
 
 pytestmark = pytest.mark.cpu
@@ -50,3 +53,18 @@ def test_hardly_trained_weights_are_refused(tmp_path: Path) -> None:
     network.save(tmp_path / "other.safetensors")
     with pytest.raises(VivifyError, match="other sizes"):
         PriorProgram(1, tmp_path / "other.safetensors")
+
+
+def test_who_listens_moves_less_and_who_is_livelier_more() -> None:
+    voice = read_speech(assets() / "speech.wav")
+    voice = voice[: len(voice) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME].reshape(-1, SAMPLES_PER_FRAME)
+    mover = PriorMover(3)
+    everyone, heads = np.ones(3, bool), []
+    mover.begin(everyone, np.array([5, 5, 5]))
+    mover.steer(1, 1.0, None)
+    for n in range(500):
+        samples = np.stack([voice[n % len(voice)], voice[n % len(voice)], np.zeros(SAMPLES_PER_FRAME, np.float32)])
+        speaking = np.array([True, True, False])
+        heads.append(mover.step(samples, speaking, np.full(3, AHEAD), everyone, everyone).heads)
+    speed = np.abs(np.diff(np.stack(heads)[100:, :, :3], axis=0)).mean((0, 2))
+    assert speed[2] < 0.7 * speed[0] < 0.7 * speed[1]
