@@ -18,6 +18,7 @@ from clients.film_cli import FilmSizeOption, progress, render, talk
 from clients.live_cli import live, out
 from clients.options import (
     AvatarOption,
+    CompileOption,
     LipsOption,
     MarkOption,
     MayStandAlone,
@@ -63,6 +64,7 @@ def serve(
     size: SizeOption = DEFAULT_SIZE,
     quality: QualityOption = DEFAULT_QUALITY,
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
+    compiler: CompileOption = None,
     lips: LipsOption = LIPS[0],
     mark: MarkOption = "on",
     mover: MoverOption = DEFAULT_MOVER,
@@ -111,7 +113,9 @@ def serve(
     from webrtc.upkeep.listening import loop_factory
 
     where, most = places(nodes, max_sessions, node_port)
-    engine = EngineConfig(avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips=lips)
+    engine = EngineConfig(
+        avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips, compiler=compiler
+    )
     if is_sadtalker(method):
         engine = served(engine, weights, photo, size != DEFAULT_SIZE)
     settings = {

@@ -52,6 +52,9 @@ MoverOption = Annotated[str, typer.Option("--mover", metavar="|".join(MOVERS), h
 LipsOption = Annotated[
     str, typer.Option("--lips", metavar="branch|expnet", help="Whose lips: ours, or those of SadTalker's ExpNet.")
 ]
+CompileOption = Annotated[
+    str | None, typer.Option("--compile", metavar="tensorrt", help="Compile the picture's networks for a card.")
+]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 QualityOption = Annotated[
     str,

@@ -19,6 +19,7 @@ CODEBOOK = "codebook"
 MOVERS = (CODEBOOK, "prior", "ar")  # of heads and of what is above the mouth
 DEFAULT_MOVER = CODEBOOK  # chosen by figures: docs/movers.md
 METHODS = ("geometry", "sadtalker")
+TENSORRT = "tensorrt"
 SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
 
 
@@ -39,6 +40,7 @@ class EngineConfig:
     alone.
     ``method``: how pictures are made; "sadtalker" of the file of ``weights``
     and the ``photo`` (docs/sadtalker.md).
+    ``compiler``: "tensorrt" compiles the networks that finish pictures on a GPU (docs/gpu.md).
     """
 
     avatar: str = DEFAULT_AVATAR
@@ -52,6 +54,7 @@ class EngineConfig:
     method: str = "geometry"
     weights: str | None = None
     photo: str | None = None
+    compiler: str | None = None
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -69,6 +72,19 @@ class EngineConfig:
             raise VivifyError(f"The lips must be one of {', '.join(LIPS)}, but '{self.lips}' was given.")
         if self.device == "cuda" and self.lips != LIPS[0]:
             raise VivifyError("Lips by expnet run on a CPU alone: leave --device cuda out.")
+        if self.compiler is not None:
+            self._check_compiler()
+
+    def _check_compiler(self) -> None:
+        if self.compiler != TENSORRT:
+            raise VivifyError(f"The compiler must be {TENSORRT}, but '{self.compiler}' was given: or leave it out.")
+        if self.device != "cuda":
+            raise VivifyError("TensorRT needs a card: give --device cuda, too, or leave --compile out.")
+        if self.quality == "geometry":
+            raise VivifyError(
+                "TensorRT compiles the networks that finish pictures, and there are none with --quality geometry: "
+                "give --quality learned or auto, or leave --compile out."
+            )
 
     def heard_ahead(self, wished_ms: int) -> int:
         """The look-ahead of a session, in milliseconds: the wished one, but the longest for SadTalker (132.5 ms)."""

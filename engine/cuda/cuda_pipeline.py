@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from engine.config import EngineConfig
+from engine.config import TENSORRT, EngineConfig
 from engine.contracts import ByteArray, Motion
 from engine.cuda.batched_motion import DeviceMotion, MotionFromHost
 from engine.cuda.batched_renderer import DeviceRenderer
@@ -53,7 +53,8 @@ class DevicePipeline(Pipeline):
         if learned is None and self._painters.learned:
             learned = load_learned(assets() / "weights" / "picture.safetensors")
         self._share = float(learned is not None)  # of the networks in the pictures
-        self._renderer = DeviceRenderer(config.size, self._device, learned, portraits, graphs)
+        tensorrt = config.compiler == TENSORRT
+        self._renderer = DeviceRenderer(config.size, self._device, learned, portraits, graphs, tensorrt)
         self._outlet = Outlet(config.size, config.max_sessions, self._device)
         self._numbers: dict[int, tuple[Avatar, int]] = {}  # by identity: an avatar is laid out once
         self._row_numbers = [0] * config.max_sessions

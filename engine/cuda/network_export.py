@@ -78,6 +78,11 @@ def export(core: Core, rows: int, device: torch.device) -> torch.export.Exported
     return torch.export.export(core.eval(), tuple(example(rows, device)))
 
 
+# Half precision where it does no harm. torch-tensorrt 2.10 and later take types as the program has them and refuse the
+# older ``enabled_precisions``; 2.14 has no such argument any more.
+PRECISION = {"enable_autocast": True, "autocast_low_precision_type": torch.float16}
+
+
 class WithTensorRT:
     """The same call as `Core`, compiled by TensorRT for every batch size that comes, in half precision where faster.
 
@@ -100,7 +105,7 @@ class WithTensorRT:
     def __call__(self, *given: Tensor) -> tuple[Tensor, Tensor]:
         rows = len(given[0])
         if rows not in self._compiled:
-            program, kinds = export(self._core, rows, self._device), {torch.float16, torch.float32}
+            program = export(self._core, rows, self._device)
             some = tuple(example(rows, self._device))
-            self._compiled[rows] = self._compiler.dynamo.compile(program, some, enabled_precisions=kinds)
+            self._compiled[rows] = self._compiler.dynamo.compile(program, some, **PRECISION)
         return self._compiled[rows](*given)

@@ -200,8 +200,9 @@ class EngineProcess:
         if not self.config.mark:
             log.warning("pictures carry no mark: --mark off")
         command += ["--mark", "on" if self.config.mark else "off", "--method", self.config.method]
-        for option, value in (("--weights", self.config.weights), ("--photo", self.config.photo)):
-            command += [option, value] if value is not None else []
+        wishes = {"weights": self.config.weights, "photo": self.config.photo, "compile": self.config.compiler}
+        for option, value in wishes.items():
+            command += [f"--{option}", value] if value is not None else []
         root = str(Path(__file__).resolve().parents[2])  # the folder that holds the package, installed or not
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         return subprocess.Popen(

@@ -283,6 +283,7 @@ def main() -> None:
     parser.add_argument("--method", default="geometry")
     parser.add_argument("--weights")
     parser.add_argument("--photo")
+    parser.add_argument("--compile")
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
     keep_little()
@@ -291,7 +292,7 @@ def main() -> None:
     try:
         quality, mark = checked(args.quality), args.mark == "on"
         moved = {"mover": args.mover, "lips": args.lips}
-        drawn = {"method": args.method, "weights": args.weights, "photo": args.photo}
+        drawn = {"method": args.method, "weights": args.weights, "photo": args.photo, "compiler": args.compile}
         config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, **moved, **drawn)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         Worker(config, wire, memory).run()
