@@ -33,6 +33,14 @@ def test_convolutions_by_other_ways() -> None:
     torch.testing.assert_close(WideConv3d(wide, bias, 16)(x), F.conv3d(x[None], wide, bias, padding=3)[0], **CLOSE)
 
 
+def test_winograd_is_nearly_as_exact() -> None:
+    """Many channels, as in the decoder: its worst error stays within ten times that of a plain convolution."""
+    weight, x = chance(64, 64, 3, 3).double() / 24, chance(64, 16, 16).double()
+    wanted = F.conv2d(x[None], weight, padding=1)[0]
+    plain = (F.conv2d(x.float()[None], weight.float(), padding=1)[0] - wanted).abs().max()
+    assert (WinogradConv(weight.float())(x.float()) - wanted).abs().max() < 10 * plain
+
+
 CLOSE = {"rtol": 1e-4, "atol": 1e-3}
 
 

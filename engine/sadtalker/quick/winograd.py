@@ -8,6 +8,7 @@ kernel.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,34 +16,25 @@ from torch import Tensor
 TILE, REACH = 4, 6  # outputs and inputs of a tile, each way
 AT_ONCE = 24_000_000  # numbers of a stretch of tiles in the other basis: what the cache still helps with
 
-_INPUT = torch.tensor(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ],
-    dtype=torch.float64,
-)
-_KERNEL = torch.tensor(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ],
-    dtype=torch.float64,
-)
-_OUTPUT = torch.tensor(
-    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=torch.float64
-)
-INPUT = torch.kron(_INPUT, _INPUT).float()  # [36, 36]
-KERNEL = torch.kron(_KERNEL, _KERNEL).float()  # [36, 9]
-OUTPUT = torch.kron(_OUTPUT, _OUTPUT).float()  # [16, 36]
+# Where polynomials are compared (and at infinity). The usual 0, 1, -1, 2, -2 err four times as far at their worst.
+POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
+
+
+def _bases() -> tuple[Tensor, Tensor, Tensor]:
+    """Toom and Cook's matrices for one axis, float64: inputs [6, 6], kernels [6, 3], outputs [4, 6]."""
+    others = [[other for other in POINTS if other != point] for point in POINTS]
+    inputs = np.zeros((REACH, REACH))
+    kernel, output = np.zeros((REACH, 3)), np.zeros((TILE, REACH))
+    for row, (point, rest) in enumerate(zip(POINTS, others, strict=True)):
+        inputs[row, : REACH - 1] = np.poly(rest)[::-1]
+        kernel[row] = point ** np.arange(3) / np.prod([point - other for other in rest])
+        output[:, row] = point ** np.arange(TILE)
+    inputs[-1] = np.poly(POINTS)[::-1]
+    kernel[-1, -1] = output[-1, -1] = 1.0
+    return torch.from_numpy(inputs), torch.from_numpy(kernel), torch.from_numpy(output)
+
+
+INPUT, KERNEL, OUTPUT = (torch.kron(base, base).float() for base in _bases())  # [36, 36], [36, 9], [16, 36]
 
 
 def kernels(weight: Tensor) -> Tensor:
