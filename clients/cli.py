@@ -19,6 +19,7 @@ from clients.live_cli import live, out
 from clients.options import (
     AvatarOption,
     CompileOption,
+    HeadOption,
     LipsOption,
     MarkOption,
     MayStandAlone,
@@ -28,7 +29,7 @@ from clients.options import (
     wanted_mark,
 )
 from clients.sadtalker_cli import MethodOption, PhotoOption, WeightsOption, is_sadtalker, sadtalker, served
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, EngineConfig, checked
 from engine.errors import VivifyError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def serve(
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
     compiler: CompileOption = None,
     lips: LipsOption = LIPS[0],
+    head: HeadOption = HEADS[0],
     mark: MarkOption = "on",
     mover: MoverOption = DEFAULT_MOVER,
     max_sessions: Annotated[
@@ -114,7 +116,7 @@ def serve(
 
     where, most = places(nodes, max_sessions, node_port)
     engine = EngineConfig(
-        avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips, compiler=compiler
+        avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips, head, compiler=compiler
     )
     if is_sadtalker(method):
         engine = served(engine, weights, photo, size != DEFAULT_SIZE)

@@ -15,6 +15,7 @@ from clients.options import (
     MOVER_HELP,
     AvatarOption,
     ControlOption,
+    HeadOption,
     LipsOption,
     LookAheadOption,
     MarkOption,
@@ -36,7 +37,7 @@ from clients.sadtalker_cli import (
     is_sadtalker,
     weights_and_photo,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, MOVERS, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, MOVERS, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
 from engine.motion.controls import read_wishes
@@ -59,6 +60,7 @@ def render(
     size: FilmSizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     lips: LipsOption = LIPS[0],
+    head: HeadOption = HEADS[0],
     alpha: Annotated[
         bool, typer.Option(help="A transparent background: into .webm (VP9) or .mov (ProRes 4444).")
     ] = False,
@@ -119,6 +121,7 @@ def render(
                 mover or ("prior" if keys else DEFAULT_MOVER),
                 read_keys(keys) if keys else [],
                 lips,
+                head,
             )
     for note in report.notes:
         say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)

@@ -12,6 +12,7 @@ from rich.console import Console
 from clients.options import (
     AvatarOption,
     ControlOption,
+    HeadOption,
     LipsOption,
     LookAheadOption,
     MarkOption,
@@ -20,7 +21,7 @@ from clients.options import (
     SizeOption,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.motion.controls import read_wishes
 
@@ -65,6 +66,7 @@ def live(
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     lips: LipsOption = LIPS[0],
+    head: HeadOption = HEADS[0],
     mark: MarkOption = "on",
     mover: MoverOption = DEFAULT_MOVER,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion.")] = 0,
@@ -109,7 +111,7 @@ def live(
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
     outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
-    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), mover=mover, lips=lips)
+    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), mover=mover, lips=lips, head=head)
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics)

@@ -55,6 +55,9 @@ LipsOption = Annotated[
 CompileOption = Annotated[
     str | None, typer.Option("--compile", metavar="tensorrt", help="Compile the picture's networks for a card.")
 ]
+HeadOption = Annotated[
+    str, typer.Option("--head", metavar="codebook|posevae", help="Whose head: ours, or that of SadTalker's PoseVAE.")
+]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 QualityOption = Annotated[
     str,

@@ -63,6 +63,7 @@ ROOMS = """
     engine.training.beyond_lips
     engine.training.picture
     engine.training.sadtalker
+    engine.training.sadtalker.render
     engine.evaluation
     webrtc.access
     webrtc

@@ -18,7 +18,7 @@ from engine.export.motion_steps import ExplicitStep, FaceStep, FeaturesStep, Hea
 from engine.export.onnx_program import exported, tensors
 from engine.export.picture_steps import AddStep, LookStep, MoveStep
 from engine.export.prior_step import PriorStep
-from engine.export.sadtalker_steps import ExpNetStep, load_expnet
+from engine.export.sadtalker_steps import ExpNetStep, SoundStep, StretchStep, load_expnet, load_posevae
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.head.head_pose import HeadPose
 from engine.motion.head.pose_codebook import FRAMES_PER_CODE
@@ -88,11 +88,16 @@ def prior_program(weights: Path) -> Iterator[Written]:
 
 
 def sadtalker_programs(weights: Path) -> Iterator[Written]:
-    """The program of ExpNet's lips, for the weights in a folder."""
+    """The programs of ExpNet's lips and PoseVAE's head, for the weights in a folder."""
     with torch.no_grad():
         fits = Weights(weights / "expnet.safetensors")
         lips = ExpNetStep(load_expnet(fits.path))
         yield "expnet", exported(lips, lips.example(ROWS), list(lips.outputs), fits), fits, {}
+        fits = Weights(weights / "posevae.safetensors")
+        net, style = load_posevae(fits.path)
+        sound, stretch = SoundStep(net), StretchStep(net, style)
+        yield "posevae_sound", exported(sound, sound.example(ROWS), list(sound.outputs), fits), fits, {}
+        yield "posevae", exported(stretch, stretch.example(ROWS), list(stretch.outputs), fits), fits, {}
 
 
 def files(weights: Path) -> dict[str, bytes]:

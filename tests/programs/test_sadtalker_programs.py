@@ -1,4 +1,4 @@
-"""ExpNet's lips say, as a program, frame by frame, what torch says of the whole recording."""
+"""ExpNet's lips and PoseVAE's head as programs say, frame by frame, what torch says of the whole recording."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from engine.audio.sound_files import read_speech
 from engine.config import EngineConfig
 from engine.contracts import SAMPLES_PER_FRAME, FloatArray
 from engine.errors import VivifyError
-from engine.export.sadtalker_steps import load_expnet
+from engine.export.sadtalker_steps import load_expnet, load_posevae
 from engine.face.blendshapes import NAMES
+from engine.motion.chance import normal
+from engine.motion.head.head_pose import LIMITS, within
+from engine.motion.head.pose_codebook import scale
 from engine.paths import assets
 from engine.pipeline import Pipeline, Request
 from engine.programs.expnet_lips import LIPS, ExpNetLips
+from engine.programs.motion_programs import MotionPrograms
+from engine.programs.posevae_head import SOFTLY, WIDE, PoseVaeHead
 from engine.sadtalker.voice.mel_windows import mel_windows
 
 pytestmark = pytest.mark.cpu
 
-FRAMES = 40
+FRAMES = 70  # more than two stretches of a head
 WEIGHTS = assets() / "weights"
-ON = np.array([True, False])
+ON, BOTH = np.array([True, False]), np.array([True, True])
 
 
 @pytest.fixture(autouse=True)
@@ -83,11 +88,86 @@ def test_a_barge_in_shuts_the_mouth(voice: FloatArray) -> None:
     assert max(openings[30:]) < 0.08
 
 
+def by_torch(voice: FloatArray, ahead: int, seed: int) -> FloatArray:
+    """The head of a recording, stretch by stretch, as `engine.programs.posevae_head` tells it."""
+    net, style = load_posevae(WEIGHTS / "posevae.safetensors")
+    frames, latent = net.shape.frames, net.shape.latent
+    sound = net.hear(torch.from_numpy(heard(voice, ahead))[None])
+    reference = [torch.zeros(1, 6), torch.zeros(1, 6)]
+    chance, begun, said = [np.zeros((1, latent), np.float32)] * 2, [0, 0], []
+    last = torch.zeros(1, 6)
+    for k in range(FRAMES):
+        if k % (frames - SOFTLY) == 0:
+            number = k // (frames - SOFTLY)
+            reference = [reference[1], last]
+            chance = [chance[1], WIDE * normal(np.array([seed]), np.array([number]), latent)]
+            begun = [begun[1], k]
+        poses = []
+        for slot in (0, 1):
+            place = min(k - begun[slot] + int(slot == 0 and k < frames - SOFTLY), frames - 1)
+            at = torch.arange(begun[slot], begun[slot] + frames).clamp(max=k)
+            audio = sound[:, at]
+            if slot == 0 and k < frames - SOFTLY:  # before the first stretch there was none: it hears what comes
+                audio = sound[:, (torch.arange(frames) - 1).clamp(0, k)]
+            motion = net.decode(torch.from_numpy(chance[slot]), audio, reference[slot], torch.tensor([style]))
+            poses.append(reference[slot] + motion[:, place])
+        x = min(1.0, (k - begun[1] + 1) / SOFTLY)
+        last = poses[0] + x * x * (3 - 2 * x) * (poses[1] - poses[0])
+        said.append(within(last * scale(last))[0].numpy())
+    return np.stack(said)
+
+
+def streamed(voice: FloatArray, ahead: int, seeds: list[int], frames: int = FRAMES) -> FloatArray:
+    head = PoseVaeHead(2)
+    head.begin(BOTH, np.array(seeds))
+    said = []
+    for k in range(frames + ahead):
+        shown = BOTH if k >= ahead else ~BOTH
+        poses = head.step(frame(voice, k), np.full(2, ahead), BOTH, shown)
+        if k >= ahead:
+            said.append(poses.copy())
+    return np.stack(said)
+
+
+def test_a_head_in_a_stream_is_that_of_the_recording(voice: FloatArray) -> None:
+    said = streamed(voice, 2, [3, 4])
+    with torch.inference_mode():
+        for row, seed in enumerate((3, 4)):
+            wanted = by_torch(voice, 2, seed)
+            np.testing.assert_allclose(said[SOFTLY:, row], wanted[SOFTLY:], atol=2e-4)
+    assert np.abs(said[:, 0] - said[:, 1]).max() > 1e-3, "another seed, another head"
+
+
+def test_no_head_jumps_and_none_leaves_its_limits(voice: FloatArray) -> None:
+    said = streamed(voice, 2, [5, 6])
+    assert (np.abs(said) < np.array(LIMITS)).all()
+    steps = np.degrees(np.abs(np.diff(said[:, :, :3], axis=0))).max((1, 2))
+    seams = [k * 24 - 1 for k in (1, 2)]
+    assert steps[seams].max() < 1.5 * np.percentile(steps, 95) + 0.3
+    assert np.degrees(np.abs(said[0, :, :3])).max() < 1.5, "it begins near the portrait"
+
+
+def test_a_head_that_is_not_shown_stands_still_and_one_begun_anew_forgets(voice: FloatArray) -> None:
+    head = PoseVaeHead(2)
+    head.begin(BOTH, np.array([1, 1]))
+    for k in range(12):
+        head.step(frame(voice, k), np.full(2, 1), BOTH, BOTH)
+    before = head.step(frame(voice, 12), np.full(2, 1), BOTH, BOTH).copy()
+    still = head.step(frame(voice, 13), np.full(2, 1), BOTH, ON).copy()
+    np.testing.assert_array_equal(still[1], before[1])
+    assert (still[0] != before[0]).any()
+    head.begin(ON, np.array([1, 1]))
+    again = head.step(frame(voice, 0), np.full(2, 0), BOTH, BOTH)
+    fresh = PoseVaeHead(2)
+    fresh.begin(BOTH, np.array([1, 1]))
+    np.testing.assert_allclose(again[0], fresh.step(frame(voice, 0), np.full(2, 0), BOTH, BOTH)[0], atol=1e-6)
+
+
 def test_the_pipeline_moves_by_them() -> None:
     voice = read_speech(assets() / "speech.wav")[SAMPLES_PER_FRAME * 20 :]
     moved = {}
-    for lips in ("branch", "expnet"):
-        pipeline = Pipeline(EngineConfig(size=256, max_sessions=1, lips=lips))
+    for lips, head in (("branch", "codebook"), ("expnet", "posevae")):
+        pipeline = Pipeline(EngineConfig(size=256, max_sessions=1, lips=lips, head=head))
         row = pipeline.join(None, 120, seed=2)
         motions = []
         for k in range(30):
@@ -103,7 +183,27 @@ def test_the_pipeline_moves_by_them() -> None:
     assert any(m.blendshapes[NAMES.index("browInnerUp")] > 0 for m in theirs), "brows stay ours"
 
 
-@pytest.mark.parametrize("odd", [{"lips": "wav2lip"}, {"lips": "expnet", "device": "cuda"}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"lips": "wav2lip"},
+        {"head": "none"},
+        {"head": "posevae", "mover": "prior"},
+        {"lips": "expnet", "device": "cuda"},
+    ],
+)
 def test_what_is_not_offered_is_refused(odd: dict[str, Any]) -> None:
-    with pytest.raises(VivifyError, match=r"must be one of|run on a CPU alone"):
+    with pytest.raises(VivifyError, match=r"must be one of|run on a CPU alone|moves the head itself"):
         EngineConfig(**odd)
+
+
+def test_both_are_cheap_in_memory_that_does_not_grow() -> None:
+    programs = MotionPrograms(1, lips="expnet", head="posevae")
+    programs.begin(np.array([True]), np.array([1]))
+    one = np.array([True])
+    sizes = set()
+    for _ in range(5):
+        programs.step(np.zeros((1, 640), np.float32), ~one, np.array([2]), one, one)
+        held_in = [*programs._posevae._stretch.inputs.values()]  # type: ignore[union-attr]
+        sizes.add(sum(a.nbytes for a in held_in))
+    assert len(sizes) == 1
