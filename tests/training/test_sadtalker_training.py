@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 from engine.errors import VivifyError
 from engine.sadtalker.voice.pose_vae import PoseShape
+from engine.training.films.film_tracks import Track
 from engine.training.sadtalker import expression_clips, head_clips
 from engine.training.sadtalker.coefficient_space import arkit_space, official_space
 from engine.training.sadtalker.exp_losses import ExpWeights, exp_losses, eye_ratio
@@ -23,6 +25,7 @@ from engine.training.sadtalker.exp_stage import ExpPlan, ExpStage
 from engine.training.sadtalker.expression_clips import ExpressionClips, taught_lips
 from engine.training.sadtalker.head_clips import HeadClips
 from engine.training.sadtalker.heard_streams import listened
+from engine.training.sadtalker.official_films import official_expressions, official_films, official_heads
 from engine.training.sadtalker.pose_stage import PosePlan, PoseStage
 from engine.training.sadtalker.stage_trainer import StageTrainer, reached
 
@@ -193,3 +196,34 @@ def test_two_processes_average_what_they_learn(tmp_path: Path) -> None:
     for name, value in one.items():
         torch.testing.assert_close(value, other[name], rtol=0, atol=0)
     assert any(not torch.equal(value, one[name]) for name, value in alone.net.state_dict().items())
+
+
+def film(name: str, frames: int) -> Track:
+    """A tracked shot of nobody."""
+    still = {"pose": (frames, 6), "start": (6,), "aperture": (frames,), "width": (frames,), "alpha": (1,)}
+    rest = {key: np.zeros(size, np.float32) for key, size in still.items()}
+    face = {"blendshapes": np.zeros((frames, 52), np.float32), "lip_offsets": np.zeros((frames, 40, 3), np.float32)}
+    return Track(name, "somebody", samples=sounds(frames, 1)[0], refused=(), **rest, **face)
+
+
+def test_films_in_the_official_coefficients_train_both(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    given = {"expression": rng.normal(0, 1, (20, 64)), "lips": rng.normal(0, 1, (20, 64)), "pose": np.zeros((20, 6))}
+    save_file({key: value.astype(np.float32) for key, value in given.items()}, tmp_path / "a_0.safetensors")
+    films = official_films([film("a_0", 20), film("b_0", 20)], tmp_path)
+    assert [one.track.name for one in films] == ["a_0"]
+    space, clips = official_space(), official_expressions(films)
+    np.testing.assert_allclose(clips.lips, given["lips"], atol=2e-3)
+    plan = ExpPlan(steps=1, rate=1e-3, rows=2, frames=2)
+    told = ExpStage(plan, space, [clips], tmp_path, width=2).train_step()
+    assert set(told) == {"distill"}, "there is no face to take landmarks of"
+    poses = official_heads(films, {"somebody": 1})
+    PoseStage(PosePlan(steps=1, rate=1e-3, rows=2), [poses], tmp_path, SHAPE, judge_width=4).train_step()
+
+
+def test_odd_official_coefficients_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VivifyError, match="there are none of any"):
+        official_films([film("a_0", 20)], tmp_path)
+    save_file({"expression": np.zeros((19, 64), np.float32)}, tmp_path / "a_0.safetensors")
+    with pytest.raises(VivifyError, match="expected to hold expression"):
+        official_films([film("a_0", 20)], tmp_path)
