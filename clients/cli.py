@@ -14,7 +14,8 @@ from rich.table import Table
 
 from clients.commands.mint import token
 from clients.commands.verify import verify
-from clients.film_cli import FilmSizeOption, progress, render, talk
+from clients.enrol_cli import enroll
+from clients.film_cli import progress, render, talk
 from clients.live_cli import live, out
 from clients.options import (
     AvatarOption,
@@ -151,31 +152,7 @@ app.command(cls=MayStandAlone)(live)
 app.command(cls=MayStandAlone)(out)
 
 
-@app.command()
-def enroll(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A portrait: jpg, png, webp...")],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="AVATAR_FOLDER")],
-    size: FilmSizeOption = 512,
-    consent: Annotated[
-        str | None, typer.Option(help="Who agreed to this face being moved, and to what: goes into films' manifests.")
-    ] = None,
-    licence: Annotated[str | None, typer.Option(help="The photo's licence; kept beside the consent.")] = None,
-) -> None:
-    """Make an avatar from one photograph."""
-    from engine.enrolment import enroll as enrolment
-    from engine.render.preview import save_preview
-
-    say.print("looking for the face...")
-    facts = {key: text for key, text in (("consent", consent), ("licence", licence)) if text}
-    avatar, warnings = enrolment.enroll(photo, size, facts)
-    if not consent:
-        warnings = (*warnings, "nothing is said of the person's consent: add --consent, once they gave it.")
-    avatar.save(out)
-    preview = save_preview(avatar, out)
-    for warning in warnings:
-        say.print(f"[yellow]note:[/] {escape(warning)}")
-    say.print(f"[green]{escape(str(out))}[/] is ready; {escape(str(preview))} shows what was understood of the photo.")
-    say.print(f"Try it: vivify render SPEECH -o OUT.mp4 --avatar {escape(str(out))}", highlight=False)
+app.command()(enroll)
 
 
 @app.command()
@@ -191,9 +168,23 @@ def evaluate(
     labelled: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Human speech with phone times.")] = None,
     dev: Annotated[bool, typer.Option("--dev", help="Measure on the development part, not on the test part.")] = False,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights other than the bundled.")] = None,
+    avatar: Annotated[Path | None, typer.Option(metavar="FOLDER", help="What a film gave this avatar...")] = None,
+    film: Annotated[Path | None, typer.Option(metavar="FILM", help="...on this other film of the person.")] = None,
+    sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="Both beside the truth, to be looked at.")] = None,
 ) -> None:
-    """Judge a film with --video (and --truth); without, the motion on held-out speech. The last line is JSON."""
+    """Judge a film with --video (and --truth), an avatar with --avatar and --film; else the motion on held-out speech.
+
+    The last line is JSON.
+    """
+    if (avatar is None) != (film is None):
+        raise VivifyError("An avatar is judged on a film, but one of the two is missing: give --avatar and --film.")
     try:
+        if avatar is not None and film is not None:
+            from clients.commands.avatar_gain import evaluate_avatar
+
+            with say.status("...") as state:
+                evaluate_avatar(avatar, film, sheet, lambda what, _: state.update(f"{what}..."), say)
+            return
         from clients.commands import evaluate as evaluating
     except ImportError as missing:
         raise VivifyError(

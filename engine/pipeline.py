@@ -16,8 +16,10 @@ from engine.cores import usable_cores
 from engine.errors import EngineFull, VivifyError
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import LIP, NAMES
+from engine.face.kept.film_memory import Manner
 from engine.motion.controls import Controller, Controls
 from engine.motion.idle import IdleMotion
+from engine.motion.manner import opened
 from engine.motion.motion_networks import Mask, MotionNetworks, Moved
 from engine.paths import assets
 from engine.programs.motion_programs import MotionPrograms
@@ -43,6 +45,7 @@ class Row:
     head: FloatArray = field(default_factory=lambda: np.zeros(6, np.float32))  # where it was last
     held: FloatArray | None = None  # where it stood when another engine had it
     since: int = 0  # frames shown from then on
+    manner: Manner = field(default_factory=Manner)  # of the person shown
 
     @property
     def shows(self) -> bool:
@@ -115,7 +118,8 @@ class Pipeline:
         look_ahead = look_ahead_frames(look_ahead_ms)
         if avatar is not None:
             renderer = renderer or self.renderer(avatar)
-        self._rows[row] = Row(renderer, IdleMotion(seed), look_ahead)
+        manner = avatar.film.manner if avatar is not None and avatar.film else Manner()
+        self._rows[row] = Row(renderer, IdleMotion(seed, float(manner.blink_gap[0])), look_ahead, manner=manner)
         self._look_ahead[row] = look_ahead
         mask, seeds = self._mask([row]), np.full(len(self._rows), seed)
         self._networks.begin(mask, seeds)
@@ -211,11 +215,15 @@ class Pipeline:
         if not shows:
             return None
         row.shown = frame + 1
-        row.head = _let_go(row, moved.heads[request.row])
+        head = moved.heads[request.row].copy()
+        if moved.others is None:  # a mover has a manner of its own
+            head[:3] *= row.manner.head
+        row.head = _let_go(row, head)
         life = row.idle.step(request.level, request.speaking, row.head)
-        shapes = moved.shapes[request.row] + life.blendshapes
+        said = opened(moved.shapes[request.row], row.manner)
+        shapes = said + life.blendshapes
         if moved.others is not None:
-            shapes = np.where(_LIPS, moved.shapes[request.row], moved.others[request.row])
+            shapes = np.where(_LIPS, said, moved.others[request.row])
         motion = Motion(
             position=SAMPLES_PER_FRAME * frame,
             blendshapes=np.clip(shapes, 0.0, 1.0).astype(np.float32),

@@ -87,7 +87,7 @@ class Painters:
         self._prepared[id(avatar)] = avatar, known
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
-        if self._networks is None:
+        if self._networks is None or (avatar.film and avatar.film.looks):  # a film of the person knows better
             return Renderer(avatar, self._size, known)
         renderer = LearnedRenderer(avatar, self._networks, self._size, known)
         renderer.share = float(self.learned)

@@ -27,6 +27,7 @@ ROOMS = """
     engine
     engine.imaging
     engine.audio
+    engine.face.kept
     engine.face
     engine.marking
     engine.motion
@@ -36,6 +37,7 @@ ROOMS = """
     engine.programs
     engine.render.parts
     engine.render.preparation
+    engine.render.remembered
     engine.render
     engine.render.learned
     engine.session
@@ -45,6 +47,7 @@ ROOMS = """
     engine.enrolment.photos
     engine.enrolment.trackers
     engine.enrolment
+    engine.enrolment.footage
     engine.sadtalker.voice engine.sadtalker.facerender engine.sadtalker.face3d.coefficient_network
     engine.sadtalker.quick
     engine.sadtalker.weights
@@ -65,6 +68,7 @@ ROOMS = """
     engine.training.sadtalker
     engine.training.sadtalker.render
     engine.evaluation
+    engine.evaluation.enrolled
     webrtc.access
     webrtc
     webrtc.media
@@ -93,6 +97,7 @@ ROOMS = """
     clients.commands
     clients.sadtalker_cli
     clients.live_cli clients.film_cli
+    clients.enrol_cli
     clients.cli
 """
 MOST_FILES, MOST_LINES = 13, 320  # of a folder, besides __init__.py; of a file

@@ -21,6 +21,16 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
     A head that lies on its side is turned upright. Where the photo is too narrow the face fills more of the square, and
     what is still missing continues the photo's edge, blurred.
     """
+    matrix, told = framing(rgb.shape, landmarks, size)
+    if covered(rgb.shape, matrix, size, size)[0].min() < 0.5:
+        told.append(
+            "The photo ends close to the face, so its surroundings are invented: a wider one would look better."
+        )
+    return cut_out(rgb, matrix, size), told
+
+
+def framing(shape: tuple[int, ...], landmarks: FloatArray, size: int) -> tuple[np.ndarray, list[str]]:
+    """Where `crop` puts a photo of ``shape`` (H, W, ...): the square's pixels from its own [2, 3], and what to tell."""
     told = []
     up = landmarks[top.FOREHEAD, :2] - landmarks[top.CHIN, :2]
     tall = float(np.linalg.norm(up))
@@ -30,10 +40,10 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
         told.append(f"The head is tilted by {abs(np.degrees(roll)):.0f} degrees and was turned upright.")
     side = tall / FACE_SHARE
     if upright:
-        side = float(np.clip(min(rgb.shape[:2]), tall / TIGHT_SHARE, side))
+        side = float(np.clip(min(shape[:2]), tall / TIGHT_SHARE, side))
     centre = landmarks[[top.FOREHEAD, top.CHIN], :2].mean(0) - 0.02 * side * up / tall
     if upright:  # a photo large enough is never left
-        for axis, extent in enumerate(rgb.shape[1::-1]):
+        for axis, extent in enumerate(shape[1::-1]):
             low = min(side / 2, extent / 2)
             centre[axis] = np.clip(centre[axis], low - 0.5, extent - low - 0.5)
     factor, middle = size / side, (size - 1) / 2
@@ -41,6 +51,12 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
     cos, sin = factor * np.cos(turn), factor * np.sin(turn)
     matrix = np.array([[cos, sin, 0.0], [-sin, cos, 0.0]])
     matrix[:, 2] = middle - matrix[:, :2] @ centre
+    return matrix, told
+
+
+def cut_out(rgb: ByteArray, matrix: np.ndarray, size: int) -> ByteArray:
+    """The square that ``matrix`` frames in ``rgb`` [H, W, 3], ``size`` pixels wide; see `framing`."""
+    factor = float(np.hypot(*matrix[0, :2]))
     there, beyond = covered(rgb.shape, matrix, size, size)
     rgb, matrix = _around(rgb, matrix, size, 4 + 2 / min(factor, 1))
     if factor < 1 / 1.3:  # shrinking: blurred first, or fine patterns alias
@@ -49,11 +65,8 @@ def crop(rgb: ByteArray, landmarks: FloatArray, size: int) -> tuple[ByteArray, l
     if factor > 1.3:  # enlarging: what looks soft is given back some of its edges
         out = out + SHARPEN * (out - blur(out, 0.55 * factor))
     if there.min() < 0.5:
-        told.append(
-            "The photo ends close to the face, so its surroundings are invented: a wider one would look better."
-        )
         out = _melt(out, beyond)
-    return np.clip(out + 0.5, 0, 255).astype(np.uint8), told
+    return np.clip(out + 0.5, 0, 255).astype(np.uint8)
 
 
 def _around(rgb: ByteArray, matrix: np.ndarray, size: int, margin: float) -> tuple[ByteArray, np.ndarray]:

@@ -44,8 +44,12 @@ def enroll_picture(rgb: ByteArray, size: int, facts: dict[str, str]) -> tuple[Av
     """`enroll` for a picture already decoded, RGB [H, W, 3]."""
     if size not in SIZES:
         raise VivifyError(f"An avatar is {', '.join(map(str, SIZES))} pixels wide, not {size}: choose one of these.")
+    return build_portrait(take_portrait(rgb, face_model().triangles, size), facts)
+
+
+def build_portrait(portrait: Portrait, facts: dict[str, str]) -> tuple[Avatar, tuple[str, ...]]:
+    """The avatar of a portrait already found, and what to tell about it."""
     model = face_model()
-    portrait = take_portrait(rgb, model.triangles, size)
     told = [*portrait.warnings, *judge_pose(portrait.landmarks, model), *_judge_eyes(portrait.landmarks)]
     if mouth_is_covered(portrait.image, portrait.landmarks):
         told.append("The mouth has no lips' colour: a hand, hair or a microphone before it would move with the skin.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
-from engine.enrolment.cropping import crop
+from engine.enrolment.cropping import crop, framing
 from engine.enrolment.face_search import Sighting, face_height, find_faces, look_again, look_everywhere
 from engine.enrolment.trackers.face_detector import FAR, NEAR, detect
 from engine.enrolment.trackers.face_mesh import MeshTracker
@@ -47,6 +47,7 @@ class Portrait:
     matte: FloatArray  # [S, S] in [0, 1], 1 on the person
     silhouette: FloatArray  # [S, S] the same by the picture alone, without the certainty of the face's mesh
     warnings: tuple[str, ...]
+    framing: np.ndarray | None = None  # [2, 3] pixels of the crop from those of the upright photo
 
 
 class FaceMesh:
@@ -158,7 +159,8 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
     with FaceDetector() as detector, FaceMesh() as net:
         quarter, faces = find_portrait(detector, net, rgb)
         face, told = choose(faces)
-        image, more = crop(np.ascontiguousarray(np.rot90(rgb, quarter)), face, size)
+        upright = np.ascontiguousarray(np.rot90(rgb, quarter))
+        image, more = crop(upright, face, size)
         seen = [face for face in net.find(image) if face[top.FOREHEAD, 1] < face[top.CHIN, 1]]  # upright, as cropped
     if not seen:
         raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
@@ -169,4 +171,5 @@ def take_portrait(rgb: ByteArray, triangles: np.ndarray, size: int) -> Portrait:
     strange = () if closely and closely.score >= HUMAN else (STRANGE,)
     silhouette = person_silhouette(image)
     matte = person_mask(silhouette, landmarks, triangles)
-    return Portrait(image, landmarks, matte, silhouette, (*TURNED[quarter], *told, *strange, *more))
+    words = (*TURNED[quarter], *told, *strange, *more)
+    return Portrait(image, landmarks, matte, silhouette, words, framing(upright.shape, face, size)[0])

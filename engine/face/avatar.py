@@ -1,7 +1,8 @@
 """A saved identity: everything the renderer needs to know of one portrait, with no face detector at run time.
 
 On disk an avatar is a folder: ``avatar.json`` (version, names, provenance, licence, consent), ``avatar.safetensors``
-(geometry and painted panels) and ``portrait.png`` (RGB with the person's matte as alpha). Nothing is unpickled.
+(geometry and painted panels), ``portrait.png`` (RGB with the person's matte as alpha), and ``film.safetensors`` where a
+film told more. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.contracts import ByteArray, FloatArray
 from engine.errors import VivifyError
+from engine.face.kept.film_memory import FILE, FilmMemory
 from engine.face.morphable_model import IDENTITY
 from engine.face.panels import panel_shape
 from engine.face.png import read_png, write_png
@@ -58,6 +60,7 @@ class Avatar:
     teeth: FloatArray  # [n, 2] lower edge of the portrait's own upper teeth in pixels; empty when none are seen
     shut: FloatArray  # [2] how far the eyes were shut, as a blink, the person's right first; ``neutral`` has them open
     facts: dict[str, str] = field(default_factory=dict)  # name, source, licence, consent ...
+    film: FilmMemory | None = None  # what a film of the person added
 
     @property
     def size(self) -> int:
@@ -81,6 +84,10 @@ class Avatar:
             save_file({k: np.ascontiguousarray(v) for k, v in self._arrays().items()}, folder / "avatar.safetensors")
             text = json.dumps({"version": VERSION, "size": self.size, **self.facts}, indent=2, ensure_ascii=False)
             (folder / "avatar.json").write_text(text + "\n", encoding="utf-8")
+            if self.film:
+                self.film.save(folder)
+            else:  # of whoever was enrolled here before
+                (folder / FILE).unlink(missing_ok=True)
         except OSError as problem:
             raise VivifyError(
                 f"The avatar could not be written to {folder} ({problem.strerror}): choose another folder."
@@ -90,7 +97,7 @@ class Avatar:
         out = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in ("portrait", "matte", "facts"):
+            if f.name in ("portrait", "matte", "facts", "film"):
                 continue
             out[f.name] = np.array([value], np.float32) if isinstance(value, float) else value
         return out
@@ -115,6 +122,7 @@ class Avatar:
             portrait=np.ascontiguousarray(picture[..., :3]),
             matte=np.ascontiguousarray(picture[..., 3]),
             facts=facts,
+            film=FilmMemory.load(folder),
             **cast(Any, {**numbers, **arrays}),
         )
         for value in vars(avatar).values():

@@ -49,7 +49,9 @@ def _ramp(x: float) -> float:
 class IdleMotion:
     """One person's idle life. ``step`` once per video frame."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, blink_gap: float = 1.0) -> None:
+        """``blink_gap``: this person's pauses between blinks, beside everybody's."""
+        self._blink_gap = blink_gap
         self._rng = np.random.default_rng(seed)
         self._frame = 0
         self._near = self._loudest = 0.0  # loudness of the last quarter second, and the most of this phrase
@@ -113,7 +115,7 @@ class IdleMotion:
 
     def _plan_blink(self, after: int) -> None:
         """Lids meet on a whole frame; they open about twice as slowly as they close."""
-        gap = float(np.clip(self._rng.lognormal(1.15, 0.45), *_BLINK_GAP))
+        gap = float(np.clip(self._blink_gap * self._rng.lognormal(1.15, 0.45), *_BLINK_GAP))
         self._last_blink, self._blink = after, after + round(gap * FRAMES_PER_SECOND)
         length = self._uniform(*_BLINK_LENGTH)
         self._closing, self._opening = 0.34 * length, 0.66 * length

@@ -46,6 +46,8 @@ def save_preview(avatar: Avatar, folder: Path) -> Path:
 def draw_preview(avatar: Avatar) -> ByteArray:
     """RGB [2 TILE, 3 TILE, 3]: found face, found person, neutral; open mouth, closed eyes, turned head."""
     renderer = Renderer(avatar, avatar.size)
+    looks = avatar.film.looks if avatar.film else {}
+    mouth, eyes = (" (film)" if any(name.startswith(part) for name in looks) else "" for part in ("mouth", "eye"))
     rows = [
         [
             _tile(_with_mesh(avatar), "found face"),
@@ -53,8 +55,8 @@ def draw_preview(avatar: Avatar) -> ByteArray:
             _tile(renderer.render(_pose()), "neutral"),
         ],
         [
-            _tile(renderer.render(_pose(jawOpen=0.4)), "mouth open"),
-            _tile(renderer.render(_pose(eyeBlinkLeft=1.0, eyeBlinkRight=1.0)), "eyes closed"),
+            _tile(renderer.render(_pose(jawOpen=0.4)), f"mouth open{mouth}"),
+            _tile(renderer.render(_pose(eyeBlinkLeft=1.0, eyeBlinkRight=1.0)), f"eyes closed{eyes}"),
             _tile(renderer.render(_pose(YAW, jawOpen=0.08)), "turned"),
         ],
     ]

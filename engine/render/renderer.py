@@ -24,6 +24,7 @@ from engine.render.parts.lip_offsets import check_offsets
 from engine.render.parts.mouth import Mouth
 from engine.render.prepared import Prepared, prepare
 from engine.render.projection import Shown, projection_texture
+from engine.render.remembered.recall import Recall
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
 CREASE = 0.25  # how much darker lips meet that the portrait shows apart
@@ -43,6 +44,7 @@ class Posed:
     plain: FloatArray  # the same for the portrait's own expression
     shown: Shown
     own: float  # how much of the portrait's own expression is painted over it, 0 to 1
+    face: FloatArray  # [468, 3] the driven face before the head turns, in pixels of the portrait
 
 
 class Renderer:
@@ -75,6 +77,8 @@ class Renderer:
         self.crew = ALONE  # who shares the work of a picture
         self.canvas: Canvas | None = None  # what the next picture is painted on
         self.painter = self.compositor  # who painted the last picture, and knows where each pixel came from
+        looks = avatar.film.looks.items() if avatar.film else ()
+        self._recalls = [Recall(avatar, region, look) for region, look in looks]  # what a film adds
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
 
     def warm_up(self) -> None:
@@ -131,7 +135,7 @@ class Renderer:
         gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
         scene = self.scene
         shown = scene.closed if gap <= NOTHING else scene.tongue_out if out_of_mouth else scene.open
-        return Posed(vertices, maps, plain, shown, own)
+        return Posed(vertices, maps, plain, shown, own, face)
 
     def _draw(self, motion: Motion, out: ByteArray, clean: bool) -> Compositor:
         """Paint RGB into ``out`` and return who painted last."""
@@ -148,6 +152,8 @@ class Renderer:
         self.compositor.paint(vertices, posed.maps, posed.shown, out, self.canvas, clean, self.crew)
         if own > 0:
             out[:] = (out + np.float32(own) * (portrait - out) + 0.5).astype(np.uint8)
+        for recall in self._recalls:
+            recall.add(out, vertices[: top.VERTICES], posed.face, check(motion)[0], motion.rotation, 1 - own)
         return self.compositor
 
     @property

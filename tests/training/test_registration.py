@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from engine.contracts import SAMPLES_PER_FRAME, Motion
+from engine.enrolment.footage.registration import registered
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX
 from engine.motion.rotation import rotation_matrix
 from engine.render.renderer import Renderer, still
-from engine.training.films.registration import registered
 
 pytestmark = pytest.mark.cpu
 LIPS = list(top.LIP_VERTICES)

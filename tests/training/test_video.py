@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.enrolment.footage import talking_film as video
+from engine.enrolment.footage.film_fit import PIVOT, fit
+from engine.enrolment.footage.talking_film import Film, watch
 from engine.errors import VivifyError
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX
 from engine.face.morphable_model import face_model
 from engine.motion.rotation import euler_angles, rotation_matrix
 from engine.training.films import film_tracks as video_tracks
-from engine.training.films import talking_film as video
-from engine.training.films.film_fit import PIVOT, fit
 from engine.training.films.film_tracks import (
     best_lag,
     films_in,
@@ -25,7 +26,6 @@ from engine.training.films.film_tracks import (
     split_of,
     track_film,
 )
-from engine.training.films.talking_film import Film, watch
 
 pytestmark = pytest.mark.cpu
 
@@ -93,7 +93,7 @@ def test_shots_end_at_cuts_and_where_the_face_is_lost_for_long() -> None:
     landmarks[120:140] = np.nan
     cut = np.zeros(200, bool)
     cut[60] = True
-    film = Film(video._read_off(landmarks, times, times), cut, np.zeros(640 * 200, np.float32))
+    film = Film(video._read_off(landmarks, times, times), cut, np.zeros(640 * 200, np.float32), 0.0, (96, 128))
     assert film.shots(1.0) == [slice(0, 60), slice(60, 120), slice(140, 200)]
     assert film.shots(2.39) == [slice(0, 60), slice(60, 120), slice(140, 200)]
     assert film.shots(2.41) == []

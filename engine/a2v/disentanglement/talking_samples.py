@@ -19,10 +19,10 @@ from torch import Tensor
 
 from engine.audio.mel import HOP, LogMel
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray
+from engine.enrolment.footage.talking_film import LOOK_AT, Film, watch
 from engine.errors import VivifyError
 from engine.face.topology import VERTICES
 from engine.imaging.resampling import resized
-from engine.training.films.talking_film import LOOK_AT, Film, watch
 
 LEAST_S = 2.0  # of a shot
 MARGIN = 1.6  # side of the square, in heights of the face

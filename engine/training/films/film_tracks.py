@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from safetensors.numpy import load_file, save_file
 
 from engine.audio.mel import LogMel
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
+from engine.enrolment.footage.film_fit import Fit, fit
+from engine.enrolment.footage.talking_film import Film, watch
 from engine.face.morphable_model import face_model
 from engine.motion.rotation import euler_angles
-from engine.training.films.film_fit import Fit, fit
-from engine.training.films.talking_film import Film, watch
 
 SUFFIXES = {".mp4", ".mpg", ".mpeg", ".mov", ".mkv", ".avi", ".webm", ".m4v"}
 LEAST_S = 2.0  # of a shot
@@ -162,7 +162,7 @@ def _in_step(film: Film, parts: list[slice], shots: list[Fit]) -> tuple[Film, fl
     shift = round(lag * SAMPLES_PER_FRAME)
     padded = np.pad(film.samples, abs(shift))
     samples = padded[abs(shift) - shift : abs(shift) - shift + len(film.samples)]
-    return Film(film.landmarks, film.cut, samples), lag
+    return replace(film, samples=samples), lag
 
 
 def _save(path: Path, shot: Fit, samples: FloatArray) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
+from engine.enrolment.footage.talking_film import watch
 from engine.face.topology import OUTER_CORNER_LEFT, OUTER_CORNER_RIGHT
 from engine.motion.facial.articulators import width
-from engine.training.films.talking_film import watch
 from engine.training.lips.lip_score import correlation, gap
 from engine.training.splits import DEV_GRID, NEWSREADER, TEST_GRID
 

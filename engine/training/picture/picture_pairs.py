@@ -21,6 +21,8 @@ from torch import Tensor
 
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 from engine.enrolment.enroll import build_avatar
+from engine.enrolment.footage.film_fit import Fit, fit
+from engine.enrolment.footage.registration import registered
 from engine.enrolment.landmarks import FaceMesh, Portrait, person_mask, person_silhouette
 from engine.errors import VivifyError
 from engine.face import topology as top
@@ -34,8 +36,6 @@ from engine.render.learned.eyesight import Eyesight
 from engine.render.learned.lip_square import PICTURE
 from engine.render.learned.picture_generator import Seen
 from engine.render.renderer import Renderer
-from engine.training.films.film_fit import Fit, fit
-from engine.training.films.registration import registered
 
 MARGIN = 1.9  # side of the square cut out of a film, in heights of the face
 TURNS = (9.0, 6.0, 5.0)  # degrees of yaw, pitch, roll up to which stills are turned

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from engine.contracts import FloatArray, Motion
+from engine.enrolment.footage.steadiness import steadied
 from engine.face import topology as top
 from engine.face.morphable_model import face_model
 from engine.render.renderer import Renderer
@@ -29,7 +29,7 @@ def registered(renderer: Renderer, motions: list[Motion], landmarks: FloatArray)
     """``motions`` so corrected that the driven mesh lies on ``landmarks`` [T, 478, 3] (pixels of the portrait)."""
     avatar = renderer.avatar
     solved = [_head(renderer, motion, points) for motion, points in zip(motions, landmarks, strict=True)]
-    turns, shifts = (_smooth(np.stack(column)) for column in zip(*solved, strict=True))
+    turns, shifts = (steadied(np.stack(column), SPAN) for column in zip(*solved, strict=True))
     moved = []
     for motion, turn, shift in zip(motions, turns, shifts, strict=True):
         rotation = np.asarray(_rotation(turn) @ motion.rotation, np.float32)
@@ -78,9 +78,3 @@ def _rotation(turn: np.ndarray) -> np.ndarray:
     x, y, z = turn / angle
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
-
-
-def _smooth(x: np.ndarray) -> np.ndarray:
-    """Over time [T, n], as smooth as a head moves."""
-    span = min(SPAN, 2 * ((len(x) - 1) // 2) + 1)
-    return np.asarray(savgol_filter(x, span, 2, axis=0)) if span >= 3 else x

@@ -7,7 +7,7 @@ films of any rate, and files whose sound starts before or after the picture, end
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +23,10 @@ from engine.errors import VivifyError
 from engine.face.topology import LANDMARKS
 
 LOOK_AT = 960  # pixels of the longer side: the landmark network sees 192 pixels of face in any case
+MOST_PIXELS = 36_000_000  # of a picture: 8K has 33
 _AHEAD = 3  # pictures
+_KEPT = 500  # pictures from one time that what was found is kept to the next
+_LEAST_STEP = 0.028  # seconds between two pictures that are looked at: 50 and 60 a second tell no more than 25 and 30
 _THUMBNAIL = 48  # pixels: what cuts are found on
 _BRIDGE = 3  # frames without a face that are still believed to be one shot
 _CUT_LEAST, _CUT_TIMES = 4.0, 5.0  # grey levels, and times the change usual around it
@@ -38,6 +41,7 @@ class Film:
     cut: np.ndarray  # [T] bool, the camera or the take changes before this frame
     samples: FloatArray  # [640 T]
     begin_s: float = 0.0  # of frame 0, on the file's clock
+    looked_at: tuple[int, int] = (0, 0)  # height and width of the picture that was looked at
 
     def shots(self, least_s: float) -> list[slice]:
         """Runs of frames, at least ``least_s`` seconds long, without a cut and with a face in all."""
@@ -48,58 +52,119 @@ class Film:
         return [slice(a, b + 1) for a, b in pairs if b + 1 - a >= least_s * FRAMES_PER_SECOND]
 
 
-def watch(path: Path) -> Film:
-    """Track the face of a film. Raises VivifyError when it cannot be read, or lacks pictures or sound."""
+def watch(
+    path: Path,
+    quarter: int = 0,
+    silent: bool = False,
+    longest_s: float = np.inf,
+    told: Callable[[float], None] = lambda seconds: None,
+    known: Tracked | None = None,
+    keep: Callable[[Tracked], None] = lambda tracked: None,
+) -> Film:
+    """Track the face of a film. Raises VivifyError when it cannot be read, or lacks pictures or sound.
+
+    ``quarter`` turns to the left set its pictures upright; ``silent`` films will do; ``longest_s`` seconds are looked
+    at. ``told`` hears how far it is; ``keep`` gets what was found every so often, and what an earlier attempt
+    kept comes back as ``known``.
+    """
     try:
-        times, landmarks, change = _look(path)
-        begin, samples = _listen(path)
+        tracked = _look(path, quarter, longest_s, told, known, keep)
+        begin, samples = _listen(path, longest_s)
     except (av.FFmpegError, OSError) as error:
         reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
         raise VivifyError(
             f"'{path}' was expected to be a film, but cannot be read ({reason}): export it anew."
         ) from error
+    times, step = tracked.times, 0.0
     if len(times) < 2:
         raise VivifyError(f"'{path}' was expected to be a film, but holds {len(times)} pictures: choose another file.")
-    if not len(samples):
-        raise VivifyError(f"'{path}' was expected to have sound, but has none: choose a film in which someone talks.")
     step = float(np.median(np.diff(times)))
+    if not len(samples):
+        if not silent:
+            raise VivifyError(
+                f"'{path}' was expected to have sound, but has none: choose a film in which someone talks."
+            )
+        begin, samples = times[0], np.zeros(int((times[-1] + step - times[0]) * SAMPLE_RATE), np.float32)
     origin = max(times[0], begin)
     end = min(times[-1] + step, begin + len(samples) / SAMPLE_RATE)
-    frames = int((end - origin) * FRAMES_PER_SECOND + 1e-6)
+    frames = max(int((end - origin) * FRAMES_PER_SECOND + 1e-6), 0)
     wanted = origin + (np.arange(frames) + 0.5) / FRAMES_PER_SECOND
     shown = times + 0.5 * step  # a picture stands for the middle of the time it is shown
     samples = samples[round((origin - begin) * SAMPLE_RATE) :]
     samples = np.pad(samples, (0, SAMPLES_PER_FRAME))[: frames * SAMPLES_PER_FRAME]
-    return Film(_read_off(landmarks, shown, wanted), _cuts(change, shown, wanted), samples, origin)
+    landmarks, cuts = _read_off(tracked.landmarks, shown, wanted), _cuts(tracked.change, shown, wanted)
+    return Film(landmarks, cuts, samples, float(origin), (int(tracked.size[0]), int(tracked.size[1])))
 
 
-def _look(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Time [N] of each picture, landmarks [N, 478, 3] (NaN without a face), change [N] against the picture before."""
-    times, found, change = [], [], []
-    before = None
+@dataclass(frozen=True)
+class Tracked:
+    """The pictures of a film as the tracker saw them. N pictures."""
+
+    times: np.ndarray  # [N] seconds of the file's clock
+    landmarks: np.ndarray  # [N, 478, 3], NaN without a face
+    change: np.ndarray  # [N] grey levels against the picture before
+    size: np.ndarray  # [2] height and width of what was looked at
+
+
+def _look(
+    path: Path,
+    quarter: int,
+    longest_s: float,
+    told: Callable[[float], None],
+    known: Tracked | None,
+    keep: Callable[[Tracked], None],
+) -> Tracked:
+    times: list[float] = [] if known is None else known.times.tolist()
+    found = [] if known is None else list(known.landmarks)
+    change: list[float] = [] if known is None else known.change.tolist()
+    before, size, seen = None, np.zeros(2, int), len(times)
     with FaceMesh(faces=1, confidence=0.5, film=True) as net:
-        for time, picture, thumbnail in _ahead(_pictures(path)):
-            faces = net.find(picture)
-            found.append(faces[0] if faces else np.full((LANDMARKS, 3), np.nan))
-            change.append(0.0 if before is None else float(np.abs(thumbnail - before).mean()))
+        for k, (time, picture, thumbnail) in enumerate(_ahead(_pictures(path, quarter))):
+            if k == 0:
+                first = time
+            if time - first >= longest_s:
+                break
+            size = np.array(picture.shape[:2])
+            if k >= seen:
+                faces = net.find(picture)
+                found.append(faces[0] if faces else np.full((LANDMARKS, 3), np.nan))
+                change.append(0.0 if before is None else float(np.abs(thumbnail - before).mean()))
+                times.append(time)
+                if len(times) % _KEPT == 0:
+                    keep(Tracked(np.array(times), np.array(found), np.array(change), size))
             before = thumbnail
-            times.append(time)
-    return np.array(times), np.array(found), np.array(change)
+            told(time - first)
+    return Tracked(np.array(times), np.array(found), np.array(change), size)
 
 
-def _pictures(path: Path) -> Iterator[tuple[float, ByteArray, np.ndarray]]:
+def _pictures(path: Path, quarter: int = 0) -> Iterator[tuple[float, ByteArray, np.ndarray]]:
     """Each picture's time, itself as it is looked at, and its thumbnail."""
+    for frame, turn in decoded(path):
+        shrink = min(1.0, LOOK_AT / max(frame.width, frame.height))
+        width, height = (2 * int(0.5 * shrink * side) for side in (frame.width, frame.height))
+        picture = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
+        thumbnail = frame.to_ndarray(format="gray", width=_THUMBNAIL, height=_THUMBNAIL).astype(float)
+        yield float(frame.time or 0.0), np.ascontiguousarray(np.rot90(picture, turn + quarter)), thumbnail
+
+
+def decoded(path: Path) -> Iterator[tuple[av.VideoFrame, int]]:
+    """The pictures of a film that have a time, at most some 35 a second, and the quarter turns to the left due."""
     with av.open(str(path)) as container:
         if not container.streams.video:
             raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
+        stream = container.streams.video[0]
+        if stream.width * stream.height > MOST_PIXELS:
+            raise VivifyError(
+                f"A film has at most {MOST_PIXELS // 1_000_000} megapixels, but '{path}' has {stream.width} x "
+                f"{stream.height}: export it smaller."
+            )
+        stream.thread_type = "AUTO"
+        last = -np.inf
         for frame in container.decode(video=0):
-            if frame.time is None:
+            if frame.time is None or frame.time - last < _LEAST_STEP:
                 continue
-            shrink = min(1.0, LOOK_AT / max(frame.width, frame.height))
-            width, height = (2 * int(0.5 * shrink * side) for side in (frame.width, frame.height))
-            picture = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
-            thumbnail = frame.to_ndarray(format="gray", width=_THUMBNAIL, height=_THUMBNAIL).astype(float)
-            yield float(frame.time), picture, thumbnail
+            last = frame.time
+            yield frame, round(frame.rotation / 90)
 
 
 def _ahead(pictures: Iterator[_Picture]) -> Iterator[_Picture]:
@@ -111,7 +176,7 @@ def _ahead(pictures: Iterator[_Picture]) -> Iterator[_Picture]:
             yield picture
 
 
-def _listen(path: Path) -> tuple[float, FloatArray]:
+def _listen(path: Path, longest_s: float) -> tuple[float, FloatArray]:
     """When the sound begins, in seconds of the file's clock, and the sound [n] mono at 16 kHz."""
     begin, pieces = None, []
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
@@ -121,6 +186,8 @@ def _listen(path: Path) -> tuple[float, FloatArray]:
         for frame in container.decode(audio=0):
             if begin is None:
                 begin = float(frame.time or 0.0)
+            if float(frame.time or 0.0) - begin >= longest_s:
+                break
             frame.pts = None
             pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
         if pieces:

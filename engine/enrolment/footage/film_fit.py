@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from engine.contracts import FloatArray
+from engine.enrolment.footage.steadiness import steadied
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.morphable_model import FaceModel, similarity
@@ -23,6 +23,7 @@ EYEBALL = 1.2  # cm
 GAZE_DEGREES = 32.0  # eye rotation at an eyeLook coefficient of 1
 _RIDGE = 0.004  # of the mean curvature: between two expressions that look alike, the smaller one
 _SWEEPS = 60
+_SPAN = 7  # frames over which a head's place is smoothed
 _DEPTH = 0.4  # how far a landmark's depth is believed
 _LIGHT = np.array([0.15, 0.7, 0.15])  # smoothing of landmarks over time; more would blur a closure of one frame
 
@@ -42,17 +43,21 @@ class Fit:
     error: FloatArray  # [T] root mean square distance of landmarks and fitted face, in outer-eye-corner distances
 
 
-def fit(shots: list[FloatArray], model: FaceModel) -> list[Fit]:
-    """Shots of one person, each [T, 478, 3] landmarks in pixels with a face in every frame. One identity for all."""
+def fit(shots: list[FloatArray], model: FaceModel, known: FloatArray | None = None) -> list[Fit]:
+    """Shots of one person, each [T, 478, 3] landmarks in pixels with a face in every frame. One identity for all.
+
+    ``known`` is the person's neutral face [468, 3] in the model's frame, where it need not be found.
+    """
     seen = np.concatenate([_smooth(shot.astype(np.float64)) for shot in shots])
     basis = model.expressions.astype(np.float64)
-    person = model.neutral.astype(np.float64)
+    person = (model.neutral if known is None else known).astype(np.float64)
     beta = np.zeros((len(seen), len(NAMES)))
     for _ in range(3):
         scale, rotation, shift = _poses(seen[:, : top.VERTICES], person, beta, model)
         head = np.einsum("tvi,tij->tvj", seen - shift[:, None], rotation) / scale[:, None, None]  # [T, 478, 3] cm
         mesh = head[:, : top.VERTICES]
-        person = np.median((mesh - np.tensordot(beta, basis, 1))[_at_rest(mesh)], 0)
+        if known is None:
+            person = np.median((mesh - np.tensordot(beta, basis, 1))[_at_rest(mesh)], 0)
         beta = _expression(mesh - person, model)
     alpha, residual = model.fit_identity(person.astype(np.float32))
     left = mesh - person - np.tensordot(beta, basis, 1)
@@ -175,9 +180,5 @@ def _steady(scale: np.ndarray, rotation: np.ndarray, shift: np.ndarray, unit: fl
     neck = shift + np.einsum("tij,j->ti", rotation, PIVOT) * scale[:, None]
     place = (neck - np.median(neck, 0)) / (size * unit)
     place[:, 2] = CAMERA * (size / scale - 1)
-    window = min(7, 2 * ((len(scale) - 1) // 2) + 1)
-    if window >= 3:
-        place = savgol_filter(place, window, 2, axis=0)
-        rotation = savgol_filter(rotation, window, 2, axis=0)
-    u, _, vt = np.linalg.svd(rotation)
-    return u @ vt, place
+    u, _, vt = np.linalg.svd(steadied(rotation, _SPAN))
+    return u @ vt, steadied(place, _SPAN)

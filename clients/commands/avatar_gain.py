@@ -1,0 +1,46 @@
+"""`vivify evaluate --avatar`: what a film gave an avatar, on another film of the person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.evaluation.enrolled.film_gain import compare, sheet
+from engine.face.avatar import Avatar
+from engine.face.png import write_png
+
+MEANINGS = {
+    "pictures": "pictures made again",
+    "mouth_error": "difference around the mouth, grey levels",
+    "eye_error": "difference around the eyes, grey levels",
+    "closed_eye_error": "the same where an eye is closed",
+    "turned_error": "difference where the head is turned by more than 10 degrees",
+    "lip_distance": "distance of the lips' landmarks, of the eyes' distance",
+    "psnr": "likeness, dB",
+    "cpbd": "sharpness, 0 to 1",
+    "flicker": "distance from the neighbours' average, grey levels",
+    "opening_r": "how the lips' opening follows the film's, from its sound",
+    "opening_spread": "its spread beside the film's",
+    "opening_speed": "its speed beside the film's",
+    "portrait_changed": "grey levels by which the portrait at rest differs",
+}
+
+
+def evaluate_avatar(
+    folder: Path, film: Path, picture: Path | None, told: Callable[[str, float], None], say: Console
+) -> None:
+    """A table for people on ``say``, one line of JSON on standard output, and a sheet in ``picture``."""
+    gain = compare(Avatar.load(folder), film, told)
+    table = Table("figure", "photo alone", "with the film", "what it says", box=None)
+    for name, meaning in MEANINGS.items():
+        if name in gain.figures["film"]:
+            table.add_row(name, *(f"{gain.figures[way][name]:.4g}" for way in ("photo", "film")), meaning)
+    say.print(table)
+    if picture:
+        write_png(picture, sheet(gain))
+    told("done", 1.0)
+    print(json.dumps({way: {k: round(v, 5) for k, v in found.items()} for way, found in gain.figures.items()}))

@@ -1,0 +1,85 @@
+"""The options of `vivify enroll`, which makes avatars of photos and films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from clients.film_cli import FilmSizeOption, progress
+from engine.errors import VivifyError
+
+if TYPE_CHECKING:
+    from engine.face.avatar import Avatar
+
+say = Console(stderr=True)  # for people; standard output is for results
+
+
+def enroll(
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="AVATAR_FOLDER")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="PHOTO|FILM", help="A portrait (jpg, png...) or a film of one person."),
+    ] = None,
+    photo: Annotated[Path | None, typer.Option(metavar="PHOTO", help="The portrait, with --film.")] = None,
+    film: Annotated[
+        Path | None, typer.Option(metavar="FILM", help="10 s to 3 min of the person: mouth, lids and manner.")
+    ] = None,
+    size: FilmSizeOption = 512,
+    consent: Annotated[
+        str | None,
+        typer.Option(help="Who agreed to this face being moved, and to what: it goes into manifests; films need it."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="The photo's licence; kept beside the consent.")] = None,
+) -> None:
+    """Make an avatar from one photograph, or from a film of half a minute."""
+    from engine.enrolment.footage.film_survey import is_film
+    from engine.render.preview import save_preview
+
+    if source is not None:
+        film, photo = (source, photo) if is_film(source) and film is None else (film, source)
+    if photo is None and film is None:
+        raise VivifyError("A photo or a film was expected, but none was named: vivify enroll me.jpg -o me/.")
+    facts = {key: text for key, text in (("consent", consent), ("licence", licence)) if text}
+    if film is None and photo is not None:
+        from engine.enrolment import enroll as enrolment
+
+        say.print("looking for the face...")
+        avatar, warnings = enrolment.enroll(photo, size, facts)
+        if not consent:
+            warnings = (*warnings, "nothing is said of the person's consent: add --consent, once they gave it.")
+    else:
+        assert film is not None
+        avatar, warnings = _from_film(film, photo, size, facts, out)
+    avatar.save(out)
+    preview = save_preview(avatar, out)
+    for warning in warnings:
+        say.print(f"[yellow]note:[/] {escape(warning)}")
+    say.print(f"[green]{escape(str(out))}[/] is ready; {escape(str(preview))} shows what was understood of it.")
+    say.print(f"Try it: vivify render SPEECH -o OUT.mp4 --avatar {escape(str(out))}", highlight=False)
+
+
+def _from_film(
+    film: Path, photo: Path | None, size: int, facts: dict[str, str], out: Path
+) -> tuple[Avatar, tuple[str, ...]]:
+    """See `engine.enrolment.footage.film_enrolment.enroll_film`; with progress for people."""
+    if not facts.get("consent"):
+        raise VivifyError(
+            "A film shows how somebody moves, so it needs their word: add --consent 'who agreed, and to what'."
+        )
+    from engine.enrolment.footage.film_enrolment import enroll_film
+    from engine.enrolment.photos.photo import read_photo
+
+    with progress() as bar:
+        tasks: dict[str, int] = {}
+
+        def told(what: str, share: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=100)
+            bar.update(tasks[what], completed=round(100 * share))  # type: ignore[arg-type]
+
+        portrait = read_photo(photo) if photo else None
+        return enroll_film(film, size, {"name": (photo or film).stem, **facts}, portrait, told, out)

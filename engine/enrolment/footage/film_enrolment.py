@@ -1,0 +1,201 @@
+"""Enrolment from a film: the frame that serves best as portrait, and what the other frames teach about its face."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray, Motion
+from engine.enrolment.enroll import build_portrait
+from engine.enrolment.footage.film_crops import whole
+from engine.enrolment.footage.film_fit import fit
+from engine.enrolment.footage.film_lessons import LEARN_AT, Lessons, chosen, framed, lessons_of
+from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.manner_fit import fit_manner
+from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
+from engine.enrolment.footage.redriving import redriven
+from engine.enrolment.footage.remembering import learn
+from engine.enrolment.footage.talking_film import Film, Tracked, watch
+from engine.enrolment.landmarks import Portrait, take_portrait
+from engine.errors import VivifyError
+from engine.face.avatar import Avatar
+from engine.face.kept.film_memory import REGIONS, FilmMemory, Look
+from engine.face.morphable_model import face_model
+from engine.render.renderer import Renderer
+
+LONGEST_S = 180.0
+LEAST_S, BRIEF_S = 2.5, 10.0  # of a face in the film: below is refused, below is told
+SHOT_S = 0.6  # of a shot that anything is learned from
+KEPT = "film.tracks"  # what an attempt that was broken off left
+CALLED = {"mouth": "the mouth's inside and its lips", "eye_right": "the right eye", "eye_left": "the left eye"}
+Told = Callable[[str, float], None]  # what is done, and how much of it, 0 to 1
+
+
+def enroll_film(
+    path: Path,
+    size: int,
+    facts: dict[str, str],
+    photo: ByteArray | None = None,
+    told: Told = lambda what, share: None,
+    keep: Path | None = None,
+    longest_s: float = LONGEST_S,
+) -> tuple[Avatar, tuple[str, ...]]:
+    """The avatar of the one person whom the film shows, and words of what was taken from it.
+
+    ``photo`` [H, W, 3] is its portrait, where the best frame is not to be. What was tracked is kept in the folder
+    ``keep`` until all is done, for an attempt that goes on. Raises VivifyError with one sentence.
+    """
+    told("looking through the film", 0.0)
+    quarter = survey(path, longest_s)
+    film = _watched(path, quarter, told, keep, longest_s)
+    shots = film.shots(SHOT_S)
+    seconds = sum(shot.stop - shot.start for shot in shots) / FRAMES_PER_SECOND
+    if seconds < LEAST_S:
+        raise VivifyError(
+            f"'{path}' shows a face for {seconds:.1f} s at a stretch, at least {LEAST_S:.1f} are needed: "
+            "film half a minute, facing the camera."
+        )
+    words = [f"The film shows the face for {seconds:.0f} s."]
+    if seconds < BRIEF_S:
+        words.append(f"That is short: {BRIEF_S:.0f} s and more teach more.")
+    told("choosing the portrait", 0.0)
+    portrait, at, shape = _portrait(path, film, quarter, size, photo)
+    avatar, notes = build_portrait(portrait, {**facts, "film": path.name})
+    own = (at, portrait.framing) if at is not None and portrait.framing is not None else None
+    lessons = framed(film, shots, avatar, shape, own)
+    renderer = Renderer(avatar, LEARN_AT)
+    motions = redriven(renderer, [part.landmarks for part in lessons])
+    memory, more = _taught(path, film, quarter, renderer, lessons, motions, told)
+    words += more
+    avatar = replace(_of_one_person(avatar, film, shots), film=memory)
+    avatar.facts["from_film"] = json.dumps(words, ensure_ascii=False)
+    if keep:
+        (keep / KEPT).unlink(missing_ok=True)
+    return avatar, (*notes, *words)
+
+
+def _watched(path: Path, quarter: int, told: Told, keep: Path | None, longest_s: float) -> Film:
+    file = keep / KEPT if keep else None
+    stamp = f"{path.stat().st_size} {path.stat().st_mtime_ns} {quarter}"
+    known = _kept(file, stamp) if file else None
+
+    def store(tracked: Tracked) -> None:
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            arrays = {name: np.ascontiguousarray(value) for name, value in vars(tracked).items()}
+            half = file.with_suffix(".part")
+            save_file(arrays, half, {"film": stamp})
+            half.replace(file)
+
+    def show(seconds: float) -> None:
+        told("following the face", seconds / longest_s)
+
+    return watch(path, quarter, True, longest_s, show, known, store)
+
+
+def _kept(file: Path, stamp: str) -> Tracked | None:
+    """What an earlier attempt at the same film left."""
+    with contextlib.suppress(OSError, SafetensorError, KeyError, TypeError, ValueError):
+        head = file.read_bytes()[8:4096]
+        if stamp.encode() in head:
+            return Tracked(**load_file(file))
+    return None
+
+
+def _portrait(
+    path: Path, film: Film, quarter: int, size: int, photo: ByteArray | None
+) -> tuple[Portrait, int | None, tuple[int, ...]]:
+    """The portrait, its frame in the film (None for a photo), and the film's own (H, W, 3)."""
+    triangles = face_model().triangles
+    order = candidates(film.landmarks)
+    frames = sorted(order) if photo is None else order[:1]
+    pictures = dict(zip(frames, whole(path, film, np.array(frames), quarter), strict=True))
+    shape = next(iter(pictures.values())).shape
+    if photo is not None:
+        return take_portrait(photo, triangles, size), None, shape
+    grow = shape[1] / film.looked_at[1]
+    sharp = [sharpness(pictures[k], film.landmarks[k] * grow) for k in order]
+    last: VivifyError | None = None
+    for k in sharpest_first(order, sharp):
+        try:
+            return take_portrait(pictures[k], triangles, size), k, shape
+        except VivifyError as refused:
+            last = refused
+    raise last or VivifyError(f"No frame of '{path}' serves as a portrait: film yourself facing the camera.")
+
+
+def _taught(
+    path: Path,
+    film: Film,
+    quarter: int,
+    renderer: Renderer,
+    lessons: list[Lessons],
+    motions: list[list[Motion]],
+    told: Told,
+) -> tuple[FilmMemory, list[str]]:
+    words: list[str] = []
+    raw, shown = learnt_from(path, film, quarter, renderer, lessons, motions, lambda share: told("learning", share))
+    looks: dict[str, Look] = {}
+    for region in REGIONS:
+        if not len(raw[region]):
+            continue
+        look, judged = learn(region, raw[region], shown[region])
+        change = 100 * (judged.after / max(judged.before, 1e-6) - 1)
+        figures = f"error {change:+.0f} % on stretches of the film not learned from"
+        if judged.kept:
+            looks[region] = look
+            words.append(f"Taken from the film: {CALLED[region]} ({figures}).")
+        else:
+            words.append(f"Left as the photo shows it: {CALLED[region]} (the film does not show enough; {figures}).")
+    frames = np.concatenate([part.frames for part in lessons])
+    every = [motion for part in motions for motion in part]
+    face = film.landmarks[frames]
+    real = np.linalg.norm(face[:, 13, :2] - face[:, 14, :2], axis=1)
+    real = real / np.linalg.norm(face[:, 33, :2] - face[:, 263, :2], axis=1)
+    told("listening", 0.0)
+    manner, more = fit_manner(renderer, film.samples, frames, every, real)
+    return FilmMemory(looks, manner), words + more
+
+
+def _of_one_person(avatar: Avatar, film: Film, shots: list[slice]) -> Avatar:
+    """The avatar with the identity that all the film's pictures share; its own neutral face stays exact."""
+    alpha = fit([film.landmarks[shot] for shot in shots], face_model())[0].alpha
+    model = face_model()
+    head = (avatar.neutral - avatar.shift) @ avatar.rotation / avatar.scale
+    rest = head - model.neutral - np.tensordot(alpha, model.identity, 1)
+    return replace(avatar, alpha=np.asarray(alpha, np.float32), residual=np.asarray(rest, np.float32))
+
+
+def learnt_from(
+    path: Path,
+    film: Film,
+    quarter: int,
+    renderer: Renderer,
+    lessons: list[Lessons],
+    motions: list[list[Motion]],
+    told: Callable[[float], None],
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Raw features [n, r] and differences on the canvas [n, m, 3] by region, of the frames worth learning from."""
+    raw: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
+    shown: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
+    picked = chosen(renderer, lessons, motions)
+    total = max(sum(len(rows) for rows in picked), 1)
+    done = 0
+    for part, moved, rows in zip(lessons, motions, picked, strict=True):
+        for region, features, beside in lessons_of(path, film, quarter, renderer, part, moved, rows):
+            raw[region].append(features)
+            shown[region].append(beside)
+            if region == REGIONS[-1]:
+                done += 1
+                told(done / total)
+    return (
+        {region: np.array(found, np.float32) for region, found in raw.items()},
+        {region: np.array(found, np.float16).astype(np.float32) for region, found in shown.items()},
+    )

@@ -1,0 +1,89 @@
+"""A film looked at before it is tracked: which way up it is, whether it shows one person, and light enough."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from engine.contracts import ByteArray
+from engine.enrolment.face_search import face_height
+from engine.enrolment.footage.talking_film import decoded
+from engine.enrolment.landmarks import RIVAL, FaceDetector, FaceMesh, find_portrait
+from engine.errors import VivifyError
+from engine.face.panels import LUMA
+
+GLANCES = 6  # pictures that are looked at closely
+SIDE = 960  # pixels of their longer side
+TWO = 1 / 3  # of the glances that show two people, from which a film is refused
+DARK = 22.0  # brightness of the face below which nothing of it can be learned
+SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".wmv", ".flv", ".ogv"}
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file's name says that it is a film."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def survey(path: Path, longest_s: float) -> int:
+    """Quarter turns to the left that set the film upright, besides those that it asks for itself.
+
+    Raises VivifyError when it cannot be read, or shows nobody, two people, or hardly any light.
+    """
+    seen: list[tuple[int, float]] = []
+    pairs = 0
+    try:
+        pictures = _glances(path, longest_s)
+    except (av.FFmpegError, OSError) as error:
+        reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
+        raise VivifyError(
+            f"'{path}' was expected to be a film, but cannot be read ({reason}): export it anew."
+        ) from error
+    brightest = max((float(np.percentile(picture @ LUMA, 90)) for picture in pictures), default=0.0)
+    with FaceDetector() as detector, FaceMesh() as net:
+        for picture in pictures:
+            try:
+                quarter, faces = find_portrait(detector, net, picture)
+            except VivifyError:  # from the side just now
+                continue
+            if faces:
+                faces = sorted(faces, key=face_height, reverse=True)
+                pairs += len(faces) > 1 and face_height(faces[1]) > RIVAL * face_height(faces[0])
+                low, high = (f(faces[0][:, :2], 0) for f in (np.min, np.max))
+                x, y = np.clip(low, 0, None).astype(int)
+                upright = np.rot90(picture, quarter)
+                seen.append((quarter, float((upright[y : int(high[1]), x : int(high[0])] @ LUMA).mean())))
+    if not seen:
+        why = "is dark" if brightest < 2 * DARK else "shows no face that looks towards the camera"
+        raise VivifyError(f"A film of one face was expected, but '{path}' {why}: film yourself again, in good light.")
+    if pairs >= TWO * len(seen):
+        raise VivifyError(f"'{path}' shows two faces of similar size: film one person alone, or cut the film to one.")
+    if np.median([light for _, light in seen]) < DARK:
+        raise VivifyError(f"The face in '{path}' is too dark to learn from: film again with more light.")
+    turns = [quarter for quarter, _ in seen]
+    return max(set(turns), key=turns.count)
+
+
+def _glances(path: Path, longest_s: float) -> list[ByteArray]:
+    """Some pictures, far apart, upright as far as the film knows."""
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
+        stream = container.streams.video[0]
+        length = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        length = length or float(container.duration or 0) / av.time_base
+    wanted = (np.arange(GLANCES) + 0.5) / GLANCES * min(length or longest_s, longest_s)
+    out: list[ByteArray] = []
+    first = None
+    for frame, turn in decoded(path):
+        time = float(frame.time or 0.0)
+        first = time if first is None else first
+        if time - first >= wanted[len(out)]:
+            shrink = min(1.0, SIDE / max(frame.width, frame.height))
+            size = [max(2 * int(0.5 * shrink * side), 16) for side in (frame.width, frame.height)]
+            picture = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
+            out.append(np.ascontiguousarray(np.rot90(picture, turn)).astype(np.uint8))
+            if len(out) == GLANCES:
+                break
+    return out

@@ -1,0 +1,172 @@
+"""What a film gave an avatar: another film of the person made again with and without it, both beside the truth.
+
+The tracked motion of the other film drives both (picture); its sound does, too (lips).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.contracts import ByteArray, FloatArray
+from engine.enrolment.footage.film_crops import crops, whole
+from engine.enrolment.footage.film_lessons import LEARN_AT, Lessons, framed, light_gain
+from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.manner_fit import agreement, gaps, late_by, say
+from engine.enrolment.footage.portrait_choice import angles_of
+from engine.enrolment.footage.redriving import redriven
+from engine.enrolment.footage.talking_film import watch
+from engine.enrolment.landmarks import FaceMesh
+from engine.errors import VivifyError
+from engine.evaluation import picture_figures as figures
+from engine.evaluation.film_figures import lip_distance, mouth_region
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX
+from engine.imaging.resampling import resized, to_bytes
+from engine.imaging.shapes import polygon_mask
+from engine.motion.manner import opened
+from engine.render.renderer import Renderer, still
+
+SHOT_S = 0.6
+MOST = 250  # pictures that are made again
+TRACKED = 3  # of so many made pictures, one is looked at by the tracker
+SHUT = 0.5  # eyeBlink from which an eye is closed
+TURNED = 10.0  # degrees of yaw from the portrait's, from which a head counts as turned
+EYE = np.array([[-1.3, -0.9], [1.3, -0.9], [1.3, 0.9], [-1.3, 0.9]])  # an eye's region, in halves of its width
+
+
+@dataclass(frozen=True)
+class Gain:
+    """T pictures [T, 256, 256, 3] made from the photo, made with the film, and true; and what they show."""
+
+    photo: ByteArray
+    film: ByteArray
+    truth: ByteArray
+    landmarks: FloatArray  # [T, 478, 3] of the truth
+    blink: FloatArray  # [T]
+    yaw: FloatArray  # [T] degrees away from the portrait's
+    figures: dict[str, dict[str, float]]  # by "photo" and "film"
+
+
+def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lambda what, share: None) -> Gain:
+    """Raises VivifyError when the film cannot be read, or the avatar was made of a photo alone."""
+    if not avatar.film:
+        raise VivifyError("This avatar was enrolled from a photo alone: give one that vivify enroll FILM made.")
+    told("watching the film", 0.0)
+    quarter = survey(path, np.inf)
+    film = watch(path, quarter, silent=True)
+    shots = film.shots(SHOT_S)
+    if not shots:
+        raise VivifyError(f"'{path}' shows no face for long enough to judge by: give another film.")
+    shape = next(whole(path, film, np.array([shots[0].start]), quarter)).shape
+    parts = framed(film, shots, avatar, shape)
+    plain = Renderer(replace(avatar, film=None), LEARN_AT)
+    known = Renderer(avatar, LEARN_AT)
+    told("following the face", 0.3)
+    motions = redriven(plain, [part.landmarks for part in parts])
+    step = max(1, -(-sum(len(part.frames) for part in parts) // MOST))
+    made: dict[str, list[ByteArray]] = {"photo": [], "film": []}
+    truth, landmarks, blink = [], [], []
+    for part, moved in zip(parts, motions, strict=True):
+        rows = np.arange(0, len(moved), step)
+        pictures = crops(path, film, part.frames[rows], part.framing, (avatar.size, LEARN_AT), quarter)
+        truth += list(_lit(avatar, pictures, part, rows))
+        for k in rows:
+            made["photo"].append(plain.render(moved[k]))
+            made["film"].append(known.render(moved[k]))
+            landmarks.append(_small(part.landmarks[k], avatar.size))
+            blink.append(max(moved[k].blendshapes[INDEX["eyeBlinkLeft"]], moved[k].blendshapes[INDEX["eyeBlinkRight"]]))
+    told("judging", 0.7)
+    seen, shut = np.stack(landmarks), np.array(blink, np.float32)
+    yaw = angles_of(seen)[:, 0] - angles_of(avatar.reference[None])[0, 0]
+    out = {name: _judged(np.stack(pictures), np.stack(truth), seen, shut, yaw) for name, pictures in made.items()}
+    _lips(avatar, film.landmarks, film.samples, plain, out)
+    rest = still()
+    same = np.abs(known.render(rest).astype(int) - plain.render(rest)).max()
+    out["film"]["portrait_changed"] = float(same)
+    out["photo"]["portrait_changed"] = 0.0
+    return Gain(np.stack(made["photo"]), np.stack(made["film"]), np.stack(truth), seen, shut, yaw, out)
+
+
+def _small(points: FloatArray, size: int) -> FloatArray:
+    out = points * np.float32(LEARN_AT / size)
+    out[:, :2] += 0.5 * (LEARN_AT / size - 1)
+    return out
+
+
+def _lit(avatar: Avatar, pictures: ByteArray, part: Lessons, rows: np.ndarray) -> ByteArray:
+    """A shot's ``pictures`` in the portrait's light."""
+    return to_bytes(light_gain(avatar, pictures, part.landmarks[rows]) * pictures)
+
+
+def _eyes(face: FloatArray) -> np.ndarray:
+    """Mask [256, 256] of both eyes with their lids."""
+    out = np.zeros((LEARN_AT, LEARN_AT), bool)
+    for ring in (top.EYE_RIGHT, top.EYE_LEFT):
+        points = face[list(ring), :2]
+        out |= polygon_mask(points.mean(0) + EYE * np.ptp(points[:, 0]) / 2, LEARN_AT, LEARN_AT)
+    return out
+
+
+def _judged(
+    made: ByteArray, truth: ByteArray, landmarks: FloatArray, blink: FloatArray, yaw: FloatArray
+) -> dict[str, float]:
+    mouths = [mouth_region(face, truth.shape[1:3]) for face in landmarks]
+    eyes = [_eyes(face) for face in landmarks]
+    mouth = np.array([figures.region_error(a, b, m) for a, b, m in zip(made, truth, mouths, strict=True)])
+    eye = np.array([figures.region_error(a, b, m) for a, b, m in zip(made, truth, eyes, strict=True)])
+    whole_error = np.abs(made.astype(np.int16) - truth).mean((1, 2, 3))
+    out = {
+        "pictures": float(len(made)),
+        "mouth_error": float(mouth.mean()),
+        "eye_error": float(eye.mean()),
+        "psnr": float(np.mean([min(figures.psnr(a, b), 100.0) for a, b in zip(made, truth, strict=True)])),
+        "cpbd": float(np.mean([figures.cpbd(figures.grey_of(p)) for p in made[::5]])),
+        "flicker": figures.flicker(made),
+    }
+    if (blink > SHUT).any():
+        out["closed_eye_error"] = float(eye[blink > SHUT].mean())
+    if (np.abs(yaw) > TURNED).any():
+        out["turned_error"] = float(whole_error[np.abs(yaw) > TURNED].mean())
+    with FaceMesh(faces=1) as net:
+        found = [(net.find(made[k]), landmarks[k]) for k in range(0, len(made), TRACKED)]
+    apart = [lip_distance(faces[0], face) for faces, face in found if faces]
+    if apart:
+        out["lip_distance"] = float(np.mean(apart))
+    return out
+
+
+def _lips(
+    avatar: Avatar, landmarks: FloatArray, samples: FloatArray, renderer: Renderer, out: dict[str, dict[str, float]]
+) -> None:
+    """How far the lips open for the film's sound, beside how far they did: r, spread and speed as ratios."""
+    if np.abs(samples).max(initial=0) < 1e-3 or not avatar.film:
+        return
+    said = say(samples)
+    real = np.linalg.norm(landmarks[:, 13, :2] - landmarks[:, 14, :2], axis=1)
+    real = real / np.linalg.norm(landmarks[:, 33, :2] - landmarks[:, 263, :2], axis=1)
+    seen = np.isfinite(real)
+    curve = np.where(seen, real, 0).astype(np.float32)
+    usual = gaps(renderer, said.shapes, said.lips)
+    own = gaps(renderer, opened(said.shapes, avatar.film.manner), said.lips)
+    curve = np.roll(curve, -late_by(usual, curve, seen))
+    seen[:8] = seen[-8:] = False
+    for name, gap in (("photo", usual), ("film", own)):
+        out[name]["opening_r"] = agreement(gap[seen], curve[seen])
+        out[name]["opening_spread"] = float(gap[seen].std() / max(float(curve[seen].std()), 1e-6))
+        speed = np.abs(np.diff(gap))[seen[1:]].mean() / max(float(np.abs(np.diff(curve))[seen[1:]].mean()), 1e-6)
+        out[name]["opening_speed"] = float(speed)
+
+
+def sheet(gain: Gain, count: int = 4) -> ByteArray:
+    """Rows of photo-enrolled, film-enrolled and truth: mouths open, lids closed, a head turned."""
+    gap = np.linalg.norm(gain.landmarks[:, 13, :2] - gain.landmarks[:, 14, :2], axis=1)
+    rows = [int(part[np.argmax(gap[part])]) for part in np.array_split(np.arange(len(gap)), count) if len(part)]
+    rows += [int(np.argmax(gain.blink)), int(np.argmax(np.abs(gain.yaw)))]
+    side = 384
+    tiles = [[resized(p[k], side, side) for p in (gain.photo, gain.film, gain.truth)] for k in rows]
+    return np.vstack([np.hstack(row) for row in tiles])

@@ -1,0 +1,113 @@
+"""What an avatar keeps of a film of its person: looks that a photo does not show, and manner. ``film.safetensors``.
+
+A region's look is what a film showed beyond the picture that geometry paints, as a linear function of what the face
+does: ``phi(z) @ looks``. Nothing is kept as a picture of its own, and where nothing moves nothing is added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from engine.contracts import FloatArray
+from engine.errors import VivifyError
+
+FILE = "film.safetensors"
+MOST_BYTES = 32_000_000
+REGIONS = ("mouth", "eye_right", "eye_left")
+HEARD = (  # of what the networks say, what tells how far a person opens the lips
+    *("jawOpen", "mouthClose", "mouthPucker", "mouthFunnel", "mouthStretchRight", "mouthSmileRight"),
+    *("mouthLowerDownRight", "mouthUpperUpRight", "mouthRollLower", "mouthPressRight"),
+)
+SQUARED = 3  # of the first axes, whose products count as well
+MOST_AXES, MOST_RAW, MOST_SIDE = 24, 256, 256
+
+
+@dataclass(frozen=True)
+class Look:
+    """One region. n axes of r raw features; m = 1 + n + 6 terms; a canvas of h x w pixels."""
+
+    axes: FloatArray  # [r, n] from raw features to those that count, of size 1 in the film
+    low: FloatArray  # [n] bounds seen in the film, 0 within
+    high: FloatArray  # [n]
+    reach: FloatArray  # [1] the farthest from rest that the film went
+    looks: np.ndarray  # [m, h, w, 3] int8
+    steps: FloatArray  # [m] grey levels of one step of ``looks``
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How this person moves, beside everybody."""
+
+    opening: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))  # [11] as `engine.motion.manner` says
+    head: FloatArray = field(default_factory=lambda: np.ones(3, np.float32))  # [3] factors of yaw, pitch and roll
+    blink_gap: FloatArray = field(default_factory=lambda: np.ones(1, np.float32))  # [1] factor of pauses between blinks
+
+
+@dataclass(frozen=True)
+class FilmMemory:
+    """All of it."""
+
+    looks: dict[str, Look]
+    manner: Manner
+
+    def save(self, folder: Path) -> None:
+        """Write ``film.safetensors`` into an avatar's ``folder``."""
+        arrays = {f"manner.{f.name}": np.ascontiguousarray(getattr(self.manner, f.name)) for f in fields(Manner)}
+        for name, look in self.looks.items():
+            arrays |= {f"{name}.{f.name}": np.ascontiguousarray(getattr(look, f.name)) for f in fields(Look)}
+        save_file(arrays, Path(folder) / FILE)
+
+    @staticmethod
+    def load(folder: Path) -> FilmMemory | None:
+        """What ``folder`` keeps, or None. Raises VivifyError when it is damaged."""
+        path = Path(folder) / FILE
+        if not path.is_file():
+            return None
+        try:
+            if path.stat().st_size > MOST_BYTES:
+                raise ValueError("too large")
+            arrays = dict(load_file(path))
+            looks = {name: _look(arrays, name) for name in REGIONS if f"{name}.looks" in arrays}
+            return FilmMemory(looks, _manner(arrays))
+        except (OSError, ValueError, KeyError, SafetensorError) as problem:
+            raise VivifyError(
+                f"What {folder} keeps of its film is damaged ({problem}): delete {FILE}, or enrol the film again."
+            ) from problem
+
+
+def _manner(arrays: dict[str, np.ndarray]) -> Manner:
+    manner = Manner(**{f.name: arrays[f"manner.{f.name}"] for f in fields(Manner)})
+    shapes = (len(manner.opening) in (0, len(HEARD) + 1), manner.head.shape == (3,), manner.blink_gap.shape == (1,))
+    numbers = (manner.opening, manner.head, manner.blink_gap)
+    if not all(shapes) or not all(x.dtype == np.float32 and np.isfinite(x).all() and x.ndim == 1 for x in numbers):
+        raise ValueError("manner")
+    return manner
+
+
+def _look(arrays: dict[str, np.ndarray], name: str) -> Look:
+    """Raises ValueError or KeyError unless every array is what `Look` says."""
+    look = Look(**{f.name: arrays[f"{name}.{f.name}"] for f in fields(Look)})
+    raw, count = look.axes.shape
+    terms = 1 + count + SQUARED * (SQUARED + 1) // 2
+    right = (
+        SQUARED <= count <= MOST_AXES
+        and raw <= MOST_RAW
+        and look.low.shape == look.high.shape == (count,)
+        and look.reach.shape == (1,)
+        and look.looks.dtype == np.int8
+        and look.looks.ndim == 4
+        and look.looks.shape[0] == terms
+        and look.looks.shape[3] == 3
+        and min(look.looks.shape[1:3]) >= 8
+        and max(look.looks.shape[1:3]) <= MOST_SIDE
+        and look.steps.shape == (terms,)
+    )
+    numbers = (look.axes, look.low, look.high, look.reach, look.steps)
+    if not right or not all(x.dtype == np.float32 and np.isfinite(x).all() for x in numbers):
+        raise ValueError(name)
+    return look
