@@ -131,6 +131,7 @@ HELD = {  # what can grow, and what holds it
     "engine/process/keeper.py:EngineKeeper.openings": "places: Service.full",
     "engine/process/keeper.py:KeptSession._wished": "the controls' names",
     "engine/process/waiting_commands.py:Commands._waiting": "the number it is made with",
+    "engine/quality.py:Painters._canvases": "the threads that paint at once: one is made where all are in use",
     "engine/scheduler.py:Scheduler._sessions": "rows of the pipeline",
     "webrtc/fleet/door_server.py:Closing._tasks": "an operator's signals",
     "webrtc/fleet/node_keeper.py:NodeKeeper._tasks": "two a node",
