@@ -19,7 +19,9 @@ from clients.film_cli import progress, render, talk
 from clients.live_cli import live, out
 from clients.options import (
     AvatarOption,
+    BadgeOption,
     CompileOption,
+    ConsentOption,
     HeadOption,
     LipsOption,
     MarkOption,
@@ -71,6 +73,8 @@ def serve(
     head: HeadOption = HEADS[0],
     mark: MarkOption = "on",
     mover: MoverOption = DEFAULT_MOVER,
+    badge: BadgeOption = False,
+    require_consent: ConsentOption = False,
     max_sessions: Annotated[
         str | None,
         typer.Option(metavar="N|auto", help="Sessions at a time, of each node; auto: as many as it measures."),
@@ -117,7 +121,17 @@ def serve(
 
     where, most = places(nodes, max_sessions, node_port)
     engine = EngineConfig(
-        avatar, size, most, checked(quality), device, wanted_mark(mark), mover, lips, head, compiler=compiler
+        avatar,
+        size,
+        most,
+        checked(quality),
+        device,
+        wanted_mark(mark),
+        mover,
+        lips,
+        head,
+        compiler=compiler,
+        consent=require_consent,
     )
     if is_sadtalker(method):
         engine = served(engine, weights, photo, size != DEFAULT_SIZE)
@@ -134,6 +148,7 @@ def serve(
         "sessions_per_token": sessions_per_token,
         "idle_minutes": idle_minutes,
         "drain_seconds": drain_seconds,
+        "badge": badge,
     }
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         proven = runner.run(run(host, port, engine, token, prove, once, say, where, **settings))

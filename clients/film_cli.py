@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from clients.options import (
     MOVER_HELP,
     AvatarOption,
+    BadgeOption,
+    ConsentOption,
     ControlOption,
     HeadOption,
     LipsOption,
@@ -66,6 +68,8 @@ def render(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion: the same seed, the same film.")] = 0,
     mark: MarkOption = "on",
+    badge: BadgeOption = False,
+    require_consent: ConsentOption = False,
     sign: SignOption = None,
     no_manifest: NoManifestOption = False,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
@@ -93,6 +97,8 @@ def render(
 
         if alpha or control or keys:
             raise VivifyError("SadTalker has no matte and takes no wishes: leave out --alpha, --control and --keys.")
+        if badge or require_consent:
+            raise VivifyError("SadTalker's photo is no avatar: leave out --badge and --require-consent.")
         wished = sadtalker_film.SadTalkerWishes(
             *weights_and_photo(weights, photo), style, expression_scale, still, full, pose_from, blink_from
         )
@@ -122,6 +128,8 @@ def render(
                 read_keys(keys) if keys else [],
                 lips,
                 head,
+                badge,
+                require_consent,
             )
     for note in report.notes:
         say.print(f"[yellow]note:[/] {escape(note)}", highlight=False)

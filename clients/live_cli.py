@@ -11,6 +11,8 @@ from rich.console import Console
 
 from clients.options import (
     AvatarOption,
+    BadgeOption,
+    ConsentOption,
     ControlOption,
     HeadOption,
     LipsOption,
@@ -69,6 +71,8 @@ def live(
     head: HeadOption = HEADS[0],
     mark: MarkOption = "on",
     mover: MoverOption = DEFAULT_MOVER,
+    badge: BadgeOption = False,
+    require_consent: ConsentOption = False,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion.")] = 0,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
     microphone_in: Annotated[
@@ -111,10 +115,11 @@ def live(
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
     outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
-    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), mover=mover, lips=lips, head=head)
+    moved = {"mover": mover, "lips": lips, "head": head}
+    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), consent=require_consent, **moved)
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics)
+        work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics, badge)
         face = runner.run(work)
     print(live_talk.report_json(face))
 

@@ -42,6 +42,12 @@ ControlOption = Annotated[
 MarkOption = Annotated[
     str, typer.Option("--mark", metavar="on|off", help="The invisible mark that says a machine made it.")
 ]
+ConsentOption = Annotated[
+    bool, typer.Option("--require-consent", help="Refuse avatars whose person's consent is not filled in.")
+]
+BadgeOption = Annotated[
+    bool, typer.Option("--badge", help="Words in a corner that the face leaves free: AI-generated.")
+]
 SignOption = Annotated[
     tuple[Path, Path] | None,
     typer.Option("--sign", metavar="KEY CERT", help="Sign the C2PA manifest with these; else with a key of ours."),

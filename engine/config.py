@@ -41,6 +41,7 @@ class EngineConfig:
     on a CPU alone, the head where no mover has it.
     ``method``: how pictures are made; "sadtalker" of the file of ``weights`` and the ``photo`` (docs/sadtalker.md).
     ``compiler``: "tensorrt" compiles the networks that finish pictures on a GPU (docs/gpu.md).
+    ``consent``: avatars are refused whose person's is not filled in.
     """
 
     avatar: str = DEFAULT_AVATAR
@@ -56,6 +57,7 @@ class EngineConfig:
     weights: str | None = None
     photo: str | None = None
     compiler: str | None = None
+    consent: bool = False
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -76,6 +78,8 @@ class EngineConfig:
             raise VivifyError("Lips by expnet and heads by posevae run on a CPU alone: leave --device cuda out.")
         if self.head != HEADS[0] and self.mover != CODEBOOK:
             raise VivifyError(f"The mover {self.mover} moves the head itself: leave --head or --mover out.")
+        if self.consent and self.method != "geometry":
+            raise VivifyError("SadTalker's photo has no field for its person's consent: leave --require-consent out.")
         if self.compiler is not None:
             self._check_compiler()
 

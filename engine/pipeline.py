@@ -17,6 +17,7 @@ from engine.errors import EngineFull, VivifyError
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import LIP, NAMES
 from engine.face.kept.film_memory import Manner
+from engine.marking.mark_code import MarkIds
 from engine.motion.controls import Controller, Controls
 from engine.motion.idle import IdleMotion
 from engine.motion.manner import opened
@@ -129,6 +130,10 @@ class Pipeline:
 
     def leave(self, row: int) -> None:
         self._rows[row] = None
+
+    def mark(self, row: int, ids: MarkIds | None) -> bool:
+        """Mark the row's pictures, those without a matte, from now on, or not; False where that is left to others."""
+        return False
 
     def forget(self, row: int) -> None:
         """Drop what the row has heard, as after a barge-in: the mouth rests, brows, head and clock go on."""

@@ -82,7 +82,7 @@ ROOMS = """
     webrtc.upkeep.app_server
     webrtc.server
     webrtc.fleet
-    clients.trials clients.trials.receiving
+    clients.trials clients.trials.receiving clients.trials.marks
     clients.films
     clients
     clients.trials.witness

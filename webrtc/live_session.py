@@ -81,9 +81,9 @@ class LiveSession:
         self.sound = SoundTrack(self._playout, self._started, self._feed, self._on_piece)
         self.picture = PictureTrack(self._playout, self._started, self.sound, latency, self._on_shown)
 
-    async def open(self, engine: EngineKeeper, avatar: str | None, seed: int) -> None:
-        """Take a place in the engine. Raises EngineFull, UnknownAvatar, or VivifyError of the engine."""
-        asked = avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost, self.matte
+    async def open(self, engine: EngineKeeper, avatar: str | None, seed: int, badge: bool = False) -> None:
+        """Take a place in the engine. Raises EngineFull, UnknownAvatar, NoConsent, or VivifyError of the engine."""
+        asked = avatar, self.look_ahead_ms, seed, self._from_engine, self._engine_lost, self.matte, False, badge
         self._engine_session = await self._loop.run_in_executor(engine.openings, engine.open, *asked)
         self.avatar = avatar or engine.default_avatar
         self.size = engine.config.size

@@ -93,6 +93,7 @@ class ServerConfig:
     idle_minutes: float = 30.0  # a session in which nobody says anything for so long ends; 0: never
     drain_seconds: float = 20.0  # that sessions have to finish when the server is told to stop
     logs: str | None = None  # 'text' or 'json': what happens to sessions is written to the standard error stream
+    badge: bool = False  # all pictures say for all to see that they are made; else those whose token or opener asks
     node: str = ""  # which of the nodes behind a door it is: names that it gives begin so; '' where it is alone
     engine: EngineConfig = field(default_factory=EngineConfig)
 

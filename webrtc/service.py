@@ -43,6 +43,7 @@ class Wanted:
     look_ahead_ms: int
     matte: bool = False
     watch: str | None = None
+    badge: bool = False
 
 
 class Service:
@@ -80,7 +81,7 @@ class Service:
             async with self._place(wanted) as session:
                 speaker = Speaker(session, offer, two_way, self.config, self.metrics.ice_failed)
                 await speaker.take()
-                await session.open(self.engine, wanted.avatar, next(self._seeds))
+                await session.open(self.engine, wanted.avatar, next(self._seeds), self._badged(wanted))
                 answer = await speaker.answer()
             self.connections[session.name] = speaker.connection
         SessionLog(session.name).info(
@@ -95,7 +96,7 @@ class Service:
         """A new session without a connection, whose voice is pushed (`webrtc.http.voice_socket`). Raises as `open`."""
         with self._counting("socket"):
             async with self._place(wanted) as session:
-                await session.open(self.engine, wanted.avatar, next(self._seeds))
+                await session.open(self.engine, wanted.avatar, next(self._seeds), self._badged(wanted))
                 session.pump()
         SessionLog(session.name).info("opened with avatar '%s' for a socket, marked %s", session.avatar, session.marked)
         return session
@@ -265,6 +266,10 @@ class Service:
     def _address(self, wanted: Wanted) -> str:
         """Where a new session is watched. Raises OtherSession, VivifyError."""
         return address_for(wanted.caller, wanted.watch, self.config.address_key, self.config.node)
+
+    def _badged(self, wanted: Wanted) -> bool:
+        """Whether the pictures carry the visible badge: as wished, as the token says, or as all do here."""
+        return wanted.badge or wanted.caller.badge or self.config.badge
 
     def _unwatched(self, viewer: Viewer) -> None:
         if viewer.session in self.sessions:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.errors import EngineFull, VivifyError
+from engine.marking.consent import NoConsent
 from engine.process.keeper import EngineKeeper
 from webrtc.access.addresses import PORTRAIT, fresh
 from webrtc.access.rights import Caller
@@ -77,12 +78,17 @@ class VisitorPortraits:
             raise UnknownSession
         return self._jobs[name]
 
-    async def bring(self, caller: Caller, receive: Receive) -> Job:
-        """Take a photo in and start to enrol it.
+    async def bring(self, caller: Caller, receive: Receive, consent: str = "") -> Job:
+        """Take a photo in and start to enrol it; ``consent`` is what its bringer says of the person's.
 
         Refused before any of it is read, and again once it is here. Raises EngineFull while another one is enrolled or
-        too many are kept, TooManyPortraits for an owner who shows all that one may have, and what ``receive`` raises.
+        too many are kept, TooManyPortraits for an owner who shows all that one may have, NoConsent where it is
+        required and not given, and what ``receive`` raises.
         """
+        if self._engine.config.consent and not consent:
+            raise NoConsent(
+                "Portraits are taken here only with their person's consent: ask them, then say so in ?consent=TEXT."
+            )
         self._make_room(caller)
         if len(self._coming) >= MOST_COMING or caller.visitor in self._coming:
             raise EngineFull("Photos are being sent already: try again in a little while.")
@@ -101,7 +107,7 @@ class VisitorPortraits:
             del self._jobs[next(iter(self._jobs))]
         self._jobs[job.name] = job
         self._busy = True
-        work = job, folder, caller.owner, asyncio.get_running_loop()
+        work = job, folder, caller.owner, consent, asyncio.get_running_loop()
         threading.Thread(target=self._enrol, args=work, name="enrolment", daemon=True).start()
         return job
 
@@ -133,7 +139,7 @@ class VisitorPortraits:
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
 
-    def _enrol(self, job: Job, folder: Path, owner: str, loop: asyncio.AbstractEventLoop) -> None:
+    def _enrol(self, job: Job, folder: Path, owner: str, consent: str, loop: asyncio.AbstractEventLoop) -> None:
         """On a thread of its own: run the process, pass on what it tells."""
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
@@ -141,7 +147,7 @@ class VisitorPortraits:
         last: dict[str, object] = {}
         try:
             self._process = subprocess.Popen(
-                [*command, str(self._engine.config.size)],
+                [*command, str(self._engine.config.size), consent],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,

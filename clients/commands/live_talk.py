@@ -34,15 +34,16 @@ async def live(
     wishes: dict[str, Any],
     say: Console,
     metrics: int | None = None,
+    badge: bool = False,
 ) -> LiveFace:
     """Speak until the source has ended, or a signal asks for the end. Returns what was, for its figures.
 
-    ``metrics`` is a port to tell Prometheus of the outputs. Raises VivifyError when the engine, the source or an
-    output cannot be had.
+    ``metrics`` is a port to tell Prometheus of the outputs; ``badge``: pictures say that they are made. Raises
+    VivifyError when the engine, the source or an output cannot be had.
     """
     engine = EngineKeeper(config)
     lines = [OutputLine(output) for output in outputs]
-    face = LiveFace(engine, source, lines, look_ahead_ms, wishes)
+    face = LiveFace(engine, source, lines, look_ahead_ms, wishes, badge)
 
     async def go() -> None:
         try:

@@ -27,6 +27,8 @@ from engine.config import DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, EngineCon
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame
 from engine.face.avatar import Avatar
 from engine.latency import LatencyWindow
+from engine.marking.badge import badge_of
+from engine.marking.consent import demand_consent
 from engine.marking.installation import installation_id
 from engine.marking.mark_code import SESSION_BITS, MarkIds
 from engine.marking.mark_pattern import mark_picture
@@ -70,14 +72,17 @@ def render(
     keys: Sequence[Key] = (),
     lips: str = LIPS[0],
     head: str = HEADS[0],
+    badge: bool = False,
+    consent: bool = False,
 ) -> RenderReport:
     """Speak ``speech`` with ``avatar`` into the film ``out``. The same input and seed give the same pictures.
 
     Nobody waits for a film: "auto" never gives the networks up here. ``on_frame(done, total)`` is called for every
     picture; ``wishes`` are `Controls` to begin with; ``alpha`` leaves the background transparent. ``mark`` and
-    ``signing`` say that a machine made it: in the pictures, unseen, and in a manifest. ``mover`` moves the head and
-    what is above the mouth, and meets the ``keys``; ``lips`` and ``head`` as in `EngineConfig`. Picture and sound are
-    read, made and written side by side, however long the speech. Raises VivifyError for input that cannot be used.
+    ``signing`` say that a machine made it: in the pictures, unseen, and in a manifest; ``badge`` for all to see. With
+    ``consent``, the avatar's must be filled in. ``mover`` moves the head and what is above the mouth, and meets the
+    ``keys``; ``lips`` and ``head`` as in `EngineConfig`. Picture and sound are read, made and written side by side,
+    however long the speech. Raises VivifyError for input that cannot be used.
     """
     film_format(out, alpha)  # before the work begins
     key, told = signing.key_for(out)
@@ -87,6 +92,8 @@ def render(
         Pipeline(EngineConfig(avatar, size, 1, quality, mover=mover, lips=lips, head=head), unhurried=True)
     )
     face = Avatar.load(folder)
+    if consent:
+        demand_consent(face)
     session = scheduler.open(face, look_ahead_ms, seed, live=False, matte=alpha)
     scheduler.set_controls(session, wishes or {})
     for pinned in keys:
@@ -94,6 +101,7 @@ def render(
     ids = MarkIds(installation_id(), session_id(speech, avatar, seed, size)) if mark else None
     if ids is None:
         log.warning("the film carries no mark: --mark off")
+    badged = badge_of(face, size).over_picture if badge else None
     total = frame_count(round(voice.seconds * SAMPLE_RATE))
     window = LatencyWindow(FRAMES_REMEMBERED)
     began = time.perf_counter()
@@ -103,7 +111,8 @@ def render(
         for chunk, heard in _spoken(voice, sound, look_ahead_frames(look_ahead_ms)):
             waiting = np.concatenate([waiting, heard]) if len(waiting) else heard
             for frame in _frames(scheduler, session, chunk):
-                film.picture(mark_picture(frame.picture, ids) if ids else frame.picture)
+                picture = badged(frame.picture) if badged else frame.picture
+                film.picture(mark_picture(picture, ids) if ids else picture)
                 film.sound(waiting[:SOUND_PER_PICTURE])
                 waiting = waiting[SOUND_PER_PICTURE:]
                 ledger = frame.ledger

@@ -16,6 +16,7 @@ from engine.errors import VivifyError
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"  # a real photo, driven
 KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime"}  # of ours, those that can carry one
 NO_CARRIER = ("NotFound", "NotSupported", "no JUMBF", "Io:", "could not be parsed")  # in c2pa's words
+OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}  # a file asks for no address of its choice
 INSTALL = "pip install 'vivify[c2pa]'"
 
 
@@ -109,7 +110,8 @@ def read_manifest(path: Path) -> Manifest:
 
     try:
         with contextlib.ExitStack() as stack:
-            reader = c2pa.Reader.try_create(str(path))
+            context = stack.enter_context(c2pa.Context.from_dict(OFFLINE))
+            reader = c2pa.Reader.try_create(str(path), context=context)
             if reader is None:
                 return Manifest("absent")
             stack.enter_context(reader)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import av
@@ -21,6 +23,10 @@ WINDOW_S = 5.0  # of film whose pictures are averaged
 MOST_WINDOWS = 4  # spread over the film
 MOST_FRAMES = 400  # of a window
 MOST_PIXELS = 8192 * 4320
+FORMATS = (  # as FFmpeg calls them: files that hold pictures themselves, no lists of other files and addresses
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,mpegvideo,ogg,asf,ivf,h264,hevc,gif,apng,"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe"
+)
 MOST_SECONDS = 60.0  # after which no further window is begun, and no more of one is read
 MOST_BYTES = 500 << 20  # of what is fetched from an address
 FETCH_S = 20.0  # for which an address may stay silent
@@ -56,7 +62,7 @@ def search_film(path: Path) -> FilmSearch:
 
 def _means(path: Path, deadline: float) -> Generator[tuple[FloatArray, int], None, None]:
     """Mean luma of windows, the first first, and how many frames are in each."""
-    with av.open(str(path)) as file:
+    with av.open(str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}) as file:
         if not file.streams.video:
             return
         stream = file.streams.video[0]
@@ -80,7 +86,9 @@ def _mean(file: av.container.InputContainer, stream: av.VideoStream, deadline: f
     first: float | None = None
     frames = 0
     with contextlib.suppress(av.error.FFmpegError):  # what was read until it broke is looked at
-        for frame in file.decode(stream):
+        for frame in _frames(file, stream, deadline):
+            if frame.width * frame.height > MOST_PIXELS:
+                break
             at = frame.time or 0.0
             first = at if first is None else first
             if not 0 <= at - first < WINDOW_S or frames >= MOST_FRAMES or time.monotonic() > deadline:
@@ -95,6 +103,14 @@ def _mean(file: av.container.InputContainer, stream: av.VideoStream, deadline: f
     return (None if total is None else total / np.float32(frames)), frames
 
 
+def _frames(file: av.container.InputContainer, stream: av.VideoStream, deadline: float) -> Iterator[av.VideoFrame]:
+    """What is decoded until the deadline, in a file whose packets may hold no pictures at all."""
+    for packet in file.demux(stream):
+        if time.monotonic() > deadline:
+            return
+        yield from packet.decode()
+
+
 @contextlib.contextmanager
 def local_copy(film: str) -> Iterator[Path]:
     """The file that ``film`` names, fetched first where it is an address. Raises VivifyError if it cannot be had."""
@@ -104,18 +120,29 @@ def local_copy(film: str) -> Iterator[Path]:
             raise VivifyError(f"A film was expected at '{film}', but no file is there: check the path.")
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"film{Path(film.split('?')[0]).suffix[:6]}"
-        began = time.monotonic()
-        try:
-            with urllib.request.urlopen(film, timeout=FETCH_S) as answer, path.open("wb") as file:
-                while piece := answer.read(1 << 20):
-                    file.write(piece)
-                    if file.tell() > MOST_BYTES or time.monotonic() - began > MOST_SECONDS:
-                        raise VivifyError(
-                            f"A film of at most {MOST_BYTES >> 20} MB, here within {MOST_SECONDS:.0f} s, was expected "
-                            f"at '{film}', but it is longer: fetch it first."
-                        )
-        except (OSError, ValueError) as problem:
-            raise VivifyError(f"A film was expected at '{film}', but it cannot be had: {problem}.") from None
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "film"
+        told: list[str] = []
+        fetching = threading.Thread(target=_fetch, args=(film, path, told), daemon=True)
+        fetching.start()
+        fetching.join(MOST_SECONDS)
+        if fetching.is_alive():  # whoever answers a byte at a time is not waited for
+            told.append(f"it did not come within {MOST_SECONDS:.0f} s")
+        if told:
+            raise VivifyError(f"A film was expected at '{film}', but {told[0]}: fetch it first, or check the address.")
         yield path
+
+
+def _fetch(film: str, path: Path, told: list[str]) -> None:
+    """Into ``path``; why it cannot be had goes into ``told``."""
+    try:
+        with urllib.request.urlopen(film, timeout=FETCH_S) as answer, path.open("wb") as file:
+            while piece := answer.read(1 << 16):
+                file.write(piece)
+                if file.tell() > MOST_BYTES:
+                    told.append(f"it is longer than {MOST_BYTES >> 20} MB")
+                    return
+            if answer.length:
+                told.append("it broke off before its end")
+    except (OSError, ValueError, HTTPException) as problem:
+        told.append(f"it cannot be had ({str(problem) or type(problem).__name__})")

@@ -32,8 +32,9 @@ class LiveFace:
         lines: list[OutputLine],
         look_ahead_ms: int,
         wishes: dict[str, Any] | None = None,
+        badge: bool = False,
     ) -> None:
-        """``wishes`` are `Controls` to begin with."""
+        """``wishes`` are `Controls` to begin with; with ``badge`` pictures say for all to see that they are made."""
         self.source = source
         self.lines = lines
         self.playout = Playout(look_ahead_ms, time.monotonic())
@@ -41,6 +42,7 @@ class LiveFace:
         self._engine = engine
         self._look_ahead_ms = look_ahead_ms
         self._wishes = wishes or {}
+        self._badge = badge
         self._session: KeptSession | None = None
         self._over: asyncio.Future[None] | None = None
         self._ends_at: int | None = None  # timeline index behind which there is no voice
@@ -101,7 +103,7 @@ class LiveFace:
                 loop.call_soon_threadsafe(self._on_end, reason)
 
         self._session = await asyncio.to_thread(
-            self._engine.open, avatar, self._look_ahead_ms, seed, on_frame, on_lost, False, not self.draws
+            self._engine.open, avatar, self._look_ahead_ms, seed, on_frame, on_lost, False, not self.draws, self._badge
         )
         self._session.set_controls(self._wishes)
         self.playout.restart(time.monotonic())

@@ -191,8 +191,17 @@ function listFaces() {
     return label;
   }));
   at("faces").hidden = server.avatars.length < 2 && !server.portraits;
-  at("bring").hidden = at("bring-help").hidden = !server.portraits;
+  at("bring").hidden = at("agreed").hidden = !server.portraits;
   at("photo").accept = [...server.photos, ...server.photos.includes("image/heic") ? [".heic", ".heif"] : []].join();
+}
+
+const AGREED = "By who brought the portrait, on the page: it shows themselves, or the person agreed.";
+
+/** Whether its bringer said that the person agrees; else they are asked to. */
+function agreed() {
+  tell(at("consent").checked ? null : "Tick the box below the faces first: a portrait is moved only if its person agrees.");
+  if (!at("consent").checked) at("consent").focus();
+  return at("consent").checked;
 }
 
 /** A photograph becomes an avatar on the server; it is then the chosen face. */
@@ -201,7 +210,7 @@ async function bring(photo) {
   at("photo").disabled = at("start").disabled = true;
   try {
     const type = photo.type || (/\.hei[cf]$/i.test(photo.name) ? "image/heic" : "application/octet-stream");
-    const sent = await request("api/avatars", { method: "POST", headers: { "Content-Type": type }, body: photo });
+    const sent = await request(`api/avatars?consent=${encodeURIComponent(AGREED)}`, { method: "POST", headers: { "Content-Type": type }, body: photo });
     const enrolment = sent.headers.get("Location")?.split("/").at(-1);
     let job = await sent.json();
     while (job.state === "working") {
@@ -265,7 +274,11 @@ at("look-ahead").addEventListener("input", showLookAhead);
 for (const slider of ["expressiveness", "brows", "style"]) at(slider).addEventListener("input", () => showPercent(slider));
 for (const wished of ["look-ahead", "expressiveness", "brows", "mood", "gaze", "style", "guidance"]) at(wished).addEventListener("change", wish);
 at("guidance").addEventListener("input", () => { at("guidance-value").textContent = (at("guidance").value / 10).toFixed(1); });
-at("photo").addEventListener("change", () => at("photo").files[0] && bring(at("photo").files[0]));
+at("photo").addEventListener("click", (event) => agreed() || event.preventDefault());
+at("photo").addEventListener("change", () => {
+  if (at("photo").files[0] && agreed()) bring(at("photo").files[0]);
+  else at("photo").value = "";
+});
 at("mute").addEventListener("click", () => mute(voice?.track.enabled));
 at("faces").addEventListener("change", showFace);
 at("hear").addEventListener("click", () => hear(video.muted));

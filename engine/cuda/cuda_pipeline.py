@@ -18,6 +18,8 @@ from engine.cuda.batched_renderer import DeviceRenderer
 from engine.cuda.outlet import Outlet
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
+from engine.marking.mark_code import MarkIds
+from engine.marking.mark_pattern import pattern
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.motion.head.head_pose import HeadPose
 from engine.motion.motion_networks import Moved
@@ -58,6 +60,10 @@ class DevicePipeline(Pipeline):
         self._outlet = Outlet(config.size, config.max_sessions, self._device)
         self._numbers: dict[int, tuple[Avatar, int]] = {}  # by identity: an avatar is laid out once
         self._row_numbers = [0] * config.max_sessions
+        self._patterns = torch.zeros(
+            (config.max_sessions, config.size, config.size), dtype=torch.int8, device=self._device
+        )
+        self._marked: set[int] = set()  # rows whose pictures are marked
 
     def _open(self, weights: Path | None) -> MotionFromHost:
         facial = FacialMotion.load(weights or assets() / "weights" / "facial.safetensors")
@@ -79,6 +85,15 @@ class DevicePipeline(Pipeline):
         row = super().join(avatar, look_ahead_ms, seed, renderer)
         self._row_numbers[row] = number
         return row
+
+    def mark(self, row: int, ids: MarkIds | None) -> bool:
+        self._marked -= {row}
+        if ids is not None:
+            self._patterns[row] = torch.from_numpy(pattern(ids, self.config.size).copy())
+            self._marked |= {row}
+        else:
+            self._patterns[row] = 0
+        return True
 
     def _number(self, avatar: Avatar) -> int:
         """The portrait's place on the device; where none is free, that of one that no session uses."""
@@ -113,7 +128,8 @@ class DevicePipeline(Pipeline):
         if batch:
             jobs = [(self._row_numbers[row], motion) for row, motion in batch]
             with torch.inference_mode():
-                parcel = self._outlet.send(self._renderer.render(jobs, self._share))
+                patterns = torch.stack([self._patterns[row] for row, _ in batch]) if self._marked else None
+                parcel = self._outlet.send(self._renderer.render(jobs, self._share), patterns)
         for request, motion in wanted:
             if request.matte:  # drawn while the others travel
                 renderer = self._taken(request.row).renderer

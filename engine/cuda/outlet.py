@@ -10,6 +10,8 @@ from torch import Tensor
 from engine.contracts import ByteArray
 from kernels import rgb_to_i420
 from kernels.gpu import i420_cupy
+from kernels.plain import marking_torch
+from kernels.plain.marking_reference import USUAL
 
 
 @dataclass
@@ -40,13 +42,15 @@ class Outlet:
         self._turn = 0
         self._cupy = cuda and i420_cupy.available()
 
-    def send(self, rgb: Tensor) -> Parcel:
-        """Send RGB uint8 [B, S, S, 3] off. Returns at once on a GPU."""
+    def send(self, rgb: Tensor, patterns: Tensor | None = None) -> Parcel:
+        """Send RGB uint8 [B, S, S, 3] off, with int8 ``patterns`` [B, S, S] in its luma. Returns at once on a GPU."""
         self._turn ^= 1
         count = len(rgb)
         host, planes = self._host[self._turn][:count], self._planes[self._turn][:count]
         if self._stream is None:
             host.copy_(rgb_to_i420(rgb))
+            if patterns is not None:
+                marking_torch.add_mark(host, patterns, USUAL)
             return Parcel(host, None)
         main, left = torch.cuda.current_stream(rgb.device), self._left[self._turn]
         if left is not None:
@@ -55,6 +59,10 @@ class Outlet:
             i420_cupy.rgb_to_i420(rgb.contiguous(), planes)
         else:
             planes.copy_(rgb_to_i420(rgb))
+        if patterns is not None:
+            from kernels.gpu import mark_triton  # compiles for a GPU
+
+            mark_triton.add_mark(planes, patterns, USUAL)
         self._stream.wait_stream(main)
         with torch.cuda.stream(self._stream):
             host.copy_(planes, non_blocking=True)

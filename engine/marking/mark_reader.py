@@ -21,7 +21,7 @@ from engine.contracts import FloatArray
 from engine.marking.mark_code import SIDE, MarkIds, chips, decoded, layout
 from engine.marking.mark_pattern import grid
 
-LEAST = 12.8  # how many standard deviations a mark stands above chance, at least
+LEAST = 12.6  # how many standard deviations a mark stands above chance, at least
 HYPOTHESES = 45 + 48  # log2 of how many scales, places, filters and ids are looked at in a film, at most
 RATIO = 1.016  # between neighbouring scales
 SMALLEST, LARGEST = 1.25, 16.5  # pixels a chip: of 256 pixels at half their size, of 1080 at 140 %
@@ -46,6 +46,27 @@ class FoundMark:
     left: float
     top: float
     side: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighing:
+    """What counts how much. ``reach``, ``around``: how many chips away surroundings end, and what tells their variance.
+
+    ``floor`` is variance that is always there; ``smooth``: how far frequencies are made equally loud, see `_balanced`.
+    """
+
+    reach: float
+    floor: float
+    around: float
+    smooth: float
+
+
+WEIGHINGS = (
+    _Weighing(1.0, 1.0, 1.5, 0.4),
+    _Weighing(1.0, 1.0, 1.0, 0.0),
+    _Weighing(0.6, 1.0, 1.0, 0.4),
+    _Weighing(1.0, 3.0, 1.5, 0.4),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +141,11 @@ def _read(grey: FloatArray, place: _Place) -> FoundMark | None:
     place = _refined(grey, place)
     if place.peak < LEAST_PILOT:
         return None
-    for reach, floor, smooth in ((1.0, 1.0, 0.0), (0.6, 1.0, 0.4), (1.0, 3.0, 0.4)):
-        values = _chips_at(_whitened(grey, place.pitch, reach, floor), place)
-        values = _balanced(values, smooth) if smooth else values
-        if (ids := decoded(values)) is None:
+    for weighing in WEIGHINGS:
+        seen = _whitened(grey, place.pitch, weighing.reach, weighing.floor, weighing.around)
+        values = _chips_at(seen, place)
+        values = _balanced(values, weighing.smooth) if weighing.smooth else values
+        if (ids := decoded(values, LEAST)) is None:
             continue
         score = float((values * chips(ids)).sum() / max(float(np.linalg.norm(values)), 1e-9))
         if score >= LEAST:
@@ -167,10 +189,10 @@ def _balanced(values: FloatArray, smooth: float) -> FloatArray:
     return np.asarray(np.fft.ifft2(spectrum * weight / (power + 1e-9)).real, np.float32)
 
 
-def _whitened(grey: FloatArray, pitch: float, reach: float, floor: float) -> FloatArray:
+def _whitened(grey: FloatArray, pitch: float, reach: float, floor: float, around: float = 1.0) -> FloatArray:
     """What differs from the surroundings, by how much things differ there."""
     high = grey - _boxed(grey, max(round(reach * pitch), 1))
-    return np.asarray(high / (_boxed(high * high, max(round(pitch), 1)) + floor), np.float32)
+    return np.asarray(high / (_boxed(high * high, max(round(around * pitch), 1)) + floor), np.float32)
 
 
 def _boxed(values: np.ndarray, radius: int) -> np.ndarray:

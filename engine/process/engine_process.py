@@ -27,6 +27,7 @@ from engine.clock import look_ahead_frames
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.contracts import ByteArray, Frame, Ledger
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
+from engine.marking.consent import NoConsent
 from engine.marking.mark_code import SESSION_BITS
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
 from engine.process.picture_memory import picture_memory
@@ -37,12 +38,11 @@ log = logging.getLogger("vivify")
 
 OPEN_TIMEOUT_S = 30.0  # an avatar may have to be read first
 STOP_TIMEOUT_S = 5.0
+_REFUSALS: dict[str, type[VivifyError]] = {k.__name__: k for k in (EngineFull, UnknownAvatar, NoConsent)}
 MOST_UNSENT = 1_000  # messages, of each session, that wait for a process that stalls: more than it may stall for
 
 # The engine's matrices are small: a second BLAS thread would only spin, and take a core from the encoder.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-_REFUSALS: dict[str, type[VivifyError]] = {"EngineFull": EngineFull, "UnknownAvatar": UnknownAvatar}
 
 
 class EngineProcess:
@@ -109,12 +109,13 @@ class EngineProcess:
         head: tuple[float, ...] = (),
         moves_only: bool = False,
         mark: int | None = None,
+        badge: bool = False,
     ) -> EngineSession:
         """A new session. ``on_frame`` is called from the reader thread; the picture is planar I420 and the caller's.
 
         ``head`` is where the head begins, a `Frame.head`; else it is at rest. With ``matte`` pictures are twice as
         wide: the person's colours, and beside them the matte as grey. One that ``moves_only`` has empty pictures.
-        ``mark`` is the session's id in the mark, a random one if none is given.
+        ``mark`` is the session's id in the mark, a random one if none is given; ``badge`` is for all to see.
 
         Raises EngineFull, UnknownAvatar, or VivifyError for a look-ahead that is not offered or a dead engine.
         """
@@ -126,8 +127,8 @@ class EngineProcess:
             self._opening[number] = answer
             self._sessions[number] = session
         asked = {"avatar": avatar, "look_ahead_ms": look_ahead_ms, "seed": seed, "matte": matte, "head": head}
-        mark = secrets.randbits(SESSION_BITS) if mark is None else mark
-        self.tell({"do": "open", "session": number, "moves_only": moves_only, "mark": mark, **asked})
+        asked |= {"mark": secrets.randbits(SESSION_BITS) if mark is None else mark, "badge": badge}
+        self.tell({"do": "open", "session": number, "moves_only": moves_only, **asked})
         if not self.alive:
             self._fail_openings()
         try:
@@ -195,14 +196,13 @@ class EngineProcess:
         command += ["--avatar", self.config.avatar, "--size", str(self.config.size)]
         command += ["--max-sessions", str(self.config.max_sessions), "--memory", str(memory)]
         command += ["--quality", self.config.quality, "--device", self.config.device]
-        command += ["--mover", self.config.mover]
-        command += ["--lips", self.config.lips, "--head", self.config.head]
+        command += ["--mover", self.config.mover, "--lips", self.config.lips, "--head", self.config.head]
         if not self.config.mark:
             log.warning("pictures carry no mark: --mark off")
         command += ["--mark", "on" if self.config.mark else "off", "--method", self.config.method]
+        command += ["--require-consent"] * self.config.consent
         wishes = {"weights": self.config.weights, "photo": self.config.photo, "compile": self.config.compiler}
-        for option, value in wishes.items():
-            command += [f"--{option}", value] if value is not None else []
+        command += [f"--{option}={value}" for option, value in wishes.items() if value is not None]
         root = str(Path(__file__).resolve().parents[2])  # the folder that holds the package, installed or not
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
         return subprocess.Popen(

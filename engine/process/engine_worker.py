@@ -7,6 +7,7 @@ written, as planar I420, into slots of a memory file shared with the parent, who
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import mmap
 import os
@@ -27,12 +28,11 @@ from engine.config import SLOTS_PER_SESSION, EngineConfig, checked, slot_bytes
 from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, ByteArray, Frame
 from engine.errors import UnknownAvatar, VivifyError
 from engine.face.avatar import Avatar
-from engine.marking.installation import installation_id
-from engine.marking.mark_code import MarkIds
-from engine.marking.mark_pattern import mark_planes
+from engine.marking.consent import demand_consent
 from engine.motion.prior.keys import Key
 from engine.process.c_memory import keep_little
 from engine.process.chosen_pipeline import chosen_pipeline
+from engine.process.labels import Labels
 from engine.process.spent_code import release_compiler
 from engine.process.waiting_commands import Commands
 from engine.process.wire import Wire, packed
@@ -84,8 +84,7 @@ class Worker:
             int, tuple[dict[str, Any], Future[tuple[Avatar | None, Renderer | None]]]
         ] = {}  # sessions to be opened
         self._running = True
-        self._installation = installation_id()
-        self._marks: dict[int, MarkIds] = {}  # of sessions whose pictures are marked
+        self._labels = Labels(config)
 
     def run(self) -> None:
         """Warm up, then serve until the pipe closes."""
@@ -117,8 +116,7 @@ class Worker:
         session.push_audio(AudioChunk(0, np.zeros(10 * SAMPLES_PER_FRAME, np.float32)))
         while self._scheduler.tick():
             for frame in session.frames():
-                planes = i420(frame.picture, self._memory)
-                mark_planes(planes, MarkIds(self._installation, 0))
+                self._labels.rehearse(i420(frame.picture, self._memory))
         self._scheduler.close(session)
 
     def _read(self) -> None:
@@ -175,8 +173,7 @@ class Worker:
         elif name == "look_ahead":
             self._scheduler.set_look_ahead(session, head["look_ahead_ms"])
         elif name == "close":
-            self._scheduler.close(self._sessions.pop(number))
-            self._marks.pop(number, None)
+            self._close(number)
 
     def _load(self, number: int, head: dict[str, Any]) -> None:
         """Make ready what a new session needs, on a thread: the steps of the others go on meanwhile."""
@@ -200,8 +197,8 @@ class Worker:
             self._sessions[number] = self._scheduler.open(
                 avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"], renderer=renderer
             )
-            if self._config.mark:
-                self._marks[number] = MarkIds(self._installation, head["mark"])
+            here = functools.partial(self._pipeline.mark, self._sessions[number].row)
+            self._labels.begin(number, head["mark"], avatar if head.get("badge") else None, head["matte"], here)
             if head["head"]:
                 self._scheduler.hold_head(self._sessions[number], tuple(head["head"]))
             self._wire.send({"event": "opened", "session": number})
@@ -209,12 +206,15 @@ class Worker:
             refusal = {"event": "refused", "session": number, "kind": type(error).__name__, "error": str(error)}
             self._wire.send(refusal)
 
+    def _close(self, number: int) -> None:
+        self._scheduler.close(self._sessions.pop(number))
+        self._labels.end(number)
+
     def _push(self, number: int, session: Session, chunk: AudioChunk, now: float) -> None:
         try:
             session.push_audio(chunk, now)
         except VivifyError as error:
-            self._scheduler.close(self._sessions.pop(number))
-            self._marks.pop(number, None)
+            self._close(number)
             self._wire.send({"event": "lost", "session": number, "error": str(error)})
 
     def _pin(self, session: Session, head: dict[str, Any]) -> None:
@@ -227,7 +227,10 @@ class Worker:
         if name not in self._table:
             raise UnknownAvatar(f"There is no avatar named '{name}' here; there are: {', '.join(self._listed)}.")
         if name not in self._loaded:
-            self._loaded[name] = Avatar.load(self._table[name])
+            avatar = Avatar.load(self._table[name])
+            if self._config.consent:
+                demand_consent(avatar)
+            self._loaded[name] = avatar
         return self._loaded[name]
 
     def _emit(self) -> None:
@@ -245,8 +248,7 @@ class Worker:
             slot, size = self._free.pop(), slot_bytes(self._config.size)
             began = time.perf_counter()
             planes = i420(frame.picture, self._memory[slot * size :])
-            if number in self._marks:
-                mark_planes(planes, self._marks[number])
+            self._labels.lay(number, planes)
             ledger["render_ms"] += 1000 * (time.perf_counter() - began)
             width = planes.shape[1]
         ledger["done"] = time.monotonic()
@@ -285,6 +287,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--photo")
     parser.add_argument("--compile")
+    parser.add_argument("--require-consent", action="store_true")
     parser.add_argument("--memory", type=int, required=True, help="file descriptor of the shared picture memory")
     args = parser.parse_args()
     keep_little()
@@ -292,7 +295,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     try:
         quality, mark = checked(args.quality), args.mark == "on"
-        moved = {"mover": args.mover, "lips": args.lips, "head": args.head}
+        moved = {"mover": args.mover, "lips": args.lips, "head": args.head, "consent": args.require_consent}
         drawn = {"method": args.method, "weights": args.weights, "photo": args.photo, "compiler": args.compile}
         config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, **moved, **drawn)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))

@@ -1,9 +1,9 @@
 """Enrolment in a process of its own, for photos of strangers.
 
-Started as ``python -m engine.process.enrolment_worker PHOTO FOLDER SIZE``. It has limits of its own (processor time,
-memory, size of what it writes) and gets only the time that nothing else wants. It tells on standard output, one JSON
-object a line: ``{"unlimited"}`` where the system does not hold it to its memory, ``{"progress"}``, then ``{"error"}``,
-or ``{"warnings"}`` when the avatar is in the folder.
+Started as ``python -m engine.process.enrolment_worker PHOTO FOLDER SIZE CONSENT``. It has limits of its own
+(processor time, memory, size of what it writes) and gets only the time that nothing else wants. It tells on standard
+output, one JSON object a line: ``{"unlimited"}`` where the system does not hold it to its memory, ``{"progress"}``,
+then ``{"error"}``, or ``{"warnings"}`` when the avatar is in the folder.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def holds() -> bool:
 
 
 def main() -> None:
-    photo, folder, size = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    photo, folder, size, consent = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)  # whatever prints by mistake must not break the messages
 
@@ -72,7 +72,8 @@ def main() -> None:
             from engine.enrolment.photos.photo_formats import of_strangers
 
             tell(progress="looking for the face")
-            avatar, warnings = enroll_picture(read_photo(photo, of_strangers()), size, {"name": photo.stem})
+            facts = {"name": photo.stem, **({"consent": consent} if consent else {})}
+            avatar, warnings = enroll_picture(read_photo(photo, of_strangers()), size, facts)
             tell(progress="saving")
             avatar.save(folder)
             tell(warnings=list(warnings))

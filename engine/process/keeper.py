@@ -48,13 +48,13 @@ class KeptSession:
     def __init__(
         self,
         keeper: EngineKeeper,
-        asked: tuple[str | None, int, int, bool, bool],  # avatar, look_ahead_ms, seed, matte, moves_only
+        asked: tuple[str | None, int, int, bool, bool, bool],  # avatar, look_ahead_ms, seed, matte, moves_only, badge
         on_frame: OnFrame,
         on_lost: OnLost | None,
     ) -> None:
         self.epoch = 0
         self._keeper = keeper
-        self._avatar, self._look_ahead_ms, self._seed, self._matte, self._moves_only = asked
+        self._avatar, self._look_ahead_ms, self._seed, self._matte, self._moves_only, self._badge = asked
         self.mark = secrets.randbits(SESSION_BITS)  # its id in the invisible mark, whichever process draws it
         self._wished: dict[str, Any] = {}
         self._on_frame = on_frame
@@ -152,6 +152,7 @@ class KeptSession:
             self._head,
             self._moves_only,
             self.mark,
+            self._badge,
         )
         with self._lock:
             if self._wished:
@@ -230,12 +231,13 @@ class EngineKeeper:
         on_lost: OnLost | None = None,
         matte: bool = False,
         moves_only: bool = False,
+        badge: bool = False,
     ) -> KeptSession:
         """See `EngineProcess.open`. ``on_lost`` is called only for what a new process cannot mend.
 
         It waits for the engine: call it from `openings`, whose threads are nobody else's to wait for.
         """
-        session = KeptSession(self, (avatar, look_ahead_ms, seed, matte, moves_only), on_frame, on_lost)
+        session = KeptSession(self, (avatar, look_ahead_ms, seed, matte, moves_only, badge), on_frame, on_lost)
         with self._lock:
             self._sessions.add(session)
         try:

@@ -7,9 +7,11 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.cpu.compiled import compiled
+from kernels.plain.marking_reference import USUAL
 
-CELL = 8  # pixels; within one, detail is measured
-BASE, GAIN, TOP = 1.2, 0.25, 2.0  # grey levels where all is smooth, more for each of detail, and at most
+CELL = USUAL.cell
+BASE, GAIN, TOP = USUAL.base, USUAL.gain, USUAL.top
+KNEE, FALL, LOW, LOUDEST = USUAL.knee, USUAL.fall, USUAL.low, USUAL.loudest
 UNIT = 127.0  # what the pattern's largest number stands for
 
 
@@ -17,12 +19,14 @@ UNIT = 127.0  # what the pattern's largest number stands for
 def add_mark(luma, pattern):
     """Add ``pattern`` [H, W] int8 to ``luma`` [H, W] uint8 in place, more strongly where there is detail to hide it.
 
-    Detail is the mean step to the left and upper neighbour within 8 x 8 pixels; strengths are interpolated between the
-    cells' middles. H and W are multiples of 8.
+    Detail is the mean step to the left and upper neighbour within 8 x 8 pixels; at edges of more than `KNEE` there is
+    less of the mark, where there is too much of it everywhere less; strengths are interpolated between the cells'
+    middles. H and W are multiples of 8.
     """
     height, width = luma.shape
     down, across = height // CELL, width // CELL
     strength = np.empty((down + 2, across + 2), np.float32)
+    power = np.float32(0)
     for j in range(down):
         sums = np.zeros(across, np.int32)
         for y in range(CELL * j, CELL * j + CELL):
@@ -35,8 +39,14 @@ def add_mark(luma, pattern):
                     total += abs(here - np.int32(row[max(x - 1, 0)])) + abs(here - np.int32(upper[x]))
                 sums[i] += total
         for i in range(across):
-            level = np.float32(BASE) + np.float32(GAIN / (CELL * CELL)) * np.float32(sums[i])
-            strength[j + 1, i + 1] = min(level, np.float32(TOP)) / np.float32(UNIT)
+            detail = np.float32(1 / (CELL * CELL)) * np.float32(sums[i])
+            level = min(np.float32(BASE) + np.float32(GAIN) * detail, np.float32(TOP))
+            level = min(level, max(np.float32(TOP) - np.float32(FALL) * (detail - np.float32(KNEE)), np.float32(LOW)))
+            strength[j + 1, i + 1] = level
+            power += level * level
+    share = min(np.float32(1), np.float32(LOUDEST) / np.sqrt(power / np.float32(down * across))) / np.float32(UNIT)
+    strength *= share
+    for j in range(down):
         strength[j + 1, 0], strength[j + 1, across + 1] = strength[j + 1, 1], strength[j + 1, across]
     strength[0], strength[down + 1] = strength[1], strength[down]
     line = np.empty(across + 2, np.float32)

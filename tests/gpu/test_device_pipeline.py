@@ -11,6 +11,8 @@ from engine.cuda.cuda_pipeline import DevicePipeline
 from engine.errors import VivifyError
 from engine.evaluation.picture_figures import psnr
 from engine.face.avatar import Avatar
+from engine.marking.mark_code import MarkIds
+from engine.marking.mark_pattern import mark_planes
 from engine.paths import assets
 from engine.pipeline import Drawn, Pipeline, Request
 from engine.process.engine_process import EngineProcess
@@ -66,6 +68,21 @@ def equals_the_pipeline(avatar: Avatar, device: str) -> None:
         assert psnr(one.picture, planes) >= 45
         pictures += 1
     assert pictures >= 12
+
+
+@pytest.mark.cpu
+def test_rows_are_marked_where_they_are_drawn(avatar: Avatar) -> None:
+    pipeline, ids = DevicePipeline(CONFIG, "cpu", portraits=1), MarkIds(3, 4)
+    plain, marked = pipeline.join(avatar, 0, 1), pipeline.join(avatar, 0, 1)
+    assert pipeline.mark(marked, ids)
+    drawn = pipeline.step([Request(row, np.zeros(640, np.float32), 0.0, False) for row in (plain, marked)])
+    wanted, got = (one.picture for one in drawn)
+    assert wanted is not None
+    assert got is not None
+    wanted = wanted.copy()
+    mark_planes(wanted, ids)
+    assert np.abs(got.astype(int) - wanted).max() <= 1
+    assert (got != wanted).mean() < 1e-3
 
 
 @pytest.mark.cpu

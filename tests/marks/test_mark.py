@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,7 +33,7 @@ def marked(astronaut: Avatar) -> ByteArray:
 
 def test_ids_come_back_from_noisy_chips_and_not_from_noise() -> None:
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal((20, SIDE, SIDE)).astype(np.float32)
+    noise = rng.standard_normal((8, SIDE, SIDE)).astype(np.float32)
     for k, one in enumerate(noise):
         ids = MarkIds(int(rng.integers(1 << 28)), int(rng.integers(1 << 20)))
         assert decoded(0.2 * chips(ids) + one) == ids, k
@@ -44,12 +46,34 @@ def test_the_kernel_does_what_its_definition_says(size: int) -> None:
     rng = np.random.default_rng(size)
     grey = np.array(Image.fromarray(rng.integers(0, 256, (9, 9), np.uint8)).resize((size, size)))
     grey[size // 2 :] = rng.integers(0, 256, (size - size // 2, size), np.uint8)
-    wanted = marking_reference.add_mark(
-        grey, pattern(IDS, size), mark_luma.CELL, mark_luma.BASE, mark_luma.GAIN, mark_luma.TOP
-    ).astype(int)
+    wanted = marking_reference.add_mark(grey, pattern(IDS, size), marking_reference.USUAL).astype(int)
     mark_luma.add_mark(grey, pattern(IDS, size))
     assert np.abs(grey - wanted).max() <= 1
     assert (grey != wanted).mean() < 1e-3
+
+
+@pytest.mark.parametrize("twin", ["plain.marking_torch", "gpu.mark_triton"])
+def test_a_batch_on_a_device_is_marked_as_each_picture_is(twin: str) -> None:
+    torch = pytest.importorskip("torch")
+    if twin.startswith("gpu"):
+        pytest.importorskip("triton")
+    rng = np.random.default_rng(4)
+    smooth = np.array(Image.fromarray(rng.integers(0, 256, (5, 5), np.uint8)).resize((64, 64)))
+    luma = np.stack([smooth, rng.integers(0, 256, (64, 64), np.uint8), np.full((64, 64), 128, np.uint8)])
+    patterns = np.stack([pattern(IDS, 64), pattern(MarkIds(1, 2), 64), np.zeros((64, 64), np.int8)])
+    wanted = np.stack(
+        [marking_reference.add_mark(*pair, marking_reference.USUAL) for pair in zip(luma, patterns, strict=True)]
+    )
+    planes = np.concatenate([luma, rng.integers(0, 256, (3, 32, 64), np.uint8)], axis=1)
+    given = torch.from_numpy(planes.copy())
+    device = "cuda" if torch.cuda.is_available() and twin.startswith("gpu") else "cpu"
+    given = given.to(device)
+    add_mark = importlib.import_module(f"kernels.{twin}").add_mark
+    add_mark(given, torch.from_numpy(patterns).to(device), marking_reference.USUAL)
+    got = given.cpu().numpy()
+    assert (got[:, 64:] == planes[:, 64:]).all()
+    assert np.abs(got[:, :64].astype(int) - wanted).max() <= 1
+    assert (got[:, :64] != wanted).mean() < 1e-3
 
 
 @pytest.mark.parametrize("size", [256, 512])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +18,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from clients.cli import app
+from clients.films import mark_search
 from clients.films.film_writer import FilmWriter
 from clients.films.manifest import Signing, read_manifest, sign_film
+from clients.films.mark_search import search_film
 from clients.films.signing_keys import given_key, own_key
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
@@ -88,6 +95,96 @@ def test_others_films_and_no_films_are_told_in_words(tmp_path: Path, astronaut: 
         assert said["manifest"]["state"] in ("absent", "unread"), name
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "nothing.mp4")])
     assert isinstance(done.exception, VivifyError)
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """A server that does by the path what it was told."""
+
+    film = b""
+
+    def do_GET(self) -> None:
+        film = self.film
+        if self.path == "/missing":
+            return self.send_error(404)
+        if self.path == "/junk":
+            self.wfile.write(b"no HTTP at all\r\n\r\n")
+            return None
+        self.send_response(200)
+        if self.path in ("/film.mp4", "/broken"):
+            self.send_header("Content-Length", str(len(film) + 100 * (self.path == "/broken")))
+        self.end_headers()
+        if self.path == "/drip":
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"x")
+                    time.sleep(0.1)
+        self.wfile.write(film)
+        return None
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory, astronaut: Avatar) -> Iterator[str]:
+    Stranger.film = film(tmp_path_factory.mktemp("film") / "film.mp4", astronaut).read_bytes()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_film_at_an_address_is_fetched_and_read(stranger: str) -> None:
+    code, said = verified(f"{stranger}/film.mp4?x=1")
+    assert code == 0
+    assert said["mark"]["ids"] == f"{installation_id():07x}-0004d"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/missing", "404"),
+        ("/junk", "cannot be had"),
+        ("/broken", "cannot be had|broke off"),
+        ("/drip", "did not come within"),
+        ("/long", "longer than"),
+    ],
+)
+def test_an_address_that_gives_no_film_is_told_in_time(
+    stranger: str, path: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mark_search, "MOST_SECONDS", 0.6 if path == "/drip" else 20.0)
+    monkeypatch.setattr(mark_search, "MOST_BYTES", 1000 if path == "/long" else 1 << 29)
+    began = time.monotonic()
+    with pytest.raises(VivifyError, match=words), mark_search.local_copy(stranger + path):
+        pass
+    assert time.monotonic() - began < 10
+    with pytest.raises(VivifyError, match="cannot be had"), mark_search.local_copy("http://127.0.0.1:1/film.mp4"):
+        pass
+
+
+def test_whatever_a_film_holds_it_is_told_in_words_and_in_time(
+    tmp_path: Path, astronaut: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = film(tmp_path / "film.mp4", astronaut).read_bytes()
+    rng = np.random.default_rng(3)
+    for k in range(6):
+        bytes_ = bytearray(whole)
+        for at in rng.integers(0, len(whole), 1 << (2 * k)):
+            bytes_[at] = int(rng.integers(256))
+        (tmp_path / f"bent{k}.mp4").write_bytes(bytes_)
+        verified(tmp_path / f"bent{k}.mp4")
+    lists = {
+        "list.m3u8": f"#EXTM3U\n#EXTINF:1,\n{tmp_path}/film.mp4\n",
+        "list.ffconcat": "ffconcat version 1.0\nfile film.mp4\n",
+    }
+    for name, text in lists.items():
+        (tmp_path / name).write_text(text)
+        assert search_film(tmp_path / name).problem, "what a list names is not looked at"
+    assert search_film(tmp_path).problem
+    monkeypatch.setattr(mark_search, "MOST_SECONDS", -1.0)
+    assert search_film(tmp_path / "film.mp4").frames == 0, "after its time nothing more is read"
 
 
 def test_the_id_is_kept_for_the_user_alone(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from engine import avatars
 from engine.config import EngineConfig
 from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, Frame
 from engine.errors import EngineFull, UnknownAvatar, VivifyError
+from engine.face.avatar import Avatar
+from engine.marking.badge import badge_of
 from engine.process.engine_process import EngineProcess
 from engine.process.engine_session import EngineSession
 
@@ -49,6 +52,23 @@ class Stream:
 
     def take(self, n: int) -> list[Frame]:
         return [self.frames.get(timeout=WAIT) for _ in range(n)]
+
+
+def test_a_badge_is_in_the_pictures_that_want_it_and_nowhere_else(engine: EngineProcess) -> None:
+    pictures = []
+    for badge in (False, True):
+        stream = Stream.__new__(Stream)
+        stream.frames, stream.position = queue.Queue(), 0
+        stream.session = engine.open(None, 0, 0, stream.frames.put, mark=5, badge=badge)
+        stream.push(1)
+        pictures.append(stream.take(1)[0].picture)
+        stream.session.close()
+    plain, badged = pictures
+    left, top, right, bottom = badge_of(Avatar.load(avatars.resolve("astronaut")[1]), 256).box
+    away = np.abs(plain[:256].astype(int) - badged[:256])
+    rows, columns = np.nonzero(away > 4)  # the mark beside it changes by a little, as the picture does
+    assert (rows.min(), rows.max() + 1) == pytest.approx((top, bottom), abs=3)
+    assert left <= columns.min() <= columns.max() < right
 
 
 @pytest.mark.parametrize(("look_ahead_ms", "behind"), [(0, 0), (80, 2)])

@@ -180,6 +180,10 @@ def test_a_portrait_that_is_none_is_refused_in_words(page: Any) -> None:
     page.wait_for_selector("#bring:visible")
     junk = {"name": "me.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + bytes(100)}
     page.set_input_files("#photo", junk)
+    assert "Tick the box" in page.inner_text("#message"), "first the person must have agreed"
+    page.check("#consent")
+    page.set_input_files("#photo", junk)
+    page.wait_for_function("document.getElementById('message').textContent.includes('Tick') === false")
     page.wait_for_selector("#message:visible", timeout=30_000)
     assert page.inner_text("#message").endswith(".")
     assert page.inner_text("#bring-text") == "Bring a portrait"

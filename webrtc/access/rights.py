@@ -15,7 +15,8 @@ class Caller:
     ``owner``: whose sessions these are, and whose limits count: a token's, or its subject's; without tokens, the
     address's. ``address``: the network they ask from. ``personal``: the owner is one person, at whatever address; a
     token that is no subject's may be in many hands. ``session``: the only one they may have to do with, by its name or
-    by the address it is watched at; None leaves it open.
+    by the address it is watched at; None leaves it open. ``badge``: pictures of
+    sessions that they open carry the visible badge.
     """
 
     owner: str
@@ -23,6 +24,7 @@ class Caller:
     rights: frozenset[str] = ALL_RIGHTS
     session: str | None = None
     personal: bool = False
+    badge: bool = False
 
     @property
     def visitor(self) -> str:

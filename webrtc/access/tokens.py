@@ -1,8 +1,8 @@
 """Tokens: fixed ones that a server is told at its start, and short-lived ones that an application's back end signs.
 
 A signed token is a JWT (RFC 7519, HS256): ``exp``, within a day; ``rights``, a list; and if wished ``sub``, whose
-limits count, and ``session``, the only one it is good for, by its name or by the address it is watched at. `sign` makes
-one; so does any JWT library in any language.
+limits count, ``session``, the only one it is good for, by its name or by the address it is watched at, and ``badge``,
+true for pictures that say for all to see that they are made. `sign` makes one; so does any JWT library in any language.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def sign(
     seconds: float = 3600,
     subject: str | None = None,
     session: str | None = None,
+    badge: bool = False,
 ) -> str:
     """A signed token. Raises VivifyError for a key, rights or a life that no server takes."""
     check_key(key)
@@ -95,7 +96,7 @@ def sign(
     import jwt
 
     claims: dict[str, Any] = {"exp": int(time.time() + seconds), "rights": sorted(read_rights(rights))}
-    named = {"sub": subject, "session": session}
+    named = {"sub": subject, "session": session, "badge": badge or None}
     return jwt.encode(claims | {name: value for name, value in named.items() if value is not None}, key, "HS256")
 
 
@@ -142,6 +143,7 @@ def _signed(shown: str, key: str) -> Caller:
             "A token was expected that this server knows, or that is signed with its key and holds exp and rights."
         ) from None
     rights, subject, session = claims["rights"], claims.get("sub"), claims.get("session")
+    badge = claims.get("badge", False)
     audience = claims.get("aud", AUDIENCE)
     if life > LONGEST_LIFE_S + LEEWAY_S:
         raise BadToken(f"A signed token was expected to live {LONGEST_LIFE_S // 3600} hours at most.")
@@ -152,8 +154,10 @@ def _signed(shown: str, key: str) -> Caller:
     for name, value in (("sub", subject), ("session", session)):
         if value is not None and not (isinstance(value, str) and 0 < len(value) <= LONGEST_CLAIM):
             raise BadToken(f"A signed token's {name} was expected to be a text of 1 to {LONGEST_CLAIM} characters.")
+    if not isinstance(badge, bool):
+        raise BadToken("A signed token's badge was expected to be true or false.")
     owner = f"signed {_digest(shown)}" if subject is None else f"subject {subject}"
-    return Caller(owner, "", frozenset(rights), session, personal=subject is not None)
+    return Caller(owner, "", frozenset(rights), session, subject is not None, badge)
 
 
 def _digest(secret: str) -> str:

@@ -6,9 +6,10 @@ import asyncio
 import functools
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 
 import av
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from engine import avatars
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from engine.enrolment.photos.photo_formats import media_types
 from engine.errors import UnknownAvatar
+from engine.marking.consent import LONGEST
 from engine.paths import assets
 from webrtc.access.rights import Caller
 from webrtc.http.admission import Gate
@@ -72,7 +74,7 @@ def _sessions(router: APIRouter, service: Service, gate: Gate) -> None:
     async def open_session(request: Request, response: Response, caller: Caller = opens) -> Answer:
         """Open a two-way session."""
         offer = _read_offer(await read_body(request, JSON, "Accept-Post"))
-        wanted = Wanted(caller, offer.avatar or None, offer.look_ahead_ms, offer.matte, offer.watch)
+        wanted = Wanted(caller, offer.avatar or None, offer.look_ahead_ms, offer.matte, offer.watch, offer.badge)
         speaker, answer = await service.open(wanted, offer.sdp)
         session, connection = speaker.session, speaker.connection
         response.headers.update(
@@ -135,14 +137,21 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **refusals(*BODY, 403, 429, 503)},
         openapi_extra=takes(PHOTOS, {"type": "string", "format": "binary"}),
     )
-    async def bring_portrait(request: Request, response: Response, caller: Caller = brings) -> Enrolment:
-        """Make an avatar of a photograph; how far it is, is told at the Location."""
+    async def bring_portrait(
+        request: Request,
+        response: Response,
+        consent: Annotated[str, Query(max_length=LONGEST)] = "",
+        caller: Caller = brings,
+    ) -> Enrolment:
+        """Make an avatar of a photograph; how far it is, is told at the Location. ``consent``: who agreed to what."""
         if not service.config.portraits:
             raise NoPortraits
         if service.draining:
             raise Stopping
         check_upload(request, PHOTOS, "Accept-Post", MOST_PHOTO)
-        job = await service.portraits.bring(caller, functools.partial(save_body, request, most=MOST_PHOTO))
+        job = await service.portraits.bring(
+            caller, functools.partial(save_body, request, most=MOST_PHOTO), consent.strip()
+        )
         response.headers["Location"] = f"{prefix_of(request)}/api/enrolments/{job.name}"
         return _enrolment(job)
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
+from engine.marking.consent import NoConsent
 from webrtc.access.addresses import AddressTaken, NotYet, OtherSession
 from webrtc.live_session import UnknownSession
 from webrtc.logs import SessionLog, Sparing
@@ -28,6 +29,7 @@ STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     AddressTaken: 409,
     TooMany: 429,
     NoPortraits: 403,
+    NoConsent: 403,
     TooManyPortraits: 429,
     OtherSession: 403,
     UnfitOffer: 422,

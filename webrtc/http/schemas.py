@@ -36,6 +36,7 @@ class OfferBody(BaseModel):
     look_ahead_ms: LookAhead = cast(LookAhead, DEFAULT_LOOK_AHEAD_MS)
     watch: str | None = Field(None, description="A wish for the address it is watched at, the same each time.")
     matte: bool = Field(False, description="Pictures twice as wide: the person, and beside it the matte as grey.")
+    badge: bool = Field(False, description="Pictures with words in a corner: AI-generated.")
 
 
 class Answer(Body):

@@ -50,6 +50,7 @@ def routes(service: Service, gate: Gate) -> APIRouter:
         rate: Annotated[int, Query()] = SAMPLE_RATE,
         matte: bool = False,
         watch: str | None = None,
+        badge: bool = False,
     ) -> None:
         """Push sound into ``session``, or into a new one."""
         try:
@@ -58,7 +59,7 @@ def routes(service: Service, gate: Gate) -> APIRouter:
             live = (
                 service.session(session, caller)
                 if session
-                else await service.open_for_socket(Wanted(caller, avatar, look_ahead_ms, matte, watch))
+                else await service.open_for_socket(Wanted(caller, avatar, look_ahead_ms, matte, watch, badge))
             )
         except VivifyError as error:
             return await socket.send_denial_response(refused(error, socket))

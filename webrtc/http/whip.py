@@ -56,11 +56,12 @@ def _whip(router: APIRouter, service: Service, gate: Gate) -> None:
         look_ahead_ms: LookAhead = DEFAULT_LOOK_AHEAD_MS,
         matte: bool = False,
         watch: str | None = None,
+        badge: bool = False,
         caller: Caller = opens,
     ) -> Response:
         """Speak: an offer that sends audio. A `Link` names where the face is watched; ``watch`` wishes for that."""
         offer = await read_text(request, SDP, "Accept-Post")
-        wanted = Wanted(caller, avatar, look_ahead_ms, matte, watch)
+        wanted = Wanted(caller, avatar, look_ahead_ms, matte, watch, badge)
         speaker, answer = await service.open(wanted, offer, two_way=False)
         location = f"{prefix_of(request)}/whip/session/{speaker.session.name}"
         response = _created(answer, location, speaker.connection, service)

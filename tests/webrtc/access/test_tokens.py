@@ -37,6 +37,13 @@ def test_without_tokens_everybody_has_all_rights() -> None:
     assert Tokens((), None).caller("", "192.0.2.1") == Caller("192.0.2.1", "192.0.2.1", ALL_RIGHTS)
 
 
+def test_a_token_may_ask_for_the_badge() -> None:
+    assert taken(sign(KEY, badge=True)).badge
+    assert not taken(sign(KEY)).badge
+    with pytest.raises(BadToken, match="badge"):
+        taken(signed(badge="yes"))
+
+
 def test_fixed_tokens_have_all_rights_or_those_they_name() -> None:
     given = f"{FIXED}, another-of-good-length:watch+figures"
     assert taken(FIXED, given).rights == ALL_RIGHTS

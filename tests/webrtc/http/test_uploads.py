@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from serving import Running, running
+from starlette.types import Message, Receive, Scope, Send
 from whip_peers import ask
 
 import webrtc.http.bodies
+import webrtc.http.lingering
 from engine.enrolment.photos.photo import read_photo
 from engine.enrolment.photos.photo_formats import of_strangers
 from engine.errors import EngineFull, VivifyError
@@ -56,6 +59,27 @@ def answered(line: socket.socket) -> tuple[int, str]:
 @pytest.mark.parametrize(("length", "kind", "status"), [(13 << 20, PNG, 413), (10, "image/svg+xml", 415)])
 def test_what_is_unfit_is_refused_before_it_is_read(server: Running, length: int, kind: str, status: int) -> None:
     assert answered(begun(server, length, kind=kind))[0] == status
+
+
+@pytest.mark.cpu
+def test_a_refused_body_that_stops_coming_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webrtc.http.lingering, "LINGER_S", 0.1)
+    told: list[Message] = []
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 415, "headers": []})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    async def nothing_more() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def tell(message: Message) -> None:
+        told.append(dict(message))
+
+    scope = {"type": "http", "headers": [(b"content-length", b"1000")]}
+    asyncio.run(asyncio.wait_for(webrtc.http.lingering.Lingering(refuse)(scope, nothing_more, tell), 5))
+    assert [message.get("more_body", False) for message in told[1:]] == [True, False]
 
 
 @pytest.mark.net
@@ -125,7 +149,7 @@ def test_a_picture_beyond_its_memory_is_refused_in_a_sentence(tmp_path: Path) ->
     """The real process over a real picture, with the limit drawn tight."""
     Image.new("RGB", (6000, 6000)).save(tmp_path / "a.png")
     code = "import engine.process.enrolment_worker as w\nw.MEMORY_LIMIT = 200 << 20\nw.main()\n"
-    given = [str(tmp_path / "a.png"), str(tmp_path / "b"), "512"]
+    given = [str(tmp_path / "a.png"), str(tmp_path / "b"), "512", ""]
     done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, timeout=60)
     assert json.loads(done.stdout.splitlines()[-1])["error"] == TOO_LARGE, done
     assert MEMORY_LIMIT >= 900 << 20, "40 megapixels with transparency take 0.9 GB"

@@ -1,0 +1,21 @@
+"""Whether the person of an avatar agreed to being moved, as whoever enrolled it says."""
+
+from __future__ import annotations
+
+from engine.errors import VivifyError
+from engine.face.avatar import Avatar
+
+LONGEST = 500  # characters
+
+
+class NoConsent(VivifyError):
+    """An avatar of which nobody says that its person agreed, where that is required."""
+
+
+def demand_consent(avatar: Avatar) -> None:
+    """Raises NoConsent."""
+    if not avatar.facts.get("consent", "").strip():
+        raise NoConsent(
+            f"An avatar whose person's consent is filled in was expected (--require-consent), but '{avatar.name}' has "
+            "none: enrol it again with --consent TEXT, or fill in consent in its avatar.json, once they gave it."
+        )
