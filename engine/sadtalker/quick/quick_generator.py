@@ -22,7 +22,7 @@ class QuickPortrait:
 
 
 class QuickGenerator:
-    """For pictures of one size. Its weights take four times the network's memory: 1.5 GB for the released ones."""
+    """For pictures of one size. Its weights take twice to four times the network's memory."""
 
     def __init__(self, network: FaceGenerator, pixels: int) -> None:
         side = pixels // 4

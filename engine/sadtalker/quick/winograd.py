@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TILE, REACH = 4, 6  # outputs and inputs of a tile, each way
-AT_ONCE = 24_000_000  # numbers of a stretch of tiles in the other basis: what the cache still helps with
+AT_ONCE = 4_000_000  # numbers of a stretch of tiles in the other basis: what the cache still helps with
+FEWEST = 128  # tiles of a stretch, for which the kernels are read once
 
 # Where polynomials are compared (and at infinity). The usual 0, 1, -1, 2, -2 err four times as far at their worst.
 POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
@@ -43,6 +44,11 @@ def kernels(weight: Tensor) -> Tensor:
     return (KERNEL @ places).view(REACH * REACH, *weight.shape[:2])
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """A matrix product by numpy, whose BLAS uses all that an AMD core has: a quarter to a half faster than torch's."""
+    return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+
+
 class WinogradConv:
     """A convolution with a border of zeros: [I, H, W] -> [O, H, W], sides multiples of four."""
 
@@ -56,12 +62,12 @@ class WinogradConv:
         padded = F.pad(x, (1, 1, 1, 1))
         down, across = height // TILE, width // TILE
         out = torch.empty(self.outputs, down, TILE, across, TILE)
-        rows = max(1, AT_ONCE // (36 * across * (self.inputs + self.outputs)))
+        rows = max(-(-FEWEST // across), AT_ONCE // (36 * across * (self.inputs + self.outputs)))
         for top in range(0, down, rows):
             high = min(rows, down - top)
             piece = padded[:, TILE * top : TILE * (top + high) + 2]
-            mixed = torch.bmm(self._kernels, into_basis(piece))  # [36, O, tiles]
-            tiles = (OUTPUT @ mixed.flatten(1)).view(TILE, TILE, self.outputs, high, across)
+            mixed = product(self._kernels, into_basis(piece))  # [36, O, tiles]
+            tiles = product(OUTPUT, mixed.flatten(1)).view(TILE, TILE, self.outputs, high, across)
             out[:, top : top + high] = tiles.permute(2, 3, 0, 4, 1)
         return out.view(self.outputs, height, width).add_(self._bias[:, None, None])
 
@@ -70,7 +76,7 @@ def into_basis(padded: Tensor) -> Tensor:
     """Overlapping tiles of [I, 4 a + 2, 4 b + 2] in the other basis, [36, I, a * b]."""
     tiles = padded.unfold(1, REACH, TILE).unfold(2, REACH, TILE)  # [I, a, b, 6, 6]
     gathered = tiles.permute(3, 4, 0, 1, 2).reshape(REACH * REACH, -1)
-    return (INPUT @ gathered).view(REACH * REACH, len(padded), -1)
+    return product(INPUT, gathered).view(REACH * REACH, len(padded), -1)
 
 
 class WinogradConv3d:
@@ -87,7 +93,7 @@ class WinogradConv3d:
         padded = F.pad(x, (1, 1, 1, 1))
         out = torch.empty(self.outputs, depth, down, TILE, across, TILE)
         each = 36 * across * (self.inputs * (depth + 2) + self.outputs * depth)
-        rows = max(1, AT_ONCE // each)
+        rows = max(-(-FEWEST // (depth * across)), AT_ONCE // each)
         for top in range(0, down, rows):
             high = min(rows, down - top)
             count = high * across
@@ -98,6 +104,6 @@ class WinogradConv3d:
             for layer in (1, 2):
                 start = layer * count
                 mixed.baddbmm_(self._kernels[layer], basis[:, :, start : start + depth * count])
-            tiles = (OUTPUT @ mixed.flatten(1)).view(TILE, TILE, self.outputs, depth, high, across)
+            tiles = product(OUTPUT, mixed.flatten(1)).view(TILE, TILE, self.outputs, depth, high, across)
             out[:, :, top : top + high] = tiles.permute(2, 3, 4, 0, 5, 1)
         return out.view(self.outputs, depth, height, width).add_(self._bias[:, None, None, None])
