@@ -10,6 +10,7 @@ from sadtalker.released_folder import SMALL
 
 from engine.sadtalker.facerender.dense_motion_network import deformed, heat, sparse_motions
 from engine.sadtalker.facerender.face_generator import FaceGenerator
+from engine.sadtalker.quick.folding import grown_conv3d
 from engine.sadtalker.quick.quick_decoder import PHASES, phase_kernels
 from engine.sadtalker.quick.quick_generator import QuickGenerator
 from engine.sadtalker.quick.quick_motion import bumps, shifted
@@ -42,6 +43,13 @@ def test_winograd_is_nearly_as_exact() -> None:
 
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-3}
+
+
+@pytest.mark.parametrize("channels", [3, 128])
+def test_a_volume_that_grows(channels: int) -> None:
+    weight, bias, x = chance(channels, channels, 3, 3, 3) / channels, chance(channels), chance(channels, 2, 4, 4)
+    wanted = F.conv3d(F.interpolate(x[None], scale_factor=(1, 2, 2)), weight, bias, padding=1)[0]
+    torch.testing.assert_close(grown_conv3d(weight, bias, 8)(x), wanted, **CLOSE)
 
 
 @pytest.mark.parametrize("times", [1, 2, 4])

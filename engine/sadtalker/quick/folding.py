@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -44,3 +45,25 @@ def conv3d(weight: Tensor, bias: Tensor, side: int) -> Conv:
     if side % TILE == 0 and side * side >= SMALLEST and min(weight.shape[:2]) >= VOLUME_CHANNELS:
         return WinogradConv3d(weight, bias)
     return lambda x: F.conv3d(x[None], weight, bias, padding=1)[0]
+
+
+def grown_conv3d(weight: Tensor, bias: Tensor, side: int) -> Conv:
+    """A 3 x 3 x 3 convolution of [I, D, side / 2, side / 2] made twice as high and wide by repeating its cells."""
+    if side % TILE == 0 and side * side >= SMALLEST and min(weight.shape[:2]) >= VOLUME_CHANNELS:
+        large = WinogradConv3d(weight, bias)
+        return lambda x: large(F.interpolate(x[None], scale_factor=(1, 2, 2))[0])
+    # Of repeated cells each of four outputs sees but four: kernels of 3 x 2 x 2, of summed weights.
+    sums = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # [which output, tap, weight]
+    kernels = torch.einsum("pij,qkl,ocdjl->pqocdik", sums, sums, weight)
+
+    def grow(x: Tensor) -> Tensor:
+        depth, high, wide = x.shape[1:]
+        padded = F.pad(x, (1, 1, 1, 1, 1, 1))[None]
+        out = x.new_empty(len(weight), depth, high, 2, wide, 2)
+        for p in (0, 1):
+            for q in (0, 1):
+                seen = padded[..., p : p + high + 1, q : q + wide + 1]
+                out[:, :, :, p, :, q] = F.conv3d(seen, kernels[p, q], bias)[0]
+        return out.view(len(weight), depth, 2 * high, 2 * wide)
+
+    return grow

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.sadtalker.facerender.dense_motion_network import LEAST, VARIANCE, DenseMotion
-from engine.sadtalker.quick.folding import Conv, conv3d, folded
+from engine.sadtalker.quick.folding import Conv, conv3d, folded, grown_conv3d
 from engine.sadtalker.quick.wide_conv import WideConv3d
 
 
@@ -38,7 +38,7 @@ class QuickMotion:
             for block, at in zip(encoder.down_blocks, sides[:-1], strict=True)
         ]
         self._ups: list[Conv] = [
-            conv3d(*folded(block.conv, block.norm), at)  # type: ignore[arg-type]
+            grown_conv3d(*folded(block.conv, block.norm), at)  # type: ignore[arg-type]
             for block, at in zip(decoder.up_blocks, sides[-2::-1], strict=True)
         ]
         self._last = conv3d(*folded(decoder.conv, decoder.norm), side)
@@ -64,7 +64,7 @@ class QuickMotion:
             levels.append(F.avg_pool3d(down(levels[-1]).relu_()[None], (1, 2, 2))[0])
         y = levels.pop()
         for up in self._ups:
-            y = torch.cat([up(F.interpolate(y[None], scale_factor=(1, 2, 2))[0]).relu_(), levels.pop()])
+            y = torch.cat([up(y).relu_(), levels.pop()])
         return self._last(y).relu_()
 
 

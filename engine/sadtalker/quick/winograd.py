@@ -35,13 +35,14 @@ def _bases() -> tuple[Tensor, Tensor, Tensor]:
     return torch.from_numpy(inputs), torch.from_numpy(kernel), torch.from_numpy(output)
 
 
-INPUT, KERNEL, OUTPUT = (torch.kron(base, base).float() for base in _bases())  # [36, 36], [36, 9], [16, 36]
+INPUT, KERNEL, OUTPUT = (torch.kron(base, base) for base in _bases())  # [36, 36], [36, 9], [16, 36]
+INPUT, OUTPUT = INPUT.float(), OUTPUT.float()  # exact; the kernels' are not
 
 
 def kernels(weight: Tensor) -> Tensor:
     """Weights [O, I, 3, 3] in the other basis, [36, O, I]."""
-    places = weight.detach().float().permute(2, 3, 0, 1).reshape(9, -1)
-    return (KERNEL @ places).view(REACH * REACH, *weight.shape[:2])
+    places = weight.detach().double().permute(2, 3, 0, 1).reshape(9, -1)
+    return (KERNEL @ places).float().view(REACH * REACH, *weight.shape[:2])
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
