@@ -31,8 +31,12 @@ READ = """async (film) => {
         video.onloadeddata = done;
         video.onerror = () => failed(video.error.message);
     });
-    video.currentTime = 0.05;  // before it has sought or played there may be nothing to draw
-    await new Promise((done) => { video.onseeked = done; });
+    // before it has sought or played there may be nothing to draw, and for a moment after
+    const presented = new Promise((done) => { video.requestVideoFrameCallback(done); });
+    const sought = new Promise((done) => { video.onseeked = done; });
+    video.currentTime = 0.05;
+    await sought;
+    await Promise.race([presented, new Promise((done) => { setTimeout(done, 3000); })]);
     const canvas = document.createElement('canvas');
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
