@@ -308,3 +308,29 @@ def test_private_access_is_seen() -> None:
     assert names("class A:\n def f(self): self._x = 1\n\ndef g(a: A): return a._x") == ["a._x"]
     assert names("class A:\n def f(self, other): return self._x == other._x, other._y") == ["other._y"]
     assert names("def f(point): return point._replace(x=1), point.__class__") == []
+
+
+@cache
+def defined(module: str) -> set[str]:
+    """Names at the top of a module of ours, and the modules beneath it."""
+    names = {known.rsplit(".", 1)[1] for known in MODULES if known.rpartition(".")[0] == module}
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(p for p in (ROOT / "scripts").iterdir() if p.is_file()), ids=lambda p: p.name)
+def test_scripts_import_what_there_is(path: Path) -> None:
+    """Most scripts run for minutes, so that no test runs them: a name that has moved must be seen here."""
+    if not path.read_text().startswith("#!/usr/bin/env python3"):
+        pytest.skip("a shell script")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in LAYERS:
+            assert node.module in MODULES, f"{node.module} is not there"
+            missing = {alias.name for alias in node.names} - defined(node.module)
+            assert not missing, f"{node.module} has no {missing}"
