@@ -35,6 +35,13 @@ from engine.paths import assets  # noqa: E402
 from engine.render.renderer import Renderer  # noqa: E402
 
 MARKS = {"cpu", "gpu", "net", "browser"}
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Sets in one order: a test has the same name in every process, or a second try would not find it."""
+    return "+".join(sorted(map(str, val))) if isinstance(val, set | frozenset) else None
+
+
 collect_ignore = [] if HAS_TORCH else files_that_need_torch()
 
 

@@ -80,7 +80,7 @@ def speaks_in(server: Running, name: str, token: str, **options: Any) -> int:
         return refused.response.status_code
 
 
-@pytest.mark.parametrize(("method", "path", "may", "status"), ROUTES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("method", "path", "may", "status"), ROUTES)
 def test_each_route_wants_its_right(guarded: Running, method: str, path: str, may: set[str], status: int) -> None:
     body = b"" if method in ("POST", "PATCH") else None
     headers = {"Content-Type": FRAGMENT if method == "PATCH" else "text/plain"}
