@@ -52,6 +52,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Watched, Watched]:
 
 
 def test_a_film_beside_itself_is_perfect_and_beside_another_is_not(films: tuple[Watched, Watched]) -> None:
+    pytest.importorskip("torch", reason="hears a voice's beats by torch")
     still, talks = films
     same, other = judge(talks, talks), judge(still, talks)
     assert same["faces"] == 1
@@ -86,6 +87,7 @@ def test_regions_and_crops_lie_on_the_face(films: tuple[Watched, Watched]) -> No
 
 
 def test_films_that_cannot_be_compared_are_told(films: tuple[Watched, Watched], tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="hears a voice's beats by torch")
     small = replace(films[0], pictures=films[0].pictures[:, :128, :128])
     with pytest.raises(VivifyError, match="of one size, but they are 128 x 128 and 256 x 256"):
         judge(small, films[1])
