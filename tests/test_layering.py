@@ -107,7 +107,7 @@ FOREIGN = {  # package -> the only places that may import it
     "cv2": set(),
     "scipy": {"engine/training", "engine/evaluation"},
     "onnxruntime": {"engine/programs", "engine/enrolment/trackers", "engine/evaluation"},
-    "onnx": {"engine/export", "engine/a2v/disentanglement", "engine/training/sadtalker"},
+    "onnx": {"engine/export"},
     "torchvision": {"engine/a2v/disentanglement"},
     "onnxscript": {"engine/export"},
     "asyncio": {"webrtc", "clients"},

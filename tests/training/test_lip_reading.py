@@ -12,10 +12,10 @@ import torch
 from onnx import TensorProto, helper
 
 from engine.errors import VivifyError
+from engine.export.onnx_in_torch import OnnxInTorch, graph_of
 from engine.face.blendshapes import INDEX, NAMES
 from engine.training.sadtalker.coefficient_space import arkit_space, official_space
 from engine.training.sadtalker.lip_reading import MouthPictures, MouthReader
-from engine.training.sadtalker.onnx_in_torch import OnnxInTorch
 
 pytestmark = pytest.mark.cpu
 
@@ -55,7 +55,7 @@ def test_torch_runs_the_file_as_onnx_runtime_does(tmp_path: Path) -> None:
     path = reader(tmp_path / "reader.onnx")
     mouths = np.random.default_rng(3).random((2, 1, 5, 88, 88), np.float32)
     wanted = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"mouths": mouths})
-    said = OnnxInTorch(path, "a reader")(torch.from_numpy(mouths))
+    (said,) = OnnxInTorch(graph_of(path, "a reader"), "a reader")(torch.from_numpy(mouths))
     np.testing.assert_allclose(said.numpy(), wanted[0], rtol=1e-4, atol=1e-4)
 
 

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.errors import VivifyError
+from engine.export.onnx_in_torch import OnnxInTorch, graph_of
 from engine.face.morphable_model import face_model
 from engine.face.topology import LIP_INNER, LIP_VERTICES
 from engine.training.sadtalker.coefficient_space import CoefficientSpace
-from engine.training.sadtalker.onnx_in_torch import OnnxInTorch
 from kernels import rasterize
 
 SIDE = 88  # pixels, as lip readers take mouths
@@ -61,13 +61,15 @@ class MouthReader:
         """Raises VivifyError where the network cannot be used, or there is no face to draw."""
         if space.name != "arkit":
             raise VivifyError("The lip-reading loss draws our own face: it needs --space arkit.")
-        self._draw, self._net = MouthPictures(), OnnxInTorch(path, "the lip-reading network")
+        what = "the lip-reading network"
+        self._draw, self._net = MouthPictures(), OnnxInTorch(graph_of(path, what), what)
 
     def read(self, expression: Tensor) -> Tensor:
         """Logits of expressions [B, T, 52]."""
         pictures = self._draw(expression.flatten(0, 1)).unflatten(0, expression.shape[:2])
         try:
-            return self._net(pictures[:, None])
+            (said,) = self._net(pictures[:, None])
+            return said
         except RuntimeError as problem:
             shape = ", ".join(map(str, (len(pictures), 1, *pictures.shape[1:])))
             raise VivifyError(

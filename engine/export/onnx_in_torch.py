@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 import torch.nn.functional as F
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from engine.errors import VivifyError
@@ -36,15 +38,19 @@ def _conv(given: Given, notes: Notes) -> Tensor:
     return run(_padded(x, notes), weight, bias, stride, 0, dilation, notes.get("group", 1))
 
 
-def _pool(given: Given, notes: Notes, largest: bool) -> Tensor:
-    x, kernel = given[0], notes["kernel_shape"]
-    stride = notes.get("strides") or [1] * len(kernel)
-    padded = _padded(x, notes, -torch.inf if largest else 0.0)
-    if largest:
-        pool: Callable[..., Tensor] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[len(kernel)]
-        return pool(padded, kernel, stride)
-    mean: Callable[..., Tensor] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(kernel)]
-    return mean(padded, kernel, stride)
+def _largest(given: Given, notes: Notes) -> Tensor:
+    kernel = notes["kernel_shape"]
+    pool: Callable[..., Tensor] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[len(kernel)]
+    ceil = bool(notes.get("ceil_mode"))
+    return pool(_padded(given[0], notes, -torch.inf), kernel, notes.get("strides") or 1, ceil_mode=ceil)
+
+
+def _average(given: Given, notes: Notes) -> Tensor:
+    kernel = notes["kernel_shape"]
+    pool: Callable[..., Tensor] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(kernel)]
+    pads = (notes.get("pads") or [0] * 2 * len(kernel))[: len(kernel)]
+    ceil, counted = bool(notes.get("ceil_mode")), bool(notes.get("count_include_pad"))
+    return pool(given[0], kernel, notes.get("strides") or 1, tuple(pads), ceil, counted)
 
 
 def _gemm(given: Given, notes: Notes) -> Tensor:
@@ -58,8 +64,10 @@ def _whole(value: Any) -> list[int]:
     return [int(v) for v in (value.tolist() if isinstance(value, Tensor) else value)]
 
 
-def _reshape(given: Given, _: Notes) -> Tensor:
+def _reshape(given: Given, notes: Notes) -> Tensor:
     x, wanted = given[0], _whole(given[1])
+    if notes.get("allowzero"):
+        return x.reshape(wanted)
     return x.reshape([x.shape[k] if size == 0 else size for k, size in enumerate(wanted)])
 
 
@@ -96,16 +104,15 @@ def _prelu(given: Given, _: Notes) -> Tensor:
 
 def _clip(given: Given, notes: Notes) -> Tensor:
     low, high = (given[k] if len(given) > k else notes.get(name) for k, name in ((1, "min"), (2, "max")))
-    return given[0].clamp(low, high)
+    return given[0].clamp(low, high) if low is not None or high is not None else given[0]
 
 
 OPERATORS: dict[str, Callable[[Given, Notes], Any]] = {
     "Add": lambda g, _: g[0] + g[1],
-    "AveragePool": lambda g, n: _pool(g, n, False),
+    "AveragePool": _average,
     "BatchNormalization": _norm,
     "Clip": _clip,
     "Concat": lambda g, n: torch.cat(g, n["axis"]),
-    "Constant": lambda _, n: n["value"],
     "Conv": _conv,
     "Div": lambda g, _: g[0] / g[1],
     "Dropout": lambda g, _: g[0],
@@ -117,12 +124,13 @@ OPERATORS: dict[str, Callable[[Given, Notes], Any]] = {
     "LeakyRelu": lambda g, n: F.leaky_relu(g[0], n.get("alpha", 0.01)),
     "LogSoftmax": lambda g, n: g[0].log_softmax(n.get("axis", -1)),
     "MatMul": lambda g, _: g[0] @ g[1],
-    "MaxPool": lambda g, n: _pool(g, n, True),
+    "MaxPool": _largest,
     "Mul": lambda g, _: g[0] * g[1],
     "PRelu": _prelu,
     "ReduceMean": _mean,
     "Relu": lambda g, _: g[0].relu(),
     "Reshape": _reshape,
+    "Shape": lambda g, n: torch.tensor(g[0].shape[n.get("start", 0) : n.get("end", g[0].dim())]),
     "Sigmoid": lambda g, _: g[0].sigmoid(),
     "Softmax": lambda g, n: g[0].softmax(n.get("axis", -1)),
     "Squeeze": _squeeze,
@@ -133,43 +141,60 @@ OPERATORS: dict[str, Callable[[Given, Notes], Any]] = {
 }
 
 
-class OnnxInTorch(nn.Module):
-    """The network of an ONNX file with one input and one output; its weights stay as they are.
+def graph_of(path: Path, what: str) -> onnx.GraphProto:
+    """The graph of an ONNX file. Raises VivifyError for a file that is none; ``what`` names it."""
+    try:
+        return onnx.load(str(path)).graph
+    except Exception as problem:  # onnx's own exceptions share no base class
+        reason = str(problem).splitlines()[0]
+        raise VivifyError(
+            f"'{path}' was expected to be {what} as ONNX, but cannot be read: export it anew ({reason})."
+        ) from problem
 
-    Raises VivifyError for a file that is none, or holds an operator that is not among `OPERATORS`.
+
+def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """What a network is to be given: older files name their weights among the inputs as well."""
+    held = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in held]
+
+
+class OnnxInTorch(nn.Module):
+    """The network of a graph with one input: what each of its outputs says, a list; its weights stay as they are.
+
+    Raises VivifyError where it takes more, or holds an operator that is not among `OPERATORS`.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, graph: onnx.GraphProto, what: str) -> None:
         super().__init__()
-        import onnx
-        from onnx import numpy_helper
-
-        try:
-            graph = onnx.load(str(path)).graph
-            held = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
-        except Exception as problem:  # onnx's own exceptions share no base class
-            reason = str(problem).splitlines()[0]
-            raise VivifyError(f"{path} was expected to be {what} as ONNX, but is not ({reason}).") from problem
-        unknown = sorted({node.op_type for node in graph.node} - set(OPERATORS))
+        unknown = sorted({node.op_type for node in graph.node} - set(OPERATORS) - {"Constant"})
         if unknown:
             raise VivifyError(
-                f"{path} has operators that training cannot run through ({', '.join(unknown)}): export {what} with "
-                f"these alone: {', '.join(OPERATORS)}."
+                f"There are operators that training cannot run through: {what} was expected to be of "
+                f"{', '.join(OPERATORS)}, but has {', '.join(unknown)}: export only the layers that are needed."
             )
-        inputs = [i.name for i in graph.input if i.name not in held]
-        if len(inputs) != 1 or len(graph.output) != 1:
-            raise VivifyError(f"{what} was expected to have one input and one output, but {path} has {inputs}.")
-        self._input, self._output, self._held = inputs[0], graph.output[0].name, held
+        inputs = [value.name for value in inputs_of(graph)]
+        if len(inputs) != 1:
+            raise VivifyError(f"{what} was expected to have one input, but has {', '.join(inputs) or 'none'}.")
+        self._input, self._outputs = inputs[0], [value.name for value in graph.output]
+        arrays = [(tensor.name, numpy_helper.to_array(tensor)) for tensor in graph.initializer]
         self._nodes = []
         for node in graph.node:
             notes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
             if node.op_type == "Constant":
-                notes = {"value": torch.from_numpy(numpy_helper.to_array(notes["value"]).copy())}
-            self._nodes.append((OPERATORS[node.op_type], list(node.input), node.output[0], notes))
+                value = notes.get("value")
+                held = numpy_helper.to_array(value) if value is not None else np.array(next(iter(notes.values())))
+                arrays.append((node.output[0], held))
+            else:
+                self._nodes.append((OPERATORS[node.op_type], list(node.input), node.output[0], notes))
+        self._held = {name: f"held{number}" for number, (name, _) in enumerate(arrays)}
+        for number, (_, array) in enumerate(arrays):
+            self.register_buffer(f"held{number}", torch.from_numpy(np.array(array)), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        known: dict[str, Any] = {**self._held, self._input: x}
+    def forward(self, x: Tensor) -> list[Tensor]:
+        known: dict[str, Any] = {name: getattr(self, held) for name, held in self._held.items()} | {self._input: x}
         for run, names, out, notes in self._nodes:
-            known[out] = run([known[name] for name in names if name], notes)
-        found: Tensor = known[self._output]
-        return found
+            given = [known[name] if name else None for name in names]
+            while given and given[-1] is None:  # left out at the end
+                given.pop()
+            known[out] = run(given, notes)
+        return [known[name] for name in self._outputs]
