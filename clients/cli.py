@@ -29,10 +29,11 @@ from clients.options import (
     MoverOption,
     QualityOption,
     SizeOption,
+    chosen_mover,
     wanted_mark,
 )
 from clients.sadtalker_cli import MethodOption, PhotoOption, WeightsOption, is_sadtalker, sadtalker, served
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, LIPS, EngineConfig, checked
 from engine.errors import VivifyError
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ def serve(
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where pictures are made.")] = "cpu",
     compiler: CompileOption = None,
     lips: LipsOption = LIPS[0],
-    head: HeadOption = HEADS[0],
+    head: HeadOption = None,
     mark: MarkOption = "on",
-    mover: MoverOption = DEFAULT_MOVER,
+    mover: MoverOption = None,
     badge: BadgeOption = False,
     require_consent: ConsentOption = False,
     max_sessions: Annotated[
@@ -127,9 +128,8 @@ def serve(
         checked(quality),
         device,
         wanted_mark(mark),
-        mover,
+        chosen_mover(mover, head),
         lips,
-        head,
         compiler=compiler,
         consent=require_consent,
     )

@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clients.options import (
-    MOVER_HELP,
     AvatarOption,
     BadgeOption,
     ConsentOption,
@@ -21,9 +20,11 @@ from clients.options import (
     LipsOption,
     LookAheadOption,
     MarkOption,
+    MoverOption,
     NoManifestOption,
     QualityOption,
     SignOption,
+    chosen_mover,
     wanted_mark,
 )
 from clients.sadtalker_cli import (
@@ -39,7 +40,7 @@ from clients.sadtalker_cli import (
     is_sadtalker,
     weights_and_photo,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, MOVERS, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
 from engine.motion.controls import read_wishes
@@ -62,7 +63,7 @@ def render(
     size: FilmSizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     lips: LipsOption = LIPS[0],
-    head: HeadOption = HEADS[0],
+    head: HeadOption = None,
     alpha: Annotated[
         bool, typer.Option(help="A transparent background: into .webm (VP9) or .mov (ProRes 4444).")
     ] = False,
@@ -73,7 +74,7 @@ def render(
     sign: SignOption = None,
     no_manifest: NoManifestOption = False,
     control: ControlOption = [],  # noqa: B006  typer reads it, nobody changes it
-    mover: Annotated[str | None, typer.Option("--mover", metavar="|".join(MOVERS), help=MOVER_HELP)] = None,
+    mover: MoverOption = None,
     keys: Annotated[
         Path | None, typer.Option(help="A JSON file of looks, turns and brows at given times; for the mover prior.")
     ] = None,
@@ -124,10 +125,9 @@ def render(
                 alpha,
                 wanted_mark(mark),
                 signing,
-                mover or ("prior" if keys else DEFAULT_MOVER),
+                chosen_mover(mover, head, "prior" if keys else DEFAULT_MOVER),
                 read_keys(keys) if keys else [],
                 lips,
-                head,
                 badge,
                 require_consent,
             )

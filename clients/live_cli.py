@@ -21,9 +21,10 @@ from clients.options import (
     MoverOption,
     QualityOption,
     SizeOption,
+    chosen_mover,
     wanted_mark,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, EngineConfig, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, LIPS, EngineConfig, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.motion.controls import read_wishes
 
@@ -68,9 +69,9 @@ def live(
     size: SizeOption = 512,
     quality: QualityOption = DEFAULT_QUALITY,
     lips: LipsOption = LIPS[0],
-    head: HeadOption = HEADS[0],
+    head: HeadOption = None,
     mark: MarkOption = "on",
-    mover: MoverOption = DEFAULT_MOVER,
+    mover: MoverOption = None,
     badge: BadgeOption = False,
     require_consent: ConsentOption = False,
     seed: Annotated[int, typer.Option(help="Seed of blinks and head motion.")] = 0,
@@ -115,7 +116,7 @@ def live(
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
     outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
-    moved = {"mover": mover, "lips": lips, "head": head}
+    moved = {"mover": chosen_mover(mover, head), "lips": lips}
     config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), consent=require_consent, **moved)
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from engine.config import MOVERS
+from engine.config import CODEBOOK, DEFAULT_MOVER, MOVERS
 from engine.errors import VivifyError
+
+HEADS = (CODEBOOK, "posevae")  # movers that move the head alone, and go by --head, too
 
 
 def wanted_mark(mark: str) -> bool:
@@ -17,6 +19,18 @@ def wanted_mark(mark: str) -> bool:
     if mark not in ("on", "off"):
         raise VivifyError(f"--mark was expected to be on or off, but '{mark}' was given.")
     return mark == "on"
+
+
+def chosen_mover(mover: str | None, head: str | None, usual: str = DEFAULT_MOVER) -> str:
+    """Who moves the head, by ``--mover`` or by ``--head``; ``usual`` where neither is given.
+
+    Raises VivifyError for a head that is none, and where the two do not agree.
+    """
+    if head not in (None, *HEADS):
+        raise VivifyError(f"The head must be one of {', '.join(HEADS)}, but '{head}' was given.")
+    if head and mover not in (None, head):
+        raise VivifyError(f"The mover {mover} moves the head itself: leave --head or --mover out.")
+    return mover or head or usual
 
 
 class MayStandAlone(TyperCommand):
@@ -53,8 +67,9 @@ SignOption = Annotated[
     typer.Option("--sign", metavar="KEY CERT", help="Sign the C2PA manifest with these; else with a key of ours."),
 ]
 NoManifestOption = Annotated[bool, typer.Option("--no-manifest", help="No C2PA manifest in the film.")]
-MOVER_HELP = "Who moves head, eyes and brows."
-MoverOption = Annotated[str, typer.Option("--mover", metavar="|".join(MOVERS), help=MOVER_HELP)]
+MoverOption = Annotated[
+    str | None, typer.Option("--mover", metavar="|".join(MOVERS), help="Who moves head, eyes and brows.")
+]
 LipsOption = Annotated[
     str, typer.Option("--lips", metavar="branch|expnet", help="Whose lips: ours, or those of SadTalker's ExpNet.")
 ]
@@ -62,7 +77,7 @@ CompileOption = Annotated[
     str | None, typer.Option("--compile", metavar="tensorrt", help="Compile the picture's networks for a card.")
 ]
 HeadOption = Annotated[
-    str, typer.Option("--head", metavar="codebook|posevae", help="Whose head: ours, or that of SadTalker's PoseVAE.")
+    str | None, typer.Option("--head", metavar="|".join(HEADS), help="The same as the --mover of that name.")
 ]
 SizeOption = Annotated[int, typer.Option("--size", help="Side of the picture in pixels: 256, 512 or 768.")]
 QualityOption = Annotated[

@@ -14,10 +14,9 @@ LIVE_SIZES = (256, 512, 768)  # and those that go over a network as they are mad
 Quality = Literal["geometry", "learned", "auto"]
 DEFAULT_QUALITY: Quality = "geometry"  # learned pictures are better by most figures, not by all: docs/picture.md
 LIPS = ("branch", "expnet")  # who moves them: ours first
-HEADS = ("codebook", "posevae")  # of the mover codebook
 DEVICES = ("cpu", "cuda")
 CODEBOOK = "codebook"
-MOVERS = (CODEBOOK, "prior", "ar")  # of heads and of what is above the mouth
+MOVERS = (CODEBOOK, "prior", "ar", "posevae")  # of heads and of what is above the mouth
 DEFAULT_MOVER = CODEBOOK  # chosen by figures: docs/movers.md
 METHODS = ("geometry", "sadtalker")
 TENSORRT = "tensorrt"
@@ -37,8 +36,7 @@ class EngineConfig:
     says whether networks finish the pictures: "learned", never: "geometry", or while the machine can hold it: "auto".
     ``device`` is where networks run and pictures are made: "cpu" or "cuda". ``mark``: pictures that leave the process
     carry the invisible mark (docs/marks.md). ``mover`` moves heads and what is above the mouth (docs/movers.md).
-    ``lips`` and ``head`` are moved by our own networks or by SadTalker's, trained here (docs/sadtalker.md); the latter
-    on a CPU alone, the head where no mover has it.
+    ``lips`` are moved by our own network or by SadTalker's, trained here, on a CPU alone (docs/sadtalker.md).
     ``method``: how pictures are made; "sadtalker" of the file of ``weights`` and the ``photo`` (docs/sadtalker.md).
     ``compiler``: "tensorrt" compiles the networks that finish pictures on a GPU (docs/gpu.md).
     ``consent``: avatars are refused whose person's is not filled in.
@@ -52,7 +50,6 @@ class EngineConfig:
     mark: bool = True
     mover: str = DEFAULT_MOVER
     lips: str = LIPS[0]
-    head: str = HEADS[0]
     method: str = "geometry"
     weights: str | None = None
     photo: str | None = None
@@ -71,13 +68,10 @@ class EngineConfig:
             raise VivifyError(f"The method must be {' or '.join(METHODS)}, but '{self.method}' was given.")
         if self.device not in DEVICES:
             raise VivifyError(f"The device must be one of {', '.join(DEVICES)}, but '{self.device}' was given.")
-        for what, name, known in (("lips", self.lips, LIPS), ("head", self.head, HEADS)):
-            if name not in known:
-                raise VivifyError(f"The {what} must be one of {', '.join(known)}, but '{name}' was given.")
-        if self.device == "cuda" and (self.lips, self.head) != (LIPS[0], HEADS[0]):
-            raise VivifyError("Lips by expnet and heads by posevae run on a CPU alone: leave --device cuda out.")
-        if self.head != HEADS[0] and self.mover != CODEBOOK:
-            raise VivifyError(f"The mover {self.mover} moves the head itself: leave --head or --mover out.")
+        if self.lips not in LIPS:
+            raise VivifyError(f"The lips must be one of {', '.join(LIPS)}, but '{self.lips}' was given.")
+        if self.device == "cuda" and self.lips != LIPS[0]:
+            raise VivifyError("Lips by expnet run on a CPU alone: leave --device cuda out.")
         if self.consent and self.method != "geometry":
             raise VivifyError("SadTalker's photo has no field for its person's consent: leave --require-consent out.")
         if self.compiler is not None:

@@ -95,7 +95,7 @@ class Pipeline:
         self._crew = Crew(self._threads, min(cores, MOST_CORES))
 
     def _open(self, weights: Path | None) -> MotionNetworks:
-        return MotionPrograms(self.config.max_sessions, weights, self.config.lips, self.config.head)
+        return MotionPrograms(self.config.max_sessions, weights, self.config.lips)
 
     @property
     def learned(self) -> bool:

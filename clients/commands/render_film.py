@@ -23,7 +23,7 @@ from engine.audio.chunker import FrameCutter
 from engine.audio.rate_converter import RateConverter
 from engine.audio.sound_files import SoundFile
 from engine.clock import frame_count, look_ahead_frames
-from engine.config import DEFAULT_MOVER, DEFAULT_QUALITY, HEADS, LIPS, EngineConfig, Quality
+from engine.config import DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, EngineConfig, Quality
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame
 from engine.face.avatar import Avatar
 from engine.latency import LatencyWindow
@@ -71,7 +71,6 @@ def render(
     mover: str = DEFAULT_MOVER,
     keys: Sequence[Key] = (),
     lips: str = LIPS[0],
-    head: str = HEADS[0],
     badge: bool = False,
     consent: bool = False,
 ) -> RenderReport:
@@ -81,16 +80,14 @@ def render(
     picture; ``wishes`` are `Controls` to begin with; ``alpha`` leaves the background transparent. ``mark`` and
     ``signing`` say that a machine made it: in the pictures, unseen, and in a manifest; ``badge`` for all to see. With
     ``consent``, the avatar's must be filled in. ``mover`` moves the head and what is above the mouth, and meets the
-    ``keys``; ``lips`` and ``head`` as in `EngineConfig`. Picture and sound are read, made and written side by side,
+    ``keys``; ``lips`` as in `EngineConfig`. Picture and sound are read, made and written side by side,
     however long the speech. Raises VivifyError for input that cannot be used.
     """
     film_format(out, alpha)  # before the work begins
     key, told = signing.key_for(out)
     voice = SoundFile(speech)
     _, folder = avatars.resolve(avatar)
-    scheduler = Scheduler(
-        Pipeline(EngineConfig(avatar, size, 1, quality, mover=mover, lips=lips, head=head), unhurried=True)
-    )
+    scheduler = Scheduler(Pipeline(EngineConfig(avatar, size, 1, quality, mover=mover, lips=lips), unhurried=True))
     face = Avatar.load(folder)
     if consent:
         demand_consent(face)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.config import HEADS, MOVERS, EngineConfig
+from engine.config import EngineConfig
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Motion
 from engine.motion.controls import Controls
 from engine.motion.rotation import euler_angles
 from engine.pipeline import Pipeline, Request
 from engine.session import Session
 
-MEASURED = (*MOVERS, *(head for head in HEADS if head not in MOVERS))  # SadTalker's head is one more
-
 
 class MoverRuns:
-    """One of those `MEASURED`, with as many rows as there are seeds."""
+    """One of `engine.config.MOVERS`, with as many rows as there are seeds."""
 
     def __init__(self, mover: str, seeds: int, look_ahead_ms: int = DEFAULT_LOOK_AHEAD_MS) -> None:
         self._seeds, self._ahead = seeds, look_ahead_ms
-        who, head = (mover, HEADS[0]) if mover in MOVERS else (MOVERS[0], mover)
-        self._pipeline = Pipeline(EngineConfig(max_sessions=seeds, mover=who, head=head))
+        self._pipeline = Pipeline(EngineConfig(max_sessions=seeds, mover=mover))
 
     def run(self, samples: FloatArray, controls: Controls | None = None) -> tuple[FloatArray, FloatArray]:
         """Poses [S, T, 6] and blendshapes [S, T, 52] for a voice [640 T], breath and procedural eyes included."""

@@ -281,7 +281,6 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     parser.add_argument("--mover", required=True)
     parser.add_argument("--lips", required=True)
-    parser.add_argument("--head", required=True)
     parser.add_argument("--mark", choices=["on", "off"], required=True)
     parser.add_argument("--method", default="geometry")
     parser.add_argument("--weights")
@@ -295,7 +294,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever prints by mistake must not break the messages
     try:
         quality, mark = checked(args.quality), args.mark == "on"
-        moved = {"mover": args.mover, "lips": args.lips, "head": args.head, "consent": args.require_consent}
+        moved = {"mover": args.mover, "lips": args.lips, "consent": args.require_consent}
         drawn = {"method": args.method, "weights": args.weights, "photo": args.photo, "compiler": args.compile}
         config = EngineConfig(args.avatar, args.size, args.max_sessions, quality, args.device, mark, **moved, **drawn)
         memory = mmap.mmap(args.memory, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.config import HEADS, LIPS
+from engine.config import LIPS
 from engine.contracts import FloatArray
 from engine.motion.chance import normal, uniform
 from engine.motion.motion_networks import Mask, Moved, Whole
 from engine.paths import assets
 from engine.programs.expnet_lips import ExpNetLips
-from engine.programs.posevae_head import PoseVaeHead
 from engine.programs.program import Program, Weights
 
 
@@ -25,10 +24,10 @@ class MotionPrograms:
     """`engine.motion.motion_networks.MotionNetworks` for ``rows`` sessions.
 
     Raises VivifyError where programs or weights are missing, damaged or do not belong together. ``facial`` are other
-    weights of the same sizes than the bundled ones. ``lips`` and ``head`` may be SadTalker's instead: brows stay ours.
+    weights of the same sizes than the bundled ones. ``lips`` may be SadTalker's instead: brows stay ours.
     """
 
-    def __init__(self, rows: int, facial: Path | None = None, lips: str = LIPS[0], head: str = HEADS[0]) -> None:
+    def __init__(self, rows: int, facial: Path | None = None, lips: str = LIPS[0]) -> None:
         weights, programs = assets() / "weights", assets() / "programs"
         face, pose = Weights(facial or weights / "facial.safetensors"), Weights(weights / "pose.safetensors")
         self._mel = Program(programs / "mel.onnx", face, rows)
@@ -41,7 +40,6 @@ class MotionPrograms:
         self._every = int(self._head.notes["every"])  # steps from one head code to the next
         self._seeds = np.zeros(rows, np.int64)
         self._expnet = ExpNetLips(rows) if lips == "expnet" else None
-        self._posevae = PoseVaeHead(rows) if head == "posevae" else None
 
     def begin(self, mask: Mask, seeds: Whole) -> None:
         """See `MotionNetworks`."""
@@ -52,8 +50,6 @@ class MotionPrograms:
             counts[mask] = 0  # which empties the rings
         if self._expnet:
             self._expnet.begin(mask)
-        if self._posevae:
-            self._posevae.begin(mask, seeds)
 
     def forget(self, mask: Mask) -> None:
         """See `MotionNetworks`."""
@@ -76,15 +72,11 @@ class MotionPrograms:
         if self._expnet:
             self._expnet.speak(shapes, samples, look_ahead, mask)
             lips[:] = 0  # they belong to the lips that are not shown
-        if self._posevae:
-            heads = self._posevae.step(samples, look_ahead, mask, shown)
+        if alike:  # as ever but after a beginning or a barge-in: the head hears what the face has heard
+            self._mel_of_head.inputs["memory"][shown] = self._mel.outputs["memory.next"][shown]
         else:
-            if alike:  # as ever but after a beginning or a barge-in: the head hears what the face has heard
-                self._mel_of_head.inputs["memory"][shown] = self._mel.outputs["memory.next"][shown]
-            else:
-                _advance(self._mel_of_head, shown)
-            heads = self._pose(speaking, shown)
-        said = shapes, lips, heads.copy()
+            _advance(self._mel_of_head, shown)
+        said = shapes, lips, self._pose(speaking, shown).copy()
         return Moved(*said, 1000 * (heard - began), 1000 * (time.perf_counter() - heard))
 
     def _animate(self, look_ahead: Whole, mask: Mask) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.config import CODEBOOK, MOVERS
 from engine.errors import VivifyError
 from engine.motion.mover import Mover
+from engine.programs.posevae_mover import PoseVaeMover
 from engine.programs.prior_mover import PriorMover
 
 
@@ -17,4 +18,6 @@ def open_mover(name: str, rows: int) -> Mover | None:
         return None
     if name in ("prior", "ar"):
         return PriorMover(rows, causal=name == "ar")
+    if name == "posevae":
+        return PoseVaeMover(rows)
     raise VivifyError(f"The mover must be one of {', '.join(MOVERS)}, but '{name}' was given.")

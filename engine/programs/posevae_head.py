@@ -1,4 +1,4 @@
-"""SadTalker's PoseVAE as the engine's head (`--head posevae`), live and without jumps.
+"""SadTalker's PoseVAE as the engine's head (`--mover posevae`), live and without jumps.
 
 The paper says 32 frames at once from their sound, each time from the first pose anew, and smooths the whole recording.
 Live, a stretch says its frames one by one: frame j knows the sound up to j, and the newest stands for what has not

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clients.options import chosen_mover
 from engine.audio.sound_files import read_speech
 from engine.config import EngineConfig
 from engine.contracts import SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame, Motion
@@ -24,6 +25,7 @@ from engine.scheduler import Scheduler
 pytestmark = pytest.mark.cpu
 
 LIPS = [INDEX[name] for name in LIP]
+BROWS = [INDEX[name] for name in ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")]
 FRAMES = 100
 
 
@@ -35,6 +37,11 @@ def voice() -> FloatArray:
 @pytest.fixture(scope="module")
 def prior() -> Pipeline:
     return Pipeline(EngineConfig(max_sessions=3, mover="prior"))
+
+
+@pytest.fixture(scope="module")
+def posevae() -> Pipeline:
+    return Pipeline(EngineConfig(max_sessions=3, mover="posevae"))
 
 
 def moved(pipeline: Pipeline, voice: FloatArray, seed: int = 1, keys: list[Key] | None = None) -> list[Motion]:
@@ -56,8 +63,14 @@ def heads(motions: list[Motion]) -> FloatArray:
     return euler_angles(np.array([m.rotation for m in motions]))
 
 
-def test_the_mouth_stays_the_voices_and_the_rest_is_the_movers(prior: Pipeline, voice: FloatArray) -> None:
-    ours, usual = moved(prior, voice), moved(Pipeline(EngineConfig(max_sessions=1)), voice)
+def test_the_mouth_stays_the_voices_and_the_rest_is_the_movers(
+    prior: Pipeline, posevae: Pipeline, voice: FloatArray
+) -> None:
+    ours, usual = moved(prior, voice), moved(Pipeline(EngineConfig(max_sessions=1, mover="codebook")), voice)
+    head_alone = moved(posevae, voice)
+    for a, b in zip(head_alone, usual, strict=True):
+        np.testing.assert_allclose(a.blendshapes[LIPS + BROWS], b.blendshapes[LIPS + BROWS], atol=1e-5)
+    assert np.abs(heads(head_alone) - heads(usual)).max() > radians(0.5)
     for a, b in zip(ours, usual, strict=True):
         np.testing.assert_allclose(a.blendshapes[LIPS], b.blendshapes[LIPS], atol=1e-5)
     assert np.abs(heads(ours) - heads(usual)).max() > radians(0.5)
@@ -66,13 +79,29 @@ def test_the_mouth_stays_the_voices_and_the_rest_is_the_movers(prior: Pipeline, 
     assert steps.max() < 4, "no jumps"
 
 
-def test_a_seed_moves_the_same_whoever_else_is_there(prior: Pipeline, voice: FloatArray) -> None:
-    alone, other = heads(moved(prior, voice)), heads(moved(prior, voice, seed=2))
-    np.testing.assert_array_equal(alone, heads(moved(prior, voice)))
-    assert np.abs(alone - other).max() > radians(0.5)
-    row = prior.join(None, 0, 9)  # somebody else, in the first row
-    np.testing.assert_allclose(alone, heads(moved(prior, voice)), atol=1e-4)
-    prior.leave(row)
+@pytest.mark.parametrize("mover", ["prior", "posevae"])
+def test_a_seed_moves_the_same_whoever_else_is_there(
+    mover: str, request: pytest.FixtureRequest, voice: FloatArray
+) -> None:
+    pipeline: Pipeline = request.getfixturevalue(mover)
+    alone, other = heads(moved(pipeline, voice)), heads(moved(pipeline, voice, seed=2))
+    np.testing.assert_array_equal(alone, heads(moved(pipeline, voice)))
+    assert np.abs(alone - other).max() > radians(0.3)
+    row = pipeline.join(None, 0, 9)  # somebody else, in the first row
+    np.testing.assert_allclose(alone, heads(moved(pipeline, voice)), atol=1e-4)
+    pipeline.leave(row)
+
+
+@pytest.mark.parametrize("mover", ["prior", "posevae"])
+def test_sound_beyond_the_look_ahead_moves_nobody(
+    mover: str, request: pytest.FixtureRequest, voice: FloatArray
+) -> None:
+    pipeline: Pipeline = request.getfixturevalue(mover)
+    other = voice.copy()
+    other[60 * SAMPLES_PER_FRAME :] = 0
+    a, b = heads(moved(pipeline, voice)), heads(moved(pipeline, other))
+    np.testing.assert_array_equal(a[:58], b[:58])  # frame 57 has heard frame 59
+    assert np.abs(a[58:] - b[58:]).max() > 1e-4
 
 
 def test_keys_are_met_at_their_frames(prior: Pipeline, voice: FloatArray, tmp_path: Path) -> None:
@@ -91,8 +120,9 @@ def test_keys_are_met_at_their_frames(prior: Pipeline, voice: FloatArray, tmp_pa
     assert fastest[2] < 1.3 * 0.023
 
 
-def test_a_barge_in_does_not_move_the_head(prior: Pipeline, voice: FloatArray) -> None:
-    scheduler = Scheduler(prior)
+@pytest.mark.parametrize("mover", ["prior", "posevae"])
+def test_a_barge_in_does_not_move_the_head(mover: str, request: pytest.FixtureRequest, voice: FloatArray) -> None:
+    scheduler = Scheduler(request.getfixturevalue(mover))
     session = scheduler.open(None, 80, 1, live=False)
     out = []
     for n in range(60):
@@ -105,10 +135,20 @@ def test_a_barge_in_does_not_move_the_head(prior: Pipeline, voice: FloatArray) -
     assert np.degrees(np.abs(np.diff(heads(out), axis=0))).max() < 4
 
 
+def test_head_is_another_word_for_a_mover() -> None:
+    assert chosen_mover(None, None, "prior") == "prior"
+    assert chosen_mover("ar", None) == "ar"
+    assert chosen_mover(None, "posevae") == chosen_mover("posevae", "posevae") == "posevae"
+    with pytest.raises(VivifyError, match="The mover prior moves the head itself"):
+        chosen_mover("prior", "posevae")
+    with pytest.raises(VivifyError, match="The head must be one of codebook, posevae"):
+        chosen_mover(None, "ar")
+
+
 def test_what_cannot_be_is_refused_in_a_sentence(voice: FloatArray, tmp_path: Path) -> None:
     with pytest.raises(VivifyError, match="use the mover prior"):
-        moved(Pipeline(EngineConfig(max_sessions=1)), voice, keys=[Key(10, 1, {0: 0.1})])
-    with pytest.raises(VivifyError, match="The mover must be one of codebook, prior, ar"):
+        moved(Pipeline(EngineConfig(max_sessions=1, mover="codebook")), voice, keys=[Key(10, 1, {0: 0.1})])
+    with pytest.raises(VivifyError, match="The mover must be one of codebook, prior, ar, posevae"):
         EngineConfig(mover="dance")
     with pytest.raises(VivifyError, match="start it with --mover prior"):
         live_key({"yaw": 3}, "codebook")

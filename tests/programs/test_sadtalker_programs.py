@@ -166,8 +166,8 @@ def test_a_head_that_is_not_shown_stands_still_and_one_begun_anew_forgets(voice:
 def test_the_pipeline_moves_by_them() -> None:
     voice = read_speech(assets() / "speech.wav")[SAMPLES_PER_FRAME * 20 :]
     moved = {}
-    for lips, head in (("branch", "codebook"), ("expnet", "posevae")):
-        pipeline = Pipeline(EngineConfig(size=256, max_sessions=1, lips=lips, head=head))
+    for lips, mover in (("branch", "codebook"), ("expnet", "posevae")):
+        pipeline = Pipeline(EngineConfig(size=256, max_sessions=1, lips=lips, mover=mover))
         row = pipeline.join(None, 120, seed=2)
         motions = []
         for k in range(30):
@@ -187,23 +187,24 @@ def test_the_pipeline_moves_by_them() -> None:
     "odd",
     [
         {"lips": "wav2lip"},
-        {"head": "none"},
-        {"head": "posevae", "mover": "prior"},
+        {"mover": "none"},
         {"lips": "expnet", "device": "cuda"},
     ],
 )
 def test_what_is_not_offered_is_refused(odd: dict[str, Any]) -> None:
-    with pytest.raises(VivifyError, match=r"must be one of|run on a CPU alone|moves the head itself"):
+    with pytest.raises(VivifyError, match=r"must be one of|run on a CPU alone"):
         EngineConfig(**odd)
 
 
 def test_both_are_cheap_in_memory_that_does_not_grow() -> None:
-    programs = MotionPrograms(1, lips="expnet", head="posevae")
-    programs.begin(np.array([True]), np.array([1]))
+    programs, head = MotionPrograms(1, lips="expnet"), PoseVaeHead(1)
     one = np.array([True])
+    programs.begin(one, np.array([1]))
+    head.begin(one, np.array([1]))
     sizes = set()
     for _ in range(5):
         programs.step(np.zeros((1, 640), np.float32), ~one, np.array([2]), one, one)
-        held_in = [*programs._posevae._stretch.inputs.values()]  # type: ignore[union-attr]
+        head.step(np.zeros((1, 640), np.float32), np.array([2]), one, one)
+        held_in = [*head._stretch.inputs.values()]
         sizes.add(sum(a.nbytes for a in held_in))
     assert len(sizes) == 1

@@ -28,7 +28,9 @@ def test_the_commands_and_the_engine_process_import_no_torch() -> None:
     run("import clients.cli, clients.commands.serve, clients.commands.talk, engine.process.engine_worker")
 
 
-@pytest.mark.parametrize("asked", ["quality='geometry'", "quality='learned'", "lips='expnet', head='posevae'"])
+@pytest.mark.parametrize(
+    "asked", ["quality='geometry'", "quality='learned'", "lips='expnet', mover='posevae'", "mover='prior'"]
+)
 def test_a_film_is_rendered_without_torch(tmp_path: Path, asked: str) -> None:
     np.save(tmp_path / "voice.npy", read_speech(assets() / "speech.wav")[: 640 * 12])
     run(

@@ -64,7 +64,7 @@ def measure(engine: EngineConfig) -> Measured:
         raise VivifyError("Sessions are counted by measuring on a CPU alone: give --max-sessions a number for a GPU.")
     if engine.method != "geometry":
         raise VivifyError("Sessions are counted for geometric pictures alone: give --max-sessions a number.")
-    told = ("avatar", "size", "quality", "mover", "lips", "head")
+    told = ("avatar", "size", "quality", "mover", "lips")
     given = json.dumps({name: getattr(engine, name) for name in told})
     command = [sys.executable, "-m", "webrtc.fleet.capacity", given]
     try:
