@@ -17,10 +17,10 @@ from engine.face.panels import LIPS, LUMA, SKIN, TEETH, unseen_teeth
 from engine.imaging.shapes import polygon_mask
 
 WHITE, DARK = 95.0, 5.0  # percentiles of the eyes' brightness: their white, their lashes and pupils
-EYES_IN_SHADE = 0.97  # of the skin's brightness: where whites are darker, brows shade them but not the teeth
-CLEAR, VEILED = 1.27, 0.85  # teeth beside whites, in a picture of all contrast, and what they lose with it
+EYES_IN_SHADE = 0.9  # of the skin's brightness: where whites are darker, brows shade them but not the teeth
+CLEAR, VEILED = 1.21, 0.36  # teeth beside whites, in a picture of all contrast, and what they lose with it
 BLACKEST, PALEST = 0.02, 0.5  # dark of the eyes beside their white: bounds of what is believed
-USUAL_TOOTH, DIMMER = 150.0, 0.14  # where a picture is darker than most, its mouth is darker still: a power
+USUAL_TOOTH, DIMMER = 150.0, 0.1  # where a picture is darker than most, its mouth is darker still: a power
 USUAL = 0.2  # where no open eye tells
 ABOVE_SKIN, PAPER = 1.4, 232.0  # how bright teeth may be beside the skin, and at all
 IVORY = np.array([1.0, 1.0, 0.95], np.float32)
