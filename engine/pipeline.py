@@ -90,9 +90,9 @@ class Pipeline:
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
         # The kernels let go of Python's lock: several cores draw pictures of several sessions, or share one.
-        cores = usable_cores()
-        self._threads = ThreadPoolExecutor(cores, thread_name_prefix="painter")
-        self._crew = Crew(self._threads, min(cores, MOST_CORES))
+        self._cores = usable_cores()
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="painter")
+        self._crew = Crew(self._threads, min(self._cores, MOST_CORES))
 
     def _open(self, weights: Path | None) -> MotionNetworks:
         return MotionPrograms(self.config.max_sessions, weights, self.config.lips)
@@ -207,9 +207,10 @@ class Pipeline:
         def draw(request: Request) -> Drawn:
             return self._draw(request, moved)
 
-        for request in requests:
+        painted = sum(row is not None and row.renderer is not None for row in self._rows)
+        for request in requests:  # cores that share a picture wait for each other: only while there is a core for each
             if renderer := self._taken(request.row).renderer:
-                renderer.crew = self._crew if len(requests) == 1 else ALONE
+                renderer.crew = self._crew if len(requests) == 1 and painted <= self._cores else ALONE
         return [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
 
     def _compose(self, request: Request, moved: Moved) -> Motion | None:

@@ -148,6 +148,7 @@ class LiveSession:
         """Barge-in: sound and pictures that have not left yet never do. Returns the new epoch."""
         self._active = time.monotonic()
         if self._engine_session is not None and not self.closing:
+            self._feed(whole=False)  # the engine closes the frame that was filling
             self._playout.clear(self._engine_session.clear())
             self._marks.clear()
             for viewer in self.viewers.values():
@@ -260,9 +261,10 @@ class LiveSession:
         """Nobody who speaks is left in it: it waits for one to come back, and may go where its place is needed."""
         return self.started and not self.participants.members
 
-    def _feed(self) -> None:
+    def _feed(self, whole: bool = True) -> None:
+        """Tell the engine what was said; only once it fills a ``whole`` frame, for less is of no use to it."""
         if self._engine_session is not None and not self.closing:
-            for chunk in self._playout.line.chunks():
+            for chunk in self._playout.line.chunks(whole):
                 self._engine_session.push_audio(chunk)
 
     def _from_engine(self, frame: Frame) -> None:  # on the engine's reader thread

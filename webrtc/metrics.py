@@ -45,7 +45,7 @@ class Metrics(Collector):
         self._openings: Tally[str] = Tally()
         self._ice_failures: Tally[str] = Tally()
         self._registry = CollectorRegistry()
-        self._stages = Histogram(
+        stages = Histogram(
             "vivify_stage_seconds",
             "Time a frame spent in a stage; total runs from its last sample to its finished picture.",
             ["stage"],
@@ -64,8 +64,7 @@ class Metrics(Collector):
             buckets=LAG_BUCKETS,
             registry=self._registry,
         )
-        for stage in STAGES:
-            self._stages.labels(stage)
+        self._by_stage = {stage: stages.labels(stage) for stage in STAGES}
         ProcessCollector(registry=self._registry)
         self._registry.register(self)
 
@@ -123,8 +122,8 @@ class Metrics(Collector):
     def _observe(self, name: str, milliseconds: float) -> None:
         if name == "av_offset":
             self._offset.observe(milliseconds / 1000)
-        elif name in STAGES:
-            self._stages.labels(name).observe(milliseconds / 1000)
+        elif name in self._by_stage:
+            self._by_stage[name].observe(milliseconds / 1000)
 
 
 class _Counted(LatencyWindow):

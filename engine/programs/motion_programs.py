@@ -1,7 +1,7 @@
 """The motion networks as exported programs: one streaming step for any number of rows, on a CPU and without torch.
 
-What a row remembers lies in arrays here; a program runs the rows up to the last one that has sound, and what it says
-the others remember is dropped. Rows count their steps here, and chance is drawn here.
+What a row remembers lies in arrays here; a program runs the rows from the first to the last one that have sound, and
+what it says the others remember is dropped. Rows count their steps here, and chance is drawn here.
 """
 
 from __future__ import annotations
@@ -102,5 +102,5 @@ def _advance(program: Program, mask: Mask) -> None:
     """Run the rows of ``mask`` [B]; what the program says that others remember is dropped."""
     ran = np.flatnonzero(mask)
     if len(ran):
-        program.run(int(ran[-1]) + 1)
+        program.run(int(ran[-1] - ran[0]) + 1, int(ran[0]))
         program.inputs["memory"][ran] = program.outputs["memory.next"][ran]

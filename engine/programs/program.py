@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from engine.errors import VivifyError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 INDEX = "index.json"
+MOST_BOUND = 128  # stretches of rows that are kept ready to be run; one takes a tenth of a millisecond to make
 _REMEDY = "reinstall vivify, or make it anew with scripts/export_networks"
 _KINDS: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -107,23 +108,21 @@ class Program:
         """``lent`` are arrays of other programs, by the names that inputs and outputs of this one have."""
         self.notes = told(path)
         self._session = session(path, weights)
-        self._bindings: dict[int, onnxruntime.IOBinding] = {}
+        self._bindings = lru_cache(MOST_BOUND)(self._bound)
         known = dict(lent or {})
         self.inputs = {i.name: known.get(i.name, _array(i, rows)) for i in self._session.get_inputs()}
         known |= {f"{name}.next": array for name, array in self.inputs.items() if name.startswith("ring")}
         self.outputs = {o.name: known.get(o.name, _array(o, rows)) for o in self._session.get_outputs()}
 
-    def run(self, rows: int = 1) -> None:
-        """Run the first ``rows`` rows."""
-        if rows not in self._bindings:
-            self._bindings[rows] = self._bound(rows)
-        self._session.run_with_iobinding(self._bindings[rows])
+    def run(self, rows: int = 1, first: int = 0) -> None:
+        """Run ``rows`` rows, from ``first`` on."""
+        self._session.run_with_iobinding(self._bindings(first, rows))
 
-    def _bound(self, rows: int) -> onnxruntime.IOBinding:
+    def _bound(self, first: int, rows: int) -> onnxruntime.IOBinding:
         binding = self._session.io_binding()
         for bind, arrays in ((binding.bind_input, self.inputs), (binding.bind_output, self.outputs)):
             for name, array in arrays.items():
-                part = array[:rows]
+                part = array[first : first + rows]
                 bind(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
         return binding
 

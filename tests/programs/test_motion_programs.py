@@ -147,6 +147,24 @@ def test_a_row_does_not_know_of_the_others() -> None:
                 np.testing.assert_allclose(getattr(one_row, name)[0], getattr(all_rows, name)[2], atol=5e-6, rtol=0)
 
 
+def test_rows_that_run_one_after_the_other_say_what_they_say_together() -> None:
+    """As sessions do whose sound comes at different times: each is a step of its own, of that row alone."""
+    together, apart = MotionPrograms(ROWS), MotionPrograms(ROWS)
+    for one in an_eventful_life(60):
+        for networks in (together, apart):
+            networks.begin(one.begin, one.seeds)
+            networks.forget(one.forget)
+        said = together.step(one.samples, one.speaking, one.look_ahead, one.mask, one.shown)
+        for row in (2, 0, 3, 1):
+            only = np.arange(ROWS) == row
+            moved = apart.step(one.samples, one.speaking, one.look_ahead, one.mask & only, one.shown & only)
+            if one.shown[row]:
+                for name in ("shapes", "lips", "heads"):
+                    np.testing.assert_allclose(
+                        getattr(moved, name)[row], getattr(said, name)[row], atol=5e-6, rtol=0, err_msg=name
+                    )
+
+
 def test_what_is_said_is_kept_by_who_asked() -> None:
     networks, every = MotionPrograms(ROWS), list(an_eventful_life(12))
     said = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from engine.contracts import SAMPLE_RATE, AudioChunk, FloatArray
+from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray
 from webrtc.media.catching_up import shortened
 from webrtc.media.concealment import JOIN, PAST, FadedRepeat, joined
 from webrtc.media.concealment import PcmArray as PcmArray  # where everybody looks for it
@@ -120,6 +120,7 @@ class VoiceLine:
         self._decimator = Decimator()
         self._position = 0  # on the engine's clock
         self._chunks: list[AudioChunk] = []
+        self._told = 0  # up to where the engine knows it
 
     @property
     def room(self) -> int:
@@ -198,10 +199,12 @@ class VoiceLine:
         self._ring[_at(self.read, self.written)] = 0
         self._muted, self._fade = self.written, None
 
-    def chunks(self) -> list[AudioChunk]:
-        """What was written since the last call, for the engine."""
-        out, self._chunks = self._chunks, []
-        return out
+    def chunks(self, whole: bool = False) -> list[AudioChunk]:
+        """What was written since the last call, for the engine; ``whole``: not before it fills a frame."""
+        if whole and self._position // SAMPLES_PER_FRAME == self._told // SAMPLES_PER_FRAME:
+            return []
+        out, self._chunks, self._told = self._chunks, [], self._position
+        return [AudioChunk(out[0].position, np.concatenate([one.samples for one in out]))] if out else []
 
     def _index(self, pts: int) -> int:
         assert self._shift is not None

@@ -1,4 +1,4 @@
-"""What we change about aiortc, in one place: bitrates, VP8 encoder, receivers, ICE, ciphers.
+"""What we change about aiortc, in one place: bitrates, encoders, senders, receivers, ICE, ciphers.
 
 aiortc keeps its bitrates as module constants and looks its encoder, receiver, jitter buffer and ICE connection up by
 name in its modules; they are set here, once. Only its list of ciphers has no public name. An aiortc in which one of
@@ -34,6 +34,7 @@ from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
 from webrtc.rtc.picture_encoders import PictureEncoder, TaggedEncoder
 from webrtc.rtc.picture_sender import PictureSender
+from webrtc.rtc.sound_encoder import VoiceEncoder
 from webrtc.rtc.voice_receiver import VoiceReceiver
 
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)
@@ -49,10 +50,16 @@ CIPHERS = [
 # What is asked of those who send a voice: each packet may hold the last one's sound once more, coarser, in case that
 # one was lost; libopus's encoders do so as soon as our reports tell of losses.
 OPUS_WISHES: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1}
+ENCODERS: dict[str, Callable[[], Encoder]] = {
+    "video/vp8": PictureEncoder,
+    "video/h264": TaggedEncoder,
+    "audio/opus": VoiceEncoder,
+}
 BITRATES = ("DEFAULT_BITRATE", "MIN_BITRATE", "MAX_BITRATE")
 # What is called by aiortc under its own name: where it looks that name up, and what it hands over.
 CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (rtcrtpsender, "get_encoder", ("codec",)),
+    (rtcrtpsender, "RTCEncodedFrame", ("payloads", "timestamp", "audio_level")),
     (rtcrtpreceiver, "JitterBuffer", ("capacity", "prefetch", "is_video")),
     (rtcpeerconnection, "RTCRtpReceiver", ("kind", "transport")),
     (rtcpeerconnection, "RTCRtpSender", ("trackOrKind", "transport")),
@@ -128,7 +135,7 @@ def _strange(owner: Any, name: str, how: str) -> str:
 
 
 def _encoder(codec: RTCRtpCodecParameters) -> Encoder:
-    ours = {"video/vp8": PictureEncoder, "video/h264": TaggedEncoder}.get(codec.mimeType.lower())
+    ours = ENCODERS.get(codec.mimeType.lower())
     return ours() if ours else get_encoder(codec)
 
 

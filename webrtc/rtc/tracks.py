@@ -23,11 +23,11 @@ VOICE_TIME_BASE = Fraction(1, VOICE_RATE)
 
 
 def sound_frame(pcm: PcmArray, index: int) -> AudioFrame:
-    """``pcm`` [n] as a stereo frame at ``index`` of a 48 kHz timeline.
+    """``pcm`` [n] as a frame of one channel at ``index`` of a 48 kHz timeline.
 
-    Opus is negotiated as stereo: a mono frame would be spread over both channels at half its power.
+    Only for `webrtc.rtc.sound_encoder`: aiortc's own encoder spreads it over two, at half its power.
     """
-    frame = AudioFrame.from_ndarray(np.repeat(pcm, 2)[np.newaxis], format="s16", layout="stereo")
+    frame = AudioFrame.from_ndarray(pcm[np.newaxis], format="s16", layout="mono")
     frame.sample_rate = VOICE_RATE
     frame.pts = index
     frame.time_base = VOICE_TIME_BASE
@@ -35,8 +35,8 @@ def sound_frame(pcm: PcmArray, index: int) -> AudioFrame:
 
 
 def picture_frame(frame: Frame) -> VideoFrame:
-    """An engine's I420 picture at its place on RTP's clock. The pixels are copied: encoders mark what they get."""
-    picture = VideoFrame.from_ndarray(frame.picture, format="yuv420p")
+    """An engine's I420 picture at its place on RTP's clock. Its pixels are shared: encoders only read them."""
+    picture = VideoFrame.from_numpy_buffer(frame.picture, format="yuv420p")
     picture.pts = frame.position * VIDEO_RATE // SAMPLE_RATE
     picture.time_base = VIDEO_TIME_BASE
     return picture

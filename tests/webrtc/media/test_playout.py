@@ -9,7 +9,7 @@ from engine.contracts import Frame, Ledger
 from webrtc.media.catching_up import GENTLY, STRONGLY, shortened
 from webrtc.media.concealment import GONE, JOIN
 from webrtc.media.playout import FRAME, LATE_LIMIT_S, OPUS_DELAY, PICTURE_QUEUE, Playout
-from webrtc.media.voice_line import CAPACITY, PIECE, VOICE_RATE, Decimator, PcmArray, VoiceLine
+from webrtc.media.voice_line import CAPACITY, PIECE, RATIO, VOICE_RATE, Decimator, PcmArray, VoiceLine
 
 pytestmark = pytest.mark.cpu
 
@@ -322,6 +322,18 @@ def test_the_margin_grows_with_lateness_and_shrinks_again() -> None:
     for k in range(300, 4000):
         playout.picture(frame(k), playout.clock.time_of(k * FRAME) - 0.100)
     assert playout.margin.seconds < grown
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_engine_is_told_of_whole_frames_or_of_every_piece(whole: bool) -> None:
+    line, told = VoiceLine(), []
+    for k in range(6):
+        line.accept(k * PIECE, np.full(PIECE, k + 1, np.int16))
+        told.append([len(chunk.samples) for chunk in line.chunks(whole)])
+    assert told == ([[], [2 * PIECE // RATIO]] * 3 if whole else [[PIECE // RATIO]] * 6)
+    line.accept(6 * PIECE, np.ones(PIECE, np.int16))
+    (rest,) = line.chunks()
+    assert (rest.position, len(rest.samples)) == (6 * PIECE // RATIO, PIECE // RATIO), "whoever interrupts may have it"
 
 
 @pytest.mark.parametrize("cut", [1, 2, 7, 960, 1001])
