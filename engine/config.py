@@ -20,12 +20,16 @@ MOVERS = (CODEBOOK, "prior", "ar", "posevae")  # of heads and of what is above t
 DEFAULT_MOVER = CODEBOOK  # chosen by figures: docs/movers.md
 METHODS = ("geometry", "sadtalker")
 TENSORRT = "tensorrt"
+SLOT_END = 64  # bytes behind a picture: slots begin where cache lines do
 SLOTS_PER_SESSION = 4  # pictures in flight from the engine process; with none free, a frame is dropped
 
 
 def slot_bytes(size: int) -> int:
-    """Bytes of the largest picture: planar I420, colour and matte of ``size`` x ``size`` pixels side by side."""
-    return 2 * size * size * 3 // 2
+    """Bytes of the largest picture: planar I420, colour and matte of ``size`` x ``size`` pixels side by side; and more.
+
+    The last byte of a slot tells whether it holds a picture that is not fetched yet.
+    """
+    return 2 * size * size * 3 // 2 + SLOT_END
 
 
 @dataclass(frozen=True, slots=True)

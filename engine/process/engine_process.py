@@ -297,7 +297,7 @@ class EngineProcess:
         height = self.config.size * 3 // 2
         picture = np.frombuffer(self._memory, np.uint8, height * width, slot * self._slot_bytes).copy()
         if width:
-            self.tell({"do": "free", "slot": slot})
+            self._memory[(slot + 1) * self._slot_bytes - 1] = 0
         return picture.reshape(height, width)
 
     def _frame(self, number: int, head: dict[str, Any], payload: bytes) -> None:

@@ -1,7 +1,7 @@
 """The engine's own process: commands come over its standard input (``python -m engine.process.engine_worker``).
 
 It speaks `engine.process.wire` on its standard output. Finished pictures do not travel through the pipe: they are
-written, as planar I420, into slots of a memory file shared with the parent, who says when a slot is free again.
+written, as planar I420, into slots of a memory file shared with the parent, who notes there when a slot is free again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Worker:
         self._config = config
         self._wire = wire
         self._memory = np.frombuffer(memory, np.uint8)
-        self._free = list(range(SLOTS_PER_SESSION * config.max_sessions))
+        self._slots = self._memory.reshape(
+            SLOTS_PER_SESSION * config.max_sessions, -1
+        )  # the last byte: not fetched yet
         self._commands = Commands(MOST_COMMANDS)
         self._table = avatars.installed()
         name, folder = avatars.resolve(config.avatar)
@@ -145,9 +147,7 @@ class Worker:
 
     def _command(self, head: dict[str, Any], payload: bytes) -> None:
         name, number = head["do"], head.get("session", -1)
-        if name == "free":
-            self._free.append(head["slot"])
-        elif name == "ping":
+        if name == "ping":
             self._wire.send({"event": "pong"})
         elif name == "add avatar":
             self._table[head["name"]] = Path(head["folder"])
@@ -242,12 +242,13 @@ class Worker:
         slot, width = 0, 0
         ledger = asdict(frame.ledger)
         if not session.moves_only:
-            if not self._free:
+            slot = int(self._slots[:, -1].argmin())
+            if self._slots[slot, -1]:
                 session.dropped += 1
                 return
-            slot, size = self._free.pop(), slot_bytes(self._config.size)
             began = time.perf_counter()
-            planes = i420(frame.picture, self._memory[slot * size :])
+            self._slots[slot, -1] = 1
+            planes = i420(frame.picture, self._slots[slot])
             self._labels.lay(number, planes)
             ledger["render_ms"] += 1000 * (time.perf_counter() - began)
             width = planes.shape[1]

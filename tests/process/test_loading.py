@@ -32,7 +32,7 @@ class Bench:
         config = EngineConfig(size=256, max_sessions=2)
         to_read, to_write = os.pipe()
         from_read, from_write = os.pipe()
-        memory = mmap.mmap(-1, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
+        self._memory = memory = mmap.mmap(-1, SLOTS_PER_SESSION * config.max_sessions * slot_bytes(config.size))
         self.wire = Wire(os.fdopen(from_read, "rb"), os.fdopen(to_write, "wb"))
         self._inner = Wire(os.fdopen(to_read, "rb"), os.fdopen(from_write, "wb"))
         worker = Worker(config, self._inner, memory)
@@ -43,6 +43,8 @@ class Bench:
             finally:
                 self._inner.close()  # who waits for a word hears of the end
 
+        self.frames: list[dict[str, Any]] = []  # that came
+        self.fetches = True
         self.thread = threading.Thread(target=work)
         self.thread.start()
         self.until("ready")
@@ -61,8 +63,14 @@ class Bench:
         message = self.wire.receive()
         assert message is not None
         if message[0]["event"] == "frame":
-            self.say("free", slot=message[0]["slot"])
+            self.frames.append(message[0])
+            if self.fetches:
+                self.fetch(message[0])
         return message[0]
+
+    def fetch(self, frame: dict[str, Any]) -> None:
+        """Let the worker write where ``frame`` lies."""
+        self._memory[(frame["slot"] + 1) * slot_bytes(256) - 1] = 0
 
     def until(self, event: str) -> list[dict[str, Any]]:
         came = [self.hear()]
@@ -128,6 +136,26 @@ def test_who_leaves_before_it_is_loaded_takes_no_place(bench: Bench, slow: threa
     assert bench.until("refused")[-1]["kind"] == "UnknownAvatar"
     for session in (5, 6):
         bench.say("close", session)
+
+
+def test_pictures_that_nobody_fetches_are_not_painted_over(bench: Bench) -> None:
+    bench.open(20, "astronaut")
+    bench.until("opened")
+    bench.frames.clear()
+    bench.fetches = False
+    places = 2 * SLOTS_PER_SESSION
+    for frame in range(places):
+        bench.speak(20, frame)
+        bench.until("frame")
+    assert len({frame["slot"] for frame in bench.frames}) == places
+    for fetched in (bench.frames[5], bench.frames[2]):
+        bench.fetch(fetched)
+        bench.speak(20, len(bench.frames))
+        assert bench.until("frame")[-1]["slot"] == fetched["slot"], "it is the only place"
+    for frame in bench.frames:
+        bench.fetch(frame)
+    bench.fetches = True
+    bench.say("close", 20)
 
 
 def test_a_hundred_interruptions_are_one(bench: Bench) -> None:
