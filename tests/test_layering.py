@@ -73,6 +73,7 @@ ROOMS = """
     webrtc
     webrtc.media
     webrtc.motion_feed webrtc.participants
+    webrtc.rtc.sending
     webrtc.rtc
     webrtc.live_session
     webrtc.visitor_portraits
@@ -262,7 +263,7 @@ NO_PUBLIC_NAME = {  # file -> what aiortc offers in no other way
     "webrtc/bounded_transports.py": {"_receive_data_chunk"},
     "webrtc/rtc/ice_restart.py": {"_connection"},
     "webrtc/rtc/jitter_buffers.py": {"_data"},
-    "webrtc/rtc/picture_sender.py": {"_handle_rtcp_packet", "_next_encoded_frame", "_send_keyframe", "_ssrc"},
+    "webrtc/rtc/sending/picture_sender.py": {"_handle_rtcp_packet", "_next_encoded_frame", "_send_keyframe", "_ssrc"},
     "webrtc/rtc/voice_receiver.py": {"_handle_rtp_packet", "_handle_rtcp_packet"},
 }
 

@@ -261,8 +261,7 @@ class LiveSession:
         """Nobody who speaks is left in it: it waits for one to come back, and may go where its place is needed."""
         return self.started and not self.participants.members
 
-    def _feed(self, whole: bool = True) -> None:
-        """Tell the engine what was said; only once it fills a ``whole`` frame, for less is of no use to it."""
+    def _feed(self, whole: bool = True) -> None:  # less than a frame is of no use to the engine
         if self._engine_session is not None and not self.closing:
             for chunk in self._playout.line.chunks(whole):
                 self._engine_session.push_audio(chunk)

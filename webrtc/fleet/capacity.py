@@ -108,7 +108,7 @@ def _time(config: EngineConfig) -> Measured:
 
 def _encoding(pictures: list[np.ndarray]) -> float:
     """Milliseconds of a picture."""
-    from webrtc.rtc.picture_encoders import PictureEncoder
+    from webrtc.rtc.sending.picture_encoders import PictureEncoder
 
     encoder, began = PictureEncoder(), 0.0
     for number, picture in enumerate(pictures):

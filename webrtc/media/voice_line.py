@@ -118,9 +118,8 @@ class VoiceLine:
         self._fade: FadedRepeat | None = None  # the end of a voice that broke off
         self._silent_run = 0
         self._decimator = Decimator()
-        self._position = 0  # on the engine's clock
+        self._position = self._told = 0  # on the engine's clock: what is written, and what of it was given out
         self._chunks: list[AudioChunk] = []
-        self._told = 0  # up to where the engine knows it
 
     @property
     def room(self) -> int:

@@ -32,9 +32,9 @@ from engine.errors import VivifyError
 from webrtc.bounded_transports import BoundedDtls, BoundedSctp
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
-from webrtc.rtc.picture_encoders import PictureEncoder, TaggedEncoder
-from webrtc.rtc.picture_sender import PictureSender
-from webrtc.rtc.sound_encoder import VoiceEncoder
+from webrtc.rtc.sending.picture_encoders import PictureEncoder, TaggedEncoder
+from webrtc.rtc.sending.picture_sender import PictureSender
+from webrtc.rtc.sending.sound_encoder import VoiceEncoder
 from webrtc.rtc.voice_receiver import VoiceReceiver
 
 START_BITRATE = 1_500_000  # bits per second: 512 x 512 is sharp (VP8 quantizer about 10 of 127)

@@ -25,7 +25,7 @@ VOICE_TIME_BASE = Fraction(1, VOICE_RATE)
 def sound_frame(pcm: PcmArray, index: int) -> AudioFrame:
     """``pcm`` [n] as a frame of one channel at ``index`` of a 48 kHz timeline.
 
-    Only for `webrtc.rtc.sound_encoder`: aiortc's own encoder spreads it over two, at half its power.
+    Only for `webrtc.rtc.sending.sound_encoder`: aiortc's own encoder spreads it over two, at half its power.
     """
     frame = AudioFrame.from_ndarray(pcm[np.newaxis], format="s16", layout="mono")
     frame.sample_rate = VOICE_RATE

@@ -23,7 +23,7 @@ from clients.outputs.streams.stream_formats import KEYFRAME_S
 from clients.outputs.streams.whip_http import Answer, NamedServer, WhipError, ice_servers, publish, shown, unpublish
 from clients.outputs.streams.whip_tracks import PushedTrack
 from webrtc.rtc.aiortc_patches import patch_aiortc
-from webrtc.rtc.picture_sender import PictureSender
+from webrtc.rtc.sending.picture_sender import PictureSender
 
 CONNECT_S = 15.0
 CLOSE_S = 2.0  # less than an output may take to close

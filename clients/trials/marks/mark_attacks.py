@@ -12,7 +12,7 @@ from aiortc.codecs.vpx import VpxPayloadDescriptor
 from av import CodecContext
 
 from engine.contracts import ByteArray
-from webrtc.rtc.picture_encoders import PictureEncoder
+from webrtc.rtc.sending.picture_encoders import PictureEncoder
 
 Film = list[ByteArray]  # RGB pictures [H, W, 3]
 

@@ -17,8 +17,8 @@ from av import AudioFrame, VideoFrame
 
 from webrtc.rtc.aiortc_patches import LEAST_BITRATE, patch_aiortc
 from webrtc.rtc.ice_servers import no_servers
-from webrtc.rtc.picture_sender import PictureSender
-from webrtc.rtc.sound_encoder import SILENT_DBOV, VoiceEncoder, level_dbov
+from webrtc.rtc.sending.picture_sender import PictureSender
+from webrtc.rtc.sending.sound_encoder import SILENT_DBOV, VoiceEncoder, level_dbov
 from webrtc.rtc.tracks import sound_frame
 
 pytestmark = pytest.mark.cpu

@@ -27,7 +27,7 @@ from OpenSSL import SSL
 
 from webrtc.rtc.aiortc_patches import LEAST_BITRATE, MOST_BITRATE, patch_aiortc
 from webrtc.rtc.jitter_buffers import PictureBuffer, VoiceBuffer
-from webrtc.rtc.picture_encoders import PictureEncoder
+from webrtc.rtc.sending.picture_encoders import PictureEncoder
 
 pytestmark = pytest.mark.cpu
 

@@ -28,7 +28,7 @@ from av.packet import Packet
 
 from engine.cores import usable_cores
 from webrtc.media.keyframes import Keyframes
-from webrtc.rtc.sound_encoder import level_dbov
+from webrtc.rtc.sending.sound_encoder import level_dbov
 
 
 @cache
