@@ -40,7 +40,7 @@ from clients.sadtalker_cli import (
     is_sadtalker,
     weights_and_photo,
 )
-from engine.config import DEFAULT_AVATAR, DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, checked
+from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, LIPS, checked
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from engine.errors import VivifyError
 from engine.motion.controls import read_wishes
@@ -125,7 +125,7 @@ def render(
                 alpha,
                 wanted_mark(mark),
                 signing,
-                chosen_mover(mover, head, "prior" if keys else DEFAULT_MOVER),
+                chosen_mover(mover, head),
                 read_keys(keys) if keys else [],
                 lips,
                 badge,

@@ -116,8 +116,8 @@ def live(
     chosen = Chosen(vmc, vmc_shapes, live_link, live_link_subject, vtube_studio, camera, microphone, streams)
     outputs = chosen.outputs()
     source = open_source(microphone_in, sound, again)
-    moved = {"mover": chosen_mover(mover, head), "lips": lips}
-    config = EngineConfig(avatar, size, 1, checked(quality), mark=wanted_mark(mark), consent=require_consent, **moved)
+    who, marked = chosen_mover(mover, head), wanted_mark(mark)
+    config = EngineConfig(avatar, size, 1, checked(quality), mark=marked, mover=who, lips=lips, consent=require_consent)
     wishes = read_wishes(control)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         work = live_talk.live(config, source, outputs, look_ahead, seed, wishes, Console(stderr=True), metrics, badge)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from engine.config import CODEBOOK, DEFAULT_MOVER, MOVERS
+from engine.config import CODEBOOK, MOVERS
 from engine.errors import VivifyError
 
 HEADS = (CODEBOOK, "posevae")  # movers that move the head alone, and go by --head, too
@@ -21,8 +21,8 @@ def wanted_mark(mark: str) -> bool:
     return mark == "on"
 
 
-def chosen_mover(mover: str | None, head: str | None, usual: str = DEFAULT_MOVER) -> str:
-    """Who moves the head, by ``--mover`` or by ``--head``; ``usual`` where neither is given.
+def chosen_mover(mover: str | None, head: str | None) -> str | None:
+    """Who moves the head, by ``--mover`` or by ``--head``; None for the usual.
 
     Raises VivifyError for a head that is none, and where the two do not agree.
     """
@@ -30,7 +30,7 @@ def chosen_mover(mover: str | None, head: str | None, usual: str = DEFAULT_MOVER
         raise VivifyError(f"The head must be one of {', '.join(HEADS)}, but '{head}' was given.")
     if head and mover not in (None, head):
         raise VivifyError(f"The mover {mover} moves the head itself: leave --head or --mover out.")
-    return mover or head or usual
+    return mover or head
 
 
 class MayStandAlone(TyperCommand):

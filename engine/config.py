@@ -17,7 +17,7 @@ LIPS = ("branch", "expnet")  # who moves them: ours first
 DEVICES = ("cpu", "cuda")
 CODEBOOK = "codebook"
 MOVERS = (CODEBOOK, "prior", "ar", "posevae")  # of heads and of what is above the mouth
-DEFAULT_MOVER = CODEBOOK  # chosen by figures: docs/movers.md
+DEFAULT_MOVER = "prior"  # chosen by figures: docs/movers.md
 METHODS = ("geometry", "sadtalker")
 TENSORRT = "tensorrt"
 SLOT_END = 64  # bytes behind a picture: slots begin where cache lines do
@@ -39,7 +39,8 @@ class EngineConfig:
     ``avatar`` is a bundled avatar's name or an enrolled folder; it is what a session gets that names none. ``quality``
     says whether networks finish the pictures: "learned", never: "geometry", or while the machine can hold it: "auto".
     ``device`` is where networks run and pictures are made: "cpu" or "cuda". ``mark``: pictures that leave the process
-    carry the invisible mark (docs/marks.md). ``mover`` moves heads and what is above the mouth (docs/movers.md).
+    carry the invisible mark (docs/marks.md). ``mover`` moves heads and what is above the mouth (docs/movers.md); None:
+    the usual one, see `moved_by`.
     ``lips`` are moved by our own network or by SadTalker's, trained here, on a CPU alone (docs/sadtalker.md).
     ``method``: how pictures are made; "sadtalker" of the file of ``weights`` and the ``photo`` (docs/sadtalker.md).
     ``compiler``: "tensorrt" compiles the networks that finish pictures on a GPU (docs/gpu.md).
@@ -52,7 +53,7 @@ class EngineConfig:
     quality: Quality = DEFAULT_QUALITY
     device: str = "cpu"
     mark: bool = True
-    mover: str = DEFAULT_MOVER
+    mover: str | None = None
     lips: str = LIPS[0]
     method: str = "geometry"
     weights: str | None = None
@@ -66,7 +67,7 @@ class EngineConfig:
         if not 1 <= self.max_sessions <= 64:
             raise VivifyError(f"max_sessions must lie between 1 and 64, but {self.max_sessions} was given.")
         checked(self.quality)
-        if self.mover not in MOVERS:
+        if self.mover not in (None, *MOVERS):
             raise VivifyError(f"The mover must be one of {', '.join(MOVERS)}, but '{self.mover}' was given.")
         if self.method not in METHODS:
             raise VivifyError(f"The method must be {' or '.join(METHODS)}, but '{self.method}' was given.")
@@ -91,6 +92,13 @@ class EngineConfig:
                 "TensorRT compiles the networks that finish pictures, and there are none with --quality geometry: "
                 "give --quality learned or auto, or leave --compile out."
             )
+
+    @property
+    def moved_by(self) -> str:
+        """Who moves heads: the wished mover; else the prior, or where a card moves many at once, or where motions are
+        only told and not drawn, the codebook."""
+        usual = DEFAULT_MOVER if self.device == "cpu" and self.method == "geometry" else CODEBOOK
+        return self.mover or usual
 
     def heard_ahead(self, wished_ms: int) -> int:
         """The look-ahead of a session, in milliseconds: the wished one, but the longest for SadTalker (132.5 ms)."""

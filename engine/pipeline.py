@@ -85,7 +85,7 @@ class Pipeline:
         """``weights`` of the face's motion instead of the bundled ones; ``unhurried`` as for `Painters`."""
         self.config = config
         self._networks = self._open(weights)
-        self._mover = open_mover(config.mover, config.max_sessions)
+        self._mover = open_mover(config.moved_by, config.max_sessions)
         self._painters = Painters(config.quality, config.size, assets() / "weights" / "picture.safetensors", unhurried)
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
@@ -126,6 +126,7 @@ class Pipeline:
         self._networks.begin(mask, seeds)
         if self._mover is not None:
             self._mover.begin(mask, seeds)
+            self._steer(row)
         return row
 
     def leave(self, row: int) -> None:
@@ -156,8 +157,14 @@ class Pipeline:
     def set_controls(self, row: int, controls: Controls) -> None:
         """Wish something else of the row's face; it gets there within half a second."""
         self._taken(row).controls.wished = controls
+        self._steer(row)
+
+    def _steer(self, row: int) -> None:
+        """Tell the mover what is wished; a person whose head goes twice as far as usual is a whole style livelier."""
         if self._mover is not None:
-            self._mover.steer(row, controls.style, controls.guidance)
+            taken = self._taken(row)
+            wished, own = taken.controls.wished, float(np.log2(taken.manner.head).mean())
+            self._mover.steer(row, wished.style + own, wished.guidance)
 
     def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> None:
         """Have the row show ``values`` by place (`engine.motion.prior.nonlip.NONLIP`) ``ahead`` frames after the next.
@@ -167,7 +174,7 @@ class Pipeline:
         if self._mover is None or not self._mover.pin(row, ahead, frames, values):
             raise VivifyError(
                 f"A key was expected to find a mover that takes it and room among those that wait, but the mover is "
-                f"{self.config.mover}: use the mover prior, and fewer or shorter keys."
+                f"{self.config.moved_by}: use the mover prior, and fewer or shorter keys."
             )
 
     def head(self, row: int) -> tuple[float, ...]:

@@ -117,10 +117,13 @@ def _codecs() -> Finding:
 
 
 def _weights() -> Finding:
+    from engine.config import DEFAULT_MOVER
     from engine.programs.motion_programs import MotionPrograms
+    from engine.programs.movers import open_mover
 
     try:
         MotionPrograms(1)
+        open_mover(DEFAULT_MOVER, 1)
     except (VivifyError, FileNotFoundError) as error:
         return Finding("motion weights", False, str(error), "reinstall vivify")
     return Finding("motion weights", True, "load")

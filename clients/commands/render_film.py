@@ -23,7 +23,7 @@ from engine.audio.chunker import FrameCutter
 from engine.audio.rate_converter import RateConverter
 from engine.audio.sound_files import SoundFile
 from engine.clock import frame_count, look_ahead_frames
-from engine.config import DEFAULT_MOVER, DEFAULT_QUALITY, LIPS, EngineConfig, Quality
+from engine.config import DEFAULT_QUALITY, LIPS, EngineConfig, Quality
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, Frame
 from engine.face.avatar import Avatar
 from engine.latency import LatencyWindow
@@ -68,7 +68,7 @@ def render(
     alpha: bool = False,
     mark: bool = True,
     signing: Signing = SIGNED,
-    mover: str = DEFAULT_MOVER,
+    mover: str | None = None,
     keys: Sequence[Key] = (),
     lips: str = LIPS[0],
     badge: bool = False,

@@ -13,9 +13,9 @@ from torch import Tensor
 from engine.a2v.prior_network import VALUES, PriorNetwork, guided
 from engine.contracts import FloatArray
 from engine.motion.chance import normal
-from engine.motion.prior.noise import ladder, leanings, shares
+from engine.motion.prior.noise import kept, ladder, leanings, shares
 from engine.motion.prior.pinning import Pins
-from engine.motion.prior.prior_stream import BOUND, chance_seed
+from engine.motion.prior.prior_stream import BOUND, chance_seed, renewed
 
 Told = dict[int, dict[int, float]]  # frame -> place -> value
 
@@ -46,12 +46,16 @@ def sample(
     state = signal[1:, None] * (-mean / std) + noise[1:, None] * chance[: c.window]  # [W, f 24]
     done, before = torch.zeros(0, width), state
     lean = torch.from_numpy(leanings(ladder(c.window)))[:, None]
+    old = torch.from_numpy(kept(ladder(c.window)))[:, None]
     told = _Told(model, torch.from_numpy(np.ascontiguousarray(sound, np.float32)), look_ahead, levels, style)
     for k in range(tokens):
         heard, deaf = (told(done, state, k, hears) for hears in (True, False))
         clean = guided(heard[None], deaf[None], torch.tensor([guidance]))[0, c.past :].clamp(-BOUND, BOUND)
         reached = clean + lean * (clean - before) if k else clean
-        lower = signal[:-1, None] * reached + noise[:-1, None] * (state - signal[1:, None] * reached) / noise[1:, None]
+        fresh = renewed(np.array([chance_seed(seed)]), np.array([k]), c.window, width)[0]
+        error = old * (state - signal[1:, None] * reached) / noise[1:, None]
+        error = error + (1 - old**2).sqrt() * torch.from_numpy(fresh)
+        lower = signal[:-1, None] * reached + noise[:-1, None] * error
         shown = (clean[0] * std + mean).reshape(f, VALUES).numpy()
         shown = np.stack([keys.lean(values, k * f + i) for i, values in enumerate(shown)])
         done = torch.cat([done, (torch.from_numpy(shown).reshape(1, -1) - mean) / std])

@@ -27,7 +27,7 @@ class Mover(Protocol):
         """A barge-in in the rows of ``mask`` [B]: heads and brows go on."""
 
     def steer(self, row: int, style: float, guidance: float | None) -> None:
-        """How lively the row is to be, -1 to 1, and how closely it is to follow the sound; None for the usual."""
+        """How lively the row is to be, about -1 to 1, and how closely it is to follow the sound; None for the usual."""
 
     def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> bool:
         """Have the row show ``values`` by place (`engine.motion.prior.nonlip.NONLIP`) for ``frames`` frames.

@@ -196,7 +196,7 @@ class EngineProcess:
         command += ["--avatar", self.config.avatar, "--size", str(self.config.size)]
         command += ["--max-sessions", str(self.config.max_sessions), "--memory", str(memory)]
         command += ["--quality", self.config.quality, "--device", self.config.device]
-        command += ["--mover", self.config.mover, "--lips", self.config.lips]
+        command += ["--mover", self.config.moved_by, "--lips", self.config.lips]
         if not self.config.mark:
             log.warning("pictures carry no mark: --mark off")
         command += ["--mark", "on" if self.config.mark else "off", "--method", self.config.method]

@@ -102,7 +102,7 @@ class KeptSession:
 
     def set_key(self, told: dict[str, Any]) -> None:
         """See `engine.motion.prior.keys.live_key`, which may refuse it. A new process does not know of it."""
-        key = live_key(told, self._keeper.config.mover)
+        key = live_key(told, self._keeper.config.moved_by)
         with self._lock:
             if self._life.session is not None:
                 self._life.session.set_key(key)

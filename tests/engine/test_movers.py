@@ -136,7 +136,9 @@ def test_a_barge_in_does_not_move_the_head(mover: str, request: pytest.FixtureRe
 
 
 def test_head_is_another_word_for_a_mover() -> None:
-    assert chosen_mover(None, None, "prior") == "prior"
+    assert chosen_mover(None, None) is None
+    assert EngineConfig().moved_by == "prior"
+    assert EngineConfig(device="cuda").moved_by == EngineConfig(method="sadtalker").moved_by == "codebook"
     assert chosen_mover("ar", None) == "ar"
     assert chosen_mover(None, "posevae") == chosen_mover("posevae", "posevae") == "posevae"
     with pytest.raises(VivifyError, match="The mover prior moves the head itself"):

@@ -18,7 +18,7 @@ from engine.pipeline import Drawn, Pipeline, Request
 from engine.process.engine_process import EngineProcess
 from kernels import rgb_to_i420
 
-CONFIG = EngineConfig(size=256, max_sessions=3, quality="geometry")
+CONFIG = EngineConfig(size=256, max_sessions=3, quality="geometry", mover="codebook")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import torch
 from engine.a2v.offline_sampler import sample
 from engine.a2v.prior_network import VALUES, PriorConfig, PriorNetwork, guided
 from engine.contracts import FloatArray
+from engine.motion.prior.noise import ladder, shares, step_down
 from engine.motion.prior.nonlip import NONLIP, PLACE, read_pins, to_motion, to_values
 from engine.motion.prior.pinning import FASTEST, MOST_PINS, Pins
 from engine.motion.prior.prior_stream import Look, PriorStream
@@ -127,6 +128,20 @@ def test_keys_are_met_and_change_nothing_before_they_are_near(model: PriorNetwor
     assert np.array_equal(free[:near], led[:near])
     assert not np.allclose(free[near + 4 : 40], led[near + 4 : 40])
     np.testing.assert_allclose(streamed(model, sound, 2, 7, pins=pins)[: len(led)], led, atol=2e-5)
+
+
+@pytest.mark.parametrize("spread", [1.0, 2.0, 7.0])
+def test_six_steps_keep_the_spread_of_a_gaussian(spread: float) -> None:
+    levels, rng, count = ladder(6), np.random.default_rng(0), 4000
+    (signal, noise), values = shares(levels), rng.normal(size=count)
+    before = None
+    for rung in reversed(range(6)):
+        known = signal[rung + 1] * spread**2 / (signal[rung + 1] ** 2 * spread**2 + noise[rung + 1] ** 2)
+        clean = known * values  # what a network that knows the Gaussian says
+        said = [values, clean, clean if before is None else before, rng.normal(size=count)]
+        values = step_down(*(np.repeat(x[:, None, None], 6, 1) for x in said), levels)[:, rung, 0]
+        before = clean
+    assert 0.88 < values.std() / spread < 1.04
 
 
 def test_ways_to_keys_and_back_are_no_faster_than_people() -> None:

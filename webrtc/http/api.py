@@ -125,7 +125,7 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
             default=service.engine.default_avatar,
             look_aheads_ms=list(LOOK_AHEADS_MS),
             default_look_ahead_ms=DEFAULT_LOOK_AHEAD_MS,
-            mover=service.engine.config.mover,
+            mover=service.engine.config.moved_by,
             portraits=service.config.portraits > 0,
             photos=list(media_types()),
         )

@@ -1,8 +1,9 @@
-"""How much noise a level is, the levels of a stream, and one step down (DPM-Solver++ 2M, Lu et al. 2022).
+"""How much noise a level is, the levels of a stream, and one step down (SDE-DPM-Solver++ 2M, Lu et al. 2022).
 
 With six steps of DDIM at even levels, slow and wide movements would come out with half of their spread: the first
 steps, of noise alone, know nothing of them and take it away. Even in the logarithm of signal to noise, and with the
-clean values of the step before to lean on, a Gaussian keeps .92 to 1.01 of its spread, be it .6 or 7 times the noise's.
+clean values of the step before to lean on, a Gaussian keeps .92 to 1.01 of its spread, be it 1 or 7 times the noise's.
+At each step part of the noise is drawn anew: what a step got wrong is not carried on, and faces spread as filmed ones.
 """
 
 from __future__ import annotations
@@ -41,12 +42,21 @@ def leanings(levels: Levels) -> FloatArray:
     return out.astype(np.float32)
 
 
-def step_down(noisy: FloatArray, clean: FloatArray, before: FloatArray, levels: Levels) -> FloatArray:
+def kept(levels: Levels) -> FloatArray:
+    """How much of the noise each rung [rungs] hands down; the rest is drawn anew, as the equation has it."""
+    signal, noise = (np.asarray(share, np.float64) for share in shares(levels))
+    return np.asarray((noise[:-1] * signal[1:]) / (signal[:-1] * noise[1:]), np.float32)
+
+
+def step_down(
+    noisy: FloatArray, clean: FloatArray, before: FloatArray, fresh: FloatArray, levels: Levels
+) -> FloatArray:
     """Values [B, W, F] on every rung of a ladder, one rung lower.
 
-    ``clean`` is what they are told to be, ``before`` what they were told a rung above.
+    ``clean`` is what they are told to be, ``before`` what they were told a rung above, ``fresh`` new noise.
     """
     signal, noise = (share[:, None] for share in shares(levels))
     told = clean + leanings(levels)[:, None] * (clean - before)
     error = (noisy - signal[1:] * told) / noise[1:]
-    return np.asarray(signal[:-1] * told + noise[:-1] * error, np.float32)
+    old = kept(levels)[:, None]
+    return np.asarray(signal[:-1] * told + noise[:-1] * (old * error + np.sqrt(1 - old**2) * fresh), np.float32)

@@ -28,12 +28,24 @@ from engine.motion.prior.window import HEARD, STYLE
 VALUES = len(NONLIP)
 FARTHEST = 3  # frames of look-ahead
 BOUND = 5.0  # of what the network says, in usual sizes: what is fed back cannot run away
-_APART = 0xA2  # between the seeds of this chance and of others
+_APART, _RENEWED = 0xA2, 0x777  # between the seeds of this chance and of others, and of its own later noise
 
 
 def chance_seed(seed: Any) -> Any:
     """The seed of this chance in a row of ``seed``: another than that of other parts of a face."""
     return seed ^ _APART
+
+
+def renewed(seed: Whole, token: Whole, window: int, values: int) -> FloatArray:
+    """The noise [n, W, values] that joins each rung of rows by their ``seed`` [n], as of `chance_seed`.
+
+    ``token`` [n] is the one on the lowest rung, which needs none.
+    """
+    rung = np.arange(window)
+    drawn = (token[:, None] + rung) * window + rung
+    noise = normal(np.repeat(seed ^ _RENEWED, window - 1), drawn[:, 1:].reshape(-1), values)
+    noise = noise.reshape(len(seed), window - 1, values)
+    return np.concatenate([np.zeros_like(noise[:, :1]), noise], 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +152,8 @@ class PriorStream:
         else:
             clean = self._bounded(self._net(self._look(rows, ahead)))[:, self._p :]
             before = np.where((self._count[rows] == 0)[:, None, None], clean, self._told[rows])
-            lower = step_down(self._window[rows], clean, before, self._levels)
+            fresh = renewed(self._seed[rows], self._count[rows] // self._f, self._w, clean.shape[2])
+            lower = step_down(self._window[rows], clean, before, fresh, self._levels)
             token, new = clean[:, 0], self._chance(self._count // self._f + self._w)[rows]
             self._window[rows] = np.concatenate([lower[:, 1:], new[:, None]], 1)
             self._told[rows] = np.concatenate([clean[:, 1:], clean[:, -1:]], 1)

@@ -45,7 +45,7 @@ def heads(motions: list[Motion]) -> np.ndarray:
 
 
 def test_each_row_moves_by_its_own_seed_whoever_joins_or_leaves() -> None:
-    pipeline = Pipeline(EngineConfig(max_sessions=3))
+    pipeline = Pipeline(EngineConfig(max_sessions=3, mover="codebook"))
     avatar = Avatar.load(avatars.resolve("astronaut")[1])
     first, second = pipeline.join(avatar, 80, 5), pipeline.join(avatar, 80, 6)
     early = run(pipeline, [first, second], 0, 30)
