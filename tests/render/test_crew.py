@@ -7,9 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from engine.config import EngineConfig
+from engine.contracts import SAMPLES_PER_FRAME
 from engine.face.avatar import Avatar
+from engine.pipeline import Pipeline, Request
 from engine.render.canvas import Canvas
-from engine.render.crew import Crew
+from engine.render.crew import ALONE, Crew
 from engine.render.renderer import Renderer
 
 pytestmark = pytest.mark.cpu
@@ -42,6 +45,18 @@ def test_shares_cover_the_picture_once() -> None:
             assert [row for share in shares for row in range(*share)] == list(range(size))
             assert all(top % 16 == 0 for top, _ in shares)
             assert len(shares) <= cores
+
+
+def test_a_picture_is_shared_only_while_there_is_a_core_for_each(
+    astronaut: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.pipeline.usable_cores", lambda: 2)
+    pipeline, renderers = Pipeline(EngineConfig(size=256, max_sessions=3)), []
+    for sessions in (1, 2, 3):
+        renderers.append(Renderer(astronaut, 256))
+        pipeline.join(astronaut, 0, 0, renderers[-1])
+        pipeline.step([Request(0, np.zeros(SAMPLES_PER_FRAME, np.float32), 0.0, False)])
+        assert (renderers[0].crew is ALONE) == (sessions > 2)
 
 
 def test_a_fault_in_one_share_is_not_silent() -> None:
