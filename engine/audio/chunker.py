@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, AudioChunk, FloatArray, SpeechEvent
@@ -62,18 +64,18 @@ class SpeechChunker:
 
     def __init__(self, position: int = 0, longest: int = 30 * SAMPLE_RATE, history: int = SAMPLE_RATE) -> None:
         self._longest, self._history = longest, history
-        self._kept = np.zeros(0, np.float32)
+        self._kept: deque[FloatArray] = deque()  # put together when asked for: that is once in seconds, not every frame
         self._from = position  # position of the first kept sample
         self._start: int | None = None  # of the speech going on
 
     @property
     def kept(self) -> int:
         """How many samples are held."""
-        return len(self._kept)
+        return sum(map(len, self._kept))
 
     def push(self, samples: FloatArray, events: list[SpeechEvent]) -> list[AudioChunk]:
         """The next samples [n], and the events that settled within them; returns the stretches that are complete."""
-        self._kept = np.concatenate([self._kept, samples.astype(np.float32, copy=False)])
+        self._kept.append(samples.astype(np.float32, copy=False))
         chunks = []
         for event in events:
             if event.kind == "start":
@@ -81,7 +83,7 @@ class SpeechChunker:
             elif self._start is not None:
                 chunks += self._cut(self._start, event.position)
                 self._start = None
-        now = self._from + len(self._kept)
+        now = self._from + self.kept
         if self._start is not None and now - self._start >= self._longest:
             chunks += self._cut(self._start, self._start + self._longest)
             self._start += self._longest
@@ -89,10 +91,12 @@ class SpeechChunker:
         return chunks
 
     def _cut(self, start: int, end: int) -> list[AudioChunk]:
-        piece = self._kept[start - self._from : max(0, end - self._from)]
+        piece = np.concatenate(self._kept)[start - self._from : max(0, end - self._from)]
         return [AudioChunk(start, piece.copy())] if len(piece) else []
 
     def _forget(self, before: int) -> None:
-        if before > self._from:
-            self._kept = self._kept[before - self._from :].copy()
-            self._from = before
+        while self._from < before:
+            first = self._kept.popleft()
+            if (left := len(first) - (before - self._from)) > 0:
+                self._kept.appendleft(first[-left:].copy())
+            self._from = min(self._from + len(first), before)
