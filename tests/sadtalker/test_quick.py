@@ -14,8 +14,9 @@ from engine.sadtalker.quick.folding import grown_conv3d
 from engine.sadtalker.quick.quick_decoder import PHASES, phase_kernels
 from engine.sadtalker.quick.quick_generator import QuickGenerator
 from engine.sadtalker.quick.quick_motion import bumps, shifted
+from engine.sadtalker.quick.tiled_conv import Normal, TiledConv, picture_of, wide
 from engine.sadtalker.quick.wide_conv import WideConv3d
-from engine.sadtalker.quick.winograd import WinogradConv, WinogradConv3d
+from engine.sadtalker.quick.winograd import WinogradConv3d
 
 pytestmark = pytest.mark.cpu
 
@@ -26,12 +27,46 @@ def chance(*shape: int, seed: int = 3) -> torch.Tensor:
 
 def test_convolutions_by_other_ways() -> None:
     bias = chance(6)
-    flat, x = chance(6, 5, 3, 3), chance(5, 12, 20)
-    torch.testing.assert_close(WinogradConv(flat, bias)(x), F.conv2d(x[None], flat, bias, padding=1)[0], **CLOSE)
     deep, x = chance(6, 5, 3, 3, 3), chance(5, 4, 8, 12)
     torch.testing.assert_close(WinogradConv3d(deep, bias)(x), F.conv3d(x[None], deep, bias, padding=1)[0], **CLOSE)
     wide, x = chance(6, 5, 7, 7, 7), chance(5, 4, 16, 16)
     torch.testing.assert_close(WideConv3d(wide, bias, 16)(x), F.conv3d(x[None], wide, bias, padding=3)[0], **CLOSE)
+
+
+def tiled(weight: torch.Tensor, bias: torch.Tensor) -> TiledConv:
+    return TiledConv(wide(weight, 0, 1), wide(bias, 0))
+
+
+def inside(picture: torch.Tensor, channels: int) -> torch.Tensor:
+    """[C, H, W], and the border is what it should be."""
+    border = picture.clone()
+    border[1:-1, 1:-1] = 0
+    assert not border.any()
+    return picture[1:-1, 1:-1, :channels].permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("size", [(12, 20), (64, 48)])
+def test_pictures_convolutions_by_tiles(size: tuple[int, int]) -> None:
+    """Few channels and many; in one stretch of tiles and in several; with what is done right after."""
+    weight, bias, x = chance(6, 20, 3, 3), chance(6), chance(20, *size)
+    seen, wanted = picture_of(x), F.conv2d(x[None], weight, bias, padding=1)[0]
+    conv = tiled(weight, bias)
+    torch.testing.assert_close(inside(conv(seen), 6), wanted, **CLOSE)
+    torch.testing.assert_close(inside(conv(seen, slope=0.2), 6), F.leaky_relu(wanted, 0.2), **CLOSE)
+    other = chance(6, *size, seed=7)
+    torch.testing.assert_close(inside(conv.add_to(picture_of(other), seen), 6), other + wanted, **CLOSE)
+
+
+@pytest.mark.parametrize("smaller", [0, 1])
+def test_a_norm_is_told_by_tiles(smaller: int) -> None:
+    weight, bias, told = chance(12, 16, 3, 3), chance(12), chance(40, 16, 16)
+    x = 3.0 + 2.0 * chance(6, 16 >> smaller, 16 >> smaller, seed=7)
+    answers = F.conv2d(told[None, 16:32], weight, bias, padding=1)[0]
+    large = F.interpolate(F.instance_norm(x[None]), scale_factor=2.0**smaller)[0]
+    normal, seen = Normal(picture_of(x), smaller), picture_of(told)
+    conv = TiledConv(*(torch.cat([wide(value[:6], 0), wide(value[6:], 0)]) for value in (weight, bias)))
+    wanted = F.leaky_relu(large * answers[:6] + answers[6:], 0.2)
+    torch.testing.assert_close(inside(conv.told(normal, seen, 16, 0.2), 6), wanted, **CLOSE)
 
 
 def test_winograd_is_nearly_as_exact() -> None:
@@ -39,7 +74,8 @@ def test_winograd_is_nearly_as_exact() -> None:
     weight, x = chance(64, 64, 3, 3).double() / 24, chance(64, 16, 16).double()
     wanted = F.conv2d(x[None], weight, padding=1)[0]
     plain = (F.conv2d(x.float()[None], weight.float(), padding=1)[0] - wanted).abs().max()
-    assert (WinogradConv(weight.float())(x.float()) - wanted).abs().max() < 10 * plain
+    got = inside(TiledConv(weight.float(), torch.zeros(64))(picture_of(x.float())), 64)
+    assert (got - wanted).abs().max() < 10 * plain
 
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-3}

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.sadtalker.quick.winograd import TILE, WinogradConv, WinogradConv3d
+from engine.sadtalker.quick.winograd import TILE, WinogradConv3d
 
 # Below so many cells of a layer Winograd's larger weights cost more than its products save; below so many channels on
-# either side, going to its basis and back does. A volume goes there once for three kernels. Measured on an EPYC.
-SMALLEST, CHANNELS, VOLUME_CHANNELS = 64, 256, 128
+# either side, going to its basis and back does. Measured on an EPYC.
+SMALLEST, CHANNELS = 64, 128
 Conv = Callable[[Tensor], Tensor]
 
 
@@ -33,23 +33,16 @@ def spectral(conv: nn.Module) -> Tensor:
     return weight / sigma
 
 
-def conv2d(weight: Tensor, bias: Tensor, side: int) -> Conv:
-    """A 3 x 3 convolution of [I, side, side]."""
-    if side % TILE == 0 and side * side >= SMALLEST and min(weight.shape[:2]) >= CHANNELS:
-        return WinogradConv(weight, bias)
-    return lambda x: F.conv2d(x[None], weight, bias, padding=1)[0]
-
-
 def conv3d(weight: Tensor, bias: Tensor, side: int) -> Conv:
     """A 3 x 3 x 3 convolution of [I, D, side, side]."""
-    if side % TILE == 0 and side * side >= SMALLEST and min(weight.shape[:2]) >= VOLUME_CHANNELS:
+    if side % TILE == 0 and side * side >= SMALLEST and min(weight.shape[:2]) >= CHANNELS:
         return WinogradConv3d(weight, bias)
     return lambda x: F.conv3d(x[None], weight, bias, padding=1)[0]
 
 
 def grown_conv3d(weight: Tensor, bias: Tensor, side: int) -> Conv:
     """A 3 x 3 x 3 convolution of [I, D, side / 2, side / 2] made twice as high and wide by repeating its cells."""
-    if side % TILE == 0 and side * side >= SMALLEST and min(weight.shape[:2]) >= VOLUME_CHANNELS:
+    if side % TILE == 0 and side * side >= SMALLEST and min(weight.shape[:2]) >= CHANNELS:
         large = WinogradConv3d(weight, bias)
         return lambda x: large(F.interpolate(x[None], scale_factor=(1, 2, 2))[0])
     # Of repeated cells each of four outputs sees but four: kernels of 3 x 2 x 2, of summed weights.

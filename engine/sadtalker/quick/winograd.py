@@ -2,8 +2,8 @@
 
 Lavin and Gray 2016, "Fast algorithms for convolutional neural networks". A tile of 6 x 6 inputs becomes 4 x 4 outputs:
 both are brought into another basis by small matrices, and there channels are mixed by one matrix product a place.
-torch's own convolutions do not do it in float32. A volume's convolution is three of these, one for each layer of its
-kernel.
+torch's own convolutions do not do it in float32. Pictures have a way of their own (`tiled_conv.py`); here are the
+bases, and volumes, whose convolution is three of these, one for each layer of its kernel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def _bases() -> tuple[Tensor, Tensor, Tensor]:
     return torch.from_numpy(inputs), torch.from_numpy(kernel), torch.from_numpy(output)
 
 
-INPUT, KERNEL, OUTPUT = (torch.kron(base, base) for base in _bases())  # [36, 36], [36, 9], [16, 36]
+_AXES = _bases()
+INPUT_AXIS, OUTPUT_AXIS = _AXES[0].tolist(), _AXES[2].tolist()
+INPUT, KERNEL, OUTPUT = (torch.kron(base, base) for base in _AXES)  # [36, 36], [36, 9], [16, 36]
 INPUT, OUTPUT = INPUT.float(), OUTPUT.float()  # exact; the kernels' are not
 
 
@@ -48,29 +50,6 @@ def kernels(weight: Tensor) -> Tensor:
 def product(a: Tensor, b: Tensor) -> Tensor:
     """A matrix product by numpy, whose BLAS uses all that an AMD core has: a quarter to a half faster than torch's."""
     return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
-
-
-class WinogradConv:
-    """A convolution with a border of zeros: [I, H, W] -> [O, H, W], sides multiples of four."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        self.outputs, self.inputs = weight.shape[:2]
-        self._kernels = kernels(weight)
-        self._bias = torch.zeros(self.outputs) if bias is None else bias.detach().clone()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        height, width = x.shape[1:]
-        padded = F.pad(x, (1, 1, 1, 1))
-        down, across = height // TILE, width // TILE
-        out = torch.empty(self.outputs, down, TILE, across, TILE)
-        rows = max(-(-FEWEST // across), AT_ONCE // (36 * across * (self.inputs + self.outputs)))
-        for top in range(0, down, rows):
-            high = min(rows, down - top)
-            piece = padded[:, TILE * top : TILE * (top + high) + 2]
-            mixed = product(self._kernels, into_basis(piece))  # [36, O, tiles]
-            tiles = product(OUTPUT, mixed.flatten(1)).view(TILE, TILE, self.outputs, high, across)
-            out[:, top : top + high] = tiles.permute(2, 3, 0, 4, 1)
-        return out.view(self.outputs, height, width).add_(self._bias[:, None, None])
 
 
 def into_basis(padded: Tensor) -> Tensor:
