@@ -37,7 +37,7 @@ def cut(picture: FloatArray, first: int, top: int, tiles: FloatArray) -> None:
 def _pixels(addresses: IntArray, place: int, half: FloatArray, pixels: FloatArray) -> None:
     """Sixteen channels of a tile's 4 x 4 pixels."""
     for i in range(6):
-        out_of_six(addresses, 6 * i, place, half, 4 * LANES * i, LANES)
+        out_of_six(addresses, 6 * i, place, half, 4 * LANES * i, LANES)  # type: ignore[call-arg]  # numba gives the first
     for b in range(4):
         out_of_basis(half, LANES * b, 4 * LANES, pixels, LANES * b, 4 * LANES)
 

@@ -48,7 +48,7 @@ def kernels(weight: Tensor) -> Tensor:
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """A matrix product by numpy, whose BLAS uses all that an AMD core has: a quarter to a half faster than torch's."""
+    """A matrix product by numpy, whose BLAS is a quarter to a half faster than torch's on an AMD core."""
     return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
 
 
