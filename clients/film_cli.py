@@ -32,6 +32,7 @@ from clients.sadtalker_cli import (
     FollowOption,
     FullOption,
     MethodOption,
+    PhotoConsentOption,
     PhotoOption,
     ScaleOption,
     StillOption,
@@ -87,6 +88,7 @@ def render(
     full: FullOption = False,
     pose_from: FollowOption = None,
     blink_from: BlinkOption = None,
+    consent: PhotoConsentOption = None,
 ) -> None:
     """Speak a sound file into a film, without a network."""
     from clients.commands import render_film as rendering
@@ -98,11 +100,12 @@ def render(
 
         if alpha or control or keys:
             raise VivifyError("SadTalker has no matte and takes no wishes: leave out --alpha, --control and --keys.")
-        if badge or require_consent:
-            raise VivifyError("SadTalker's photo is no avatar: leave out --badge and --require-consent.")
+        given = weights_and_photo(weights, photo)
         wished = sadtalker_film.SadTalkerWishes(
-            *weights_and_photo(weights, photo), style, expression_scale, still, full, pose_from, blink_from
+            *given, style, expression_scale, still, full, pose_from, blink_from, consent or ""
         )
+    elif consent is not None:
+        raise VivifyError("--consent is for SadTalker's photo: an avatar's is filled in by vivify enroll --consent.")
     with progress() as bar:
         task = bar.add_task("listening to the sound", total=None)
 
@@ -110,7 +113,9 @@ def render(
             bar.update(task, description="rendering", completed=done, total=total)
 
         if is_sadtalker(method):
-            report = sadtalker_film.render(speech, out, wished, seed, show, wanted_mark(mark), signing)
+            report = sadtalker_film.render(
+                speech, out, wished, seed, show, wanted_mark(mark), signing, badge, require_consent
+            )
         else:
             report = rendering.render(
                 speech,

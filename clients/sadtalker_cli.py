@@ -35,6 +35,9 @@ FollowOption = Annotated[
 BlinkOption = Annotated[
     Path | None, typer.Option("--blink-from", metavar="FILM", help="SadTalker: a film whose eyes to follow.")
 ]
+PhotoConsentOption = Annotated[
+    str | None, typer.Option("--consent", metavar="TEXT", help="SadTalker: how the photo's person agreed, in words.")
+]
 
 
 def is_sadtalker(method: str) -> bool:
@@ -61,6 +64,8 @@ def weights_and_photo(weights: Path | None, photo: Path | None) -> tuple[Path, P
 def served(config: EngineConfig, weights: Path | None, photo: Path | None, size_given: bool) -> EngineConfig:
     """The engine's settings for serving with SadTalker: the size is its weights'. Raises VivifyError."""
     file, portrait = weights_and_photo(weights, photo)
+    if config.consent:
+        raise VivifyError("SadTalker's photo holds nobody's consent: serve it without --require-consent, or an avatar.")
     pixels = _pixels(file)
     if size_given and config.size != pixels:
         raise VivifyError(f"{file.name} draws {pixels} pixels: leave out --size {config.size}.")

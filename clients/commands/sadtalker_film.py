@@ -19,9 +19,11 @@ from clients.films.muxer import SOUND_PER_PICTURE
 from engine.audio.sound_files import MAX_SECONDS, SoundFile
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
 from engine.latency import LatencyWindow
+from engine.marking.badge import badge_beside
+from engine.marking.consent import demand_words
 from engine.marking.installation import installation_id
 from engine.marking.mark_code import MarkIds
-from engine.marking.mark_pattern import mark_picture
+from engine.marking.mark_pattern import mark_picture, square_in
 
 log = logging.getLogger("vivify")
 
@@ -38,6 +40,7 @@ class SadTalkerWishes:
     full: bool = False
     pose_from: Path | None = None
     blink_from: Path | None = None
+    consent: str = ""  # of the photo's person, in words
 
 
 def render(
@@ -48,11 +51,14 @@ def render(
     on_frame: Callable[[int, int], None] | None = None,
     mark: bool = True,
     signing: Signing = SIGNED,
+    badge: bool = False,
+    consent: bool = False,
 ) -> RenderReport:
     """Write the film ``out``. The same input and seed give the same pictures.
 
     Its first frame shows the speech's first 40 ms; the last one is filled up with silence. Half an hour at most: the
-    whole voice is heard before the first picture. Raises VivifyError for input that cannot be used.
+    whole voice is heard before the first picture. ``badge`` says for all to see that a machine made it; with
+    ``consent``, the wishes' must be filled in. Raises VivifyError for input that cannot be used.
     """
     from engine.sadtalker.face3d.moved_faces import film_coefficients, read_portrait
     from engine.sadtalker.talking.film_motion import Wishes, film_motion
@@ -60,6 +66,8 @@ def render(
     from engine.sadtalker.weights.weight_file import open_weights
 
     film_format(out, False)  # before the work begins
+    if consent:
+        demand_words(wished.consent)
     key, told = signing.key_for(out)
     weights = open_weights(wished.weights)
     voice = SoundFile(speech, MAX_SECONDS)
@@ -76,6 +84,9 @@ def render(
     ids = MarkIds(installation_id(), session_id(speech, wished, seed)) if mark else None
     if ids is None:
         log.warning("the film carries no mark: --mark off")
+    across, down = (pictures.size, pictures.size) if isinstance(pictures.size, int) else pictures.size
+    square = square_in(down, across, pictures.face)
+    badged = badge_beside(pictures.face, across, down).over_picture if badge else None
     began = time.perf_counter()
     motion = film_motion(weights, _whole_frames(voice), portrait.coefficients, wishes, seed)
     heard_ms = 1000 * (time.perf_counter() - began)
@@ -89,7 +100,8 @@ def render(
             start = time.perf_counter()
             picture = next(drawing)
             window.add(motion=heard_ms / len(motion), render=1000 * (time.perf_counter() - start))
-            film.picture(mark_picture(picture, ids) if ids else picture)
+            picture = badged(picture) if badged else picture
+            film.picture(mark_picture(picture, ids, square) if ids else picture)
             while len(waiting) < SOUND_PER_PICTURE and (piece := next(pieces, None)) is not None:
                 waiting = np.concatenate([waiting, piece]) if len(waiting) else piece
             film.sound(waiting[:SOUND_PER_PICTURE])
@@ -101,7 +113,7 @@ def render(
         film.sound(waiting)
     marked = str(ids) if ids else None
     if key is not None:
-        sign_film(out, key, {"name": wished.photo.stem}, marked)
+        sign_film(out, key, {"name": wished.photo.stem, "consent": wished.consent}, marked)
     spent = time.perf_counter() - began
     seconds = film.pictures * SAMPLES_PER_FRAME / SAMPLE_RATE
     notes = (*voice.notes, *portrait.notes)

@@ -66,12 +66,21 @@ class Badge:
 
 def badge_of(avatar: Avatar, size: int) -> Badge:
     """The badge for pictures of ``avatar``, ``size`` pixels wide, in the first corner that its face leaves free."""
+    face = avatar.reference[:, :2] * (size / avatar.size)
+    return badge_beside((*face.min(0), *face.max(0)), size, size)
+
+
+def badge_beside(face: tuple[float, float, float, float], across: int, down: int) -> Badge:
+    """The badge for pictures ``across`` x ``down`` pixels large, in the first corner that ``face`` leaves free.
+
+    ``face``: left, top, right, bottom in pixels.
+    """
+    size = min(across, down)
     white, alpha = _drawn(size)
     height, width = alpha.shape
     inset = 2 * round(INSET * size / 2)
-    near, right, low = inset, size - inset - width, size - inset - height
-    face = avatar.reference[:, :2] * (size / avatar.size)
-    first, last = face.min(0), face.max(0)
+    near, right, low = inset, across - inset - width, down - inset - height
+    first, last = np.array(face[:2], float), np.array(face[2:], float)
     first, last = first - ROOM * (last - first), last + ROOM * (last - first)
 
     def covered(corner: tuple[int, int]) -> float:

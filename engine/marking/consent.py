@@ -12,6 +12,15 @@ class NoConsent(VivifyError):
     """An avatar of which nobody says that its person agreed, where that is required."""
 
 
+def demand_words(consent: str) -> None:
+    """Of a film that is made of a photo. Raises NoConsent."""
+    if not consent.strip():
+        raise NoConsent(
+            "A photo whose person's consent is filled in was expected (--require-consent): add --consent TEXT, once "
+            "they gave it."
+        )
+
+
 def demand_consent(avatar: Avatar) -> None:
     """Raises NoConsent."""
     if not avatar.facts.get("consent", "").strip():

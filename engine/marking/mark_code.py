@@ -65,13 +65,14 @@ def layout() -> tuple[FloatArray, np.ndarray, FloatArray]:
 def decoded(values: FloatArray, least: float = 0.0) -> MarkIds | None:
     """The ids whose signs agree best with ``values`` [96, 96], or None if no word with a right check is among the best.
 
-    ``least``: how many standard deviations a word must stand above chance; where none can, few are looked at.
+    ``least``: how many standard deviations a word must stand above chance, the pilot's chips left out; where none
+    can, few are looked at.
     """
     pilot, place, scramble = layout()
-    signed = values.reshape(-1) * scramble
     data = pilot == 0
-    soft = np.bincount(place[data], signed[data], CODED).reshape(-1, len(GENERATORS))
-    needed = least * float(np.linalg.norm(values)) - float(signed[pilot > 0].sum())
+    signed = (values.reshape(-1) * scramble)[data]
+    soft = np.bincount(place[data], signed, CODED).reshape(-1, len(GENERATORS))
+    needed = least * float(np.linalg.norm(signed))
     for count in (1, LIST):  # most are read at the first go
         words, scores = _likeliest(soft, count)
         if scores[0] < needed:
@@ -82,6 +83,13 @@ def decoded(values: FloatArray, least: float = 0.0) -> MarkIds | None:
             if _check(number >> CHECK_BITS) == number & (1 << CHECK_BITS) - 1:
                 return ids
     return None
+
+
+def agreement(values: FloatArray, ids: MarkIds) -> float:
+    """How many standard deviations of chance ``values`` [96, 96] agree with ``ids``, the pilot's chips left out."""
+    pilot, _, _ = layout()
+    data = pilot.reshape(SIDE, SIDE) == 0
+    return float((values * chips(ids))[data].sum() / max(float(np.linalg.norm(values[data])), 1e-9))
 
 
 def _bits(ids: MarkIds) -> list[int]:

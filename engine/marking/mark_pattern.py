@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from engine.contracts import ByteArray, FloatArray
 from engine.marking.mark_code import SIDE, MarkIds, chips
+from kernels.plain.marking_reference import USUAL
+
+CELL = USUAL.cell  # pixels: sides of marked squares are multiples of it
 
 
 def grid(pixels: int, pitch: float, start: float) -> FloatArray:
@@ -43,8 +46,25 @@ def mark_planes(planes: ByteArray, ids: MarkIds) -> None:
     mark_luma.add_mark(planes[:size, :size], pattern(ids, size))
 
 
-def mark_picture(picture: ByteArray, ids: MarkIds) -> ByteArray:
-    """A copy of RGB [H, W, 3] or RGBA [H, W, 4] with the mark in it: what its luma would get, given to R, G and B."""
+def square_in(height: int, width: int, face: tuple[float, float, float, float]) -> tuple[int, int, int]:
+    """Left, top and side of the largest square that can be marked in a picture, about ``face``: left, top, right,
+    bottom."""
+    side = min(height, width) // CELL * CELL
+    left, top = (round(0.5 * (low + high - side)) for low, high in (face[::2], face[1::2]))
+    return min(max(left, 0), width - side), min(max(top, 0), height - side), side
+
+
+def mark_picture(picture: ByteArray, ids: MarkIds, square: tuple[int, int, int] | None = None) -> ByteArray:
+    """A copy of RGB [H, W, 3] or RGBA [H, W, 4] with the mark in it: what its luma would get, given to R, G and B.
+
+    In ``square``: left, top and side, a multiple of 8; if none is given, all of the picture is one.
+    """
+    if square is not None:
+        left, top, side = square
+        out = picture.copy()
+        inside = np.ascontiguousarray(picture[top : top + side, left : left + side])
+        out[top : top + side, left : left + side] = mark_picture(inside, ids)
+        return out
     from kernels.cpu import mark_luma
 
     colours = picture[..., :3].astype(np.int16)

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clients.films.mark_search import MOST_WINDOWS
+from clients.trials.marks.mark_attacks import h264, mean
 from engine.config import slot_bytes
 from engine.contracts import ByteArray, FloatArray
 from engine.face.avatar import Avatar
+from engine.marking import mark_reader
 from engine.marking.mark_code import SIDE, MarkIds, chips, decoded
-from engine.marking.mark_pattern import mark_picture, mark_planes, pattern
+from engine.marking.mark_pattern import mark_picture, mark_planes, pattern, square_in
 from engine.marking.mark_reader import LEAST, chance, find_mark
+from engine.paths import assets
 from engine.process.engine_worker import i420
 from kernels.cpu import mark_luma
 from kernels.plain import marking_reference
@@ -102,6 +106,39 @@ def test_the_mark_is_read_with_scale_and_place(marked: ByteArray) -> None:
     assert found.ids == IDS
     assert found.side == pytest.approx(0.7 * 512, rel=0.01)
     assert found.left == pytest.approx(-0.7 * 51, abs=2)
+
+
+def test_a_film_encoded_twice_is_read() -> None:
+    planes = i420(
+        Avatar.load(assets() / "avatars" / "lady_by_lake").portrait, np.zeros(slot_bytes(512), np.uint8)
+    ).copy()
+    mark_planes(planes, IDS)
+    found = find_mark(mean(h264(h264([planes] * 8, 28), 32)))
+    assert found is not None
+    assert found.ids == IDS
+
+
+def test_a_picture_that_is_no_square_is_marked_in_the_largest_about_the_face(astronaut: Avatar) -> None:
+    wide = astronaut.portrait[:300]
+    square = square_in(300, 512, (350.0, 100.0, 450.0, 200.0))
+    assert square == (216, 2, 296)
+    shown = mark_picture(wide, IDS, square)
+    found = find_mark(luma(shown))
+    assert found is not None
+    assert found.ids == IDS
+    assert found.left == pytest.approx(216, abs=2)
+    assert (shown[:, :216] == wide[:, :216]).all()
+
+
+def test_no_more_is_tried_than_the_bound_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def counted(values: FloatArray, least: float) -> None:
+        tries.append(values)
+
+    monkeypatch.setattr(mark_reader, "decoded", counted)
+    assert find_mark(np.random.default_rng(3).uniform(0, 255, (300, 400)).astype(np.float32)) is None
+    assert 0 < len(tries) * MOST_WINDOWS * 2**48 <= 2**mark_reader.HYPOTHESES
 
 
 def test_nothing_is_found_where_nothing_is(astronaut: Avatar) -> None:

@@ -16,6 +16,7 @@ from scipy.signal import savgol_filter
 from sounds import BURST_AT, burst, onset, write
 
 from clients.films.film_writer import FilmWriter
+from clients.films.mark_search import search_film
 from engine.audio.sound_files import read_speech
 from engine.errors import VivifyError
 from engine.paths import assets
@@ -62,9 +63,27 @@ def test_a_photo_and_a_voice_become_a_film(
     np.testing.assert_allclose(times, np.arange(16) / 25, atol=1e-3)
     assert abs(onset(read_speech(tmp_path / "a.mp4")) - BURST_AT) < 0.01
     short = write(tmp_path / "short.wav", "pcm_s16le", 16_000, [burst(16_000, seconds=0.1)])
-    assert vivify(monkeypatch, "render", short, "-o", tmp_path / "full.mp4", *given, "--full", "--still") == 0
+    wide = np.asarray(Image.open(PHOTO).convert("RGB"))[:450]
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    given = (*given[:4], "--photo", tmp_path / "wide.png", "--no-manifest", "--full", "--still", "--badge")
+    assert vivify(monkeypatch, "render", short, "-o", tmp_path / "full.mp4", *given, "--require-consent") == 1
+    assert "--consent TEXT" in " ".join(capsys.readouterr().err.split())
+    given = (*given, "--require-consent", "--consent", "NASA, public domain")
+    assert vivify(monkeypatch, "render", short, "-o", tmp_path / "full.mp4", *given) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
     with av.open(str(tmp_path / "full.mp4")) as film:
-        assert (film.streams.video[0].width, film.streams.video[0].height) == (512, 512)
+        shown = next(film.decode(video=0)).to_ndarray(format="rgb24")
+    assert shown.shape == (450, 512, 3)
+    step = np.abs(shown.astype(int) - wide).max(2)
+    corners = [
+        step[rows, columns].max() for rows in (np.s_[:40], np.s_[-40:]) for columns in (np.s_[:100], np.s_[-100:])
+    ]
+    assert max(corners) > 60, "the badge is in a corner"
+    assert min(corners) < 40, "and in no other"
+    found = search_film(tmp_path / "full.mp4").mark
+    assert found is not None
+    assert str(found.ids) == report["mark"], "photos that are no squares are marked about the face"
+    assert found.side == pytest.approx(448, abs=2)
 
 
 def test_what_is_missing_is_told(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Iterator
 from fractions import Fraction
 
 import av
@@ -11,34 +11,41 @@ import numpy as np
 from aiortc.codecs.vpx import VpxPayloadDescriptor
 from av import CodecContext
 
-from engine.contracts import ByteArray
+from engine.contracts import ByteArray, FloatArray
 from webrtc.rtc.sending.picture_encoders import PictureEncoder
 
-Film = list[ByteArray]  # RGB pictures [H, W, 3]
+Film = list[ByteArray]  # planar I420 [H * 3 // 2, W], as pictures are marked and encoded
+KBIT = (300, 2500)  # of live sessions, the least and the most
+NAMES = (
+    "as made",
+    *(f"VP8 at {kbit} kbit/s" for kbit in KBIT),
+    "H.264 crf 28",
+    "H.264 crf 28, then 32",
+    "scaled to 50 %",
+    "scaled to 140 %",
+    "10 % a side cropped",
+    "screen recording at 30 fps",
+    "grain",
+    "phone",
+)
 
 
-def encoded(film: Film, codec: str, options: dict[str, str], kbit: int | None = None, rate: int = 25) -> Film:
-    """``film`` encoded and decoded again."""
-    memory = io.BytesIO()
-    with av.open(memory, "w", format="matroska") as file:
-        stream = file.add_stream(codec, rate=rate)
-        assert isinstance(stream, av.VideoStream)
-        stream.height, stream.width = film[0].shape[:2]
-        stream.pix_fmt, stream.options = "yuv420p", {**options}
-        if kbit:
-            stream.bit_rate = 1000 * kbit
-        for k, picture in enumerate(film):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-            frame.pts, frame.time_base = k, Fraction(1, rate)
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    memory.seek(0)
-    with av.open(memory, "r") as read:
-        return [_rgb(frame) for frame in read.decode(video=0)]
-
-
-def _rgb(frame: av.VideoFrame) -> ByteArray:
-    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+def attacked(film: Film) -> Iterator[tuple[str, Film]]:
+    """``film`` after each attack of `NAMES`, in their order."""
+    once = h264(film, 28)
+    ends = (
+        film,
+        *(vp8(film, kbit) for kbit in KBIT),
+        once,
+        h264(once, 32),
+        h264(scaled(film, 0.5), 23),
+        h264(scaled(film, 1.4), 23),
+        h264(cropped(film, 0.1), 23),
+        recorded(film),
+        h264(grainy(film), 28),
+        phone(film),
+    )
+    return zip(NAMES, ends, strict=True)
 
 
 def vp8(film: Film, kbit: int) -> Film:
@@ -46,35 +53,61 @@ def vp8(film: Film, kbit: int) -> Film:
     encoder, decoder = PictureEncoder(), CodecContext.create("vp8", "r")
     encoder.target_bitrate = 1000 * kbit
     out: Film = []
-    for k, picture in enumerate(film):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+    for k, planes in enumerate(film):
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts, frame.time_base = 3600 * k, Fraction(1, 90_000)
         payloads, _ = encoder.encode(frame)
         whole = b"".join(VpxPayloadDescriptor.parse(payload)[1] for payload in payloads)
-        out += [_rgb(decoded) for decoded in decoder.decode(av.Packet(whole))]
+        out += [_planes(decoded) for decoded in decoder.decode(av.Packet(whole))]
     return out
 
 
 def h264(film: Film, crf: int, rate: int = 25) -> Film:
-    return encoded(film, "libx264", {"crf": str(crf), "preset": "veryfast"}, rate=rate)
+    """``film`` encoded by x264 and decoded again."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="matroska") as file:
+        stream = file.add_stream("libx264", rate=rate)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = _size(film[0])
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        for k, planes in enumerate(film):
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            frame.pts, frame.time_base = k, Fraction(1, rate)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    memory.seek(0)
+    with av.open(memory, "r") as read:
+        return [_planes(frame) for frame in read.decode(video=0)]
 
 
 def scaled(film: Film, share: float) -> Film:
-    side = [round(n * share / 2) * 2 for n in film[0].shape[:2]]
-    frames = (av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in film)
-    return [_rgb(frame.reformat(width=side[1], height=side[0])) for frame in frames]
+    height, width = (round(n * share / 2) * 2 for n in _size(film[0]))
+    frames = (av.VideoFrame.from_ndarray(planes, format="yuv420p") for planes in film)
+    return [_planes(frame.reformat(width=width, height=height)) for frame in frames]
 
 
 def cropped(film: Film, share: float) -> Film:
     """``share`` of each side away."""
-    y, x = (int(n * share) // 2 * 2 for n in film[0].shape[:2])
-    return [np.ascontiguousarray(picture[y:-y, x:-x]) for picture in film]
+    height, width = _size(film[0])
+    y, x = (int(n * share) // 4 * 4 for n in (height, width))
+    out: Film = []
+    for planes in film:
+        chroma = planes[height:].reshape(2, height // 2, width // 2)
+        inside = planes[y : height - y, x : width - x], *(c[y // 2 : -y // 2, x // 2 : -x // 2] for c in chroma)
+        out.append(np.concatenate([plane.reshape(-1) for plane in inside]).reshape(-1, width - 2 * x))
+    return out
 
 
 def grainy(film: Film, levels: float = 6.0) -> Film:
+    height, width = _size(film[0])
     rng = np.random.default_rng(0)
-    noise = (rng.standard_normal((*picture.shape[:2], 1)) * levels for picture in film)
-    return [np.clip(p + n, 0, 255).astype(np.uint8) for p, n in zip(film, noise, strict=True)]
+    noise = levels * rng.standard_normal((2 * height, 2 * width), np.float32)
+    out: Film = []
+    for planes in film:
+        y, x = int(rng.integers(height)), int(rng.integers(width))  # another piece of it in every picture
+        noisy = np.clip(planes[:height] + noise[y : y + height, x : x + width], 16, 235)
+        out.append(np.concatenate([noisy.astype(np.uint8), planes[height:]]))
+    return out
 
 
 def recorded(film: Film) -> Film:
@@ -87,16 +120,18 @@ def phone(film: Film) -> Film:
     return h264(scaled(h264(scaled(film, 0.9), 26), 1.1), 28)
 
 
-ATTACKS: dict[str, Callable[[Film], Film]] = {
-    "as made": lambda film: film,
-    "VP8 at 300 kbit/s": lambda film: vp8(film, 300),
-    "VP8 at 2500 kbit/s": lambda film: vp8(film, 2500),
-    "H.264 crf 28": lambda film: h264(film, 28),
-    "H.264 crf 28, then 32": lambda film: h264(h264(film, 28), 32),
-    "scaled to 50 %": lambda film: h264(scaled(film, 0.5), 18),
-    "scaled to 140 %": lambda film: h264(scaled(film, 1.4), 18),
-    "10 % a side cropped": lambda film: h264(cropped(film, 0.1), 18),
-    "screen recording at 30 fps": recorded,
-    "grain": lambda film: h264(grainy(film), 23),
-    "phone": phone,
-}
+def mean(film: Film) -> FloatArray:
+    """Mean luma [H, W], as a reader gets it."""
+    height, width = _size(film[0])
+    total = np.zeros((height, width), np.uint32)
+    for planes in film:
+        total += planes[:height]
+    return np.asarray(total / len(film), np.float32)
+
+
+def _size(planes: ByteArray) -> tuple[int, int]:
+    return planes.shape[0] * 2 // 3, planes.shape[1]
+
+
+def _planes(frame: av.VideoFrame) -> ByteArray:
+    return np.asarray(frame.to_ndarray(format="yuv420p"), np.uint8)

@@ -37,7 +37,9 @@ def film(number: int, faces: list[str], size: int) -> tuple[Film, MarkIds]:
     for at in range(0, len(pcm), SAMPLES_PER_FRAME):
         session.push_audio(AudioChunk(at, pcm[at : at + SAMPLES_PER_FRAME]))
         scheduler.tick()
-        pictures += [frame.picture.copy() for frame in session.frames()]
+        for frame in session.frames():
+            rgb = av.VideoFrame.from_ndarray(frame.picture, format="rgb24")
+            pictures.append(np.asarray(rgb.to_ndarray(format="yuv420p"), np.uint8))
     return pictures[:PICTURES], MarkIds(int(rng.integers(1 << 28)), int(rng.integers(1 << 20)))
 
 

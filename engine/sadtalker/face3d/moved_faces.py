@@ -32,6 +32,7 @@ class MovedPortrait:
     square: Square
     picture: Tensor  # [1, 3, S, S] in [0, 1]
     coefficients: Tensor  # [73] expression, angles, translation, and the alignment's scale and shift
+    face: tuple[float, float, float, float]  # left, top, right, bottom of its landmarks in the photo
     notes: tuple[str, ...]
 
 
@@ -48,7 +49,9 @@ def read_portrait(path: Path, weights: Weights) -> MovedPortrait:
     if coefficients is None:
         raise VivifyError("The face was lost after cropping: give a photo where it is larger and looks at the camera.")
     seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255.0
-    return MovedPortrait(upright, square, seen, coefficients, tuple(told))
+    first, last = face[:, :2].min(0), face[:, :2].max(0)
+    around = float(first[0]), float(first[1]), float(last[0]), float(last[1])
+    return MovedPortrait(upright, square, seen, coefficients, around, tuple(told))
 
 
 def film_coefficients(path: Path, weights: Weights) -> Tensor:
