@@ -78,6 +78,8 @@ class MelColumns:
         Columns that the ``look_ahead`` [B] (frames) does not reach repeat the newest that it does.
         """
         rows = np.flatnonzero(mask)
+        if not len(rows):
+            return self._windows
         heard = np.clip(np.nan_to_num(samples[rows], nan=0.0), -1, 1)
         self._sound[rows, :-SAMPLES_PER_FRAME] = self._sound[rows, SAMPLES_PER_FRAME:]
         self._sound[rows, -SAMPLES_PER_FRAME:] = heard

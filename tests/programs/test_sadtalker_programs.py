@@ -156,6 +156,7 @@ def test_a_head_that_is_not_shown_stands_still_and_one_begun_anew_forgets(voice:
     still = head.step(frame(voice, 13), np.full(2, 1), BOTH, ON).copy()
     np.testing.assert_array_equal(still[1], before[1])
     assert (still[0] != before[0]).any()
+    np.testing.assert_array_equal(head.step(frame(voice, 14), np.full(2, 1), ~BOTH, ~BOTH), still)
     head.begin(ON, np.array([1, 1]))
     again = head.step(frame(voice, 0), np.full(2, 0), BOTH, BOTH)
     fresh = PoseVaeHead(2)

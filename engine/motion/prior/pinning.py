@@ -16,6 +16,7 @@ from engine.motion.prior.nonlip import NONLIP, PLACE
 MOST_PINS = 4096  # values of a row that may wait at a time
 _LONGEST = 32  # frames of a way there
 _PEAK = 1.875  # of a curve of least jerk: its largest speed, in its mean one
+_ROOM = 0.85  # of the fastest filmed step is for the way: what moves by itself goes on meanwhile
 _FASTEST = {
     "yaw": 0.0123, "pitch": 0.0225, "roll": 0.0078, "x": 0.0102, "y": 0.0242, "z": 0.0639, "gaze_left": 0.177,
     "gaze_up": 0.325, "eyeBlinkLeft": 0.5, "eyeBlinkRight": 0.5, "eyeSquintLeft": 0.091, "eyeSquintRight": 0.091,
@@ -63,7 +64,7 @@ class Pins:
             return False
         for place, value in values.items():
             far = abs(value - self._rest[place]) + self._spread[place]
-            way = int(np.clip(np.ceil(_PEAK * far / FASTEST[place]), 2 if place in _LIDS else 6, _LONGEST))
+            way = int(np.clip(np.ceil(_PEAK * far / (_ROOM * FASTEST[place])), 2 if place in _LIDS else 6, _LONGEST))
             before = [p.last for p in self._pins if p.place == place and p.last < first]
             lead = max(1, min(way, first - max([now, *before])))
             self._pins.append(Pin(place, value, first, first + frames - 1, lead, way))
