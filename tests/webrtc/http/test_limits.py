@@ -90,6 +90,7 @@ BOUNDS = {  # what can grow, and the number that holds it
     "clients/generator.py:VideoGenerator._came": "clients.generator.MOST_WAITING",
     "clients/outputs/output_line.py:OutputLine._waiting": "clients.outputs.output_line.MOST_WAITING",
     "clients/outputs/streams/whip_tracks.py:PushedTrack._queue": "clients.outputs.streams.whip_tracks.MOST_WAITING",
+    "engine/audio/chunker.py:SpeechChunker._kept": "engine.session.LONGEST_SPEECH_SECONDS",
     "engine/process/engine_process.py:EngineProcess._outbox": "engine.process.engine_process.MOST_UNSENT",
     "engine/process/engine_worker.py:Worker._commands": "engine.process.engine_worker.MOST_COMMANDS",
     "engine/quality.py:Painters._prepared": "engine.quality.MOST_PREPARED",
