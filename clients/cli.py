@@ -106,6 +106,9 @@ def serve(
     proxy: Annotated[list[str] | None, typer.Option(help="Whose X-Forwarded-For to believe; repeatable.")] = None,
     logs: Annotated[str | None, typer.Option(help="Log what happens to sessions: text or json.")] = None,
     portraits: Annotated[int, typer.Option(min=0, help="Portraits visitors may bring, at a time; 0: none.")] = 8,
+    film_seconds: Annotated[
+        int, typer.Option(min=0, max=180, help="Of a film that a visitor brings, what is used; 0: photos alone.")
+    ] = 180,
     portraits_per_owner: Annotated[int, typer.Option(min=1, help="Of --portraits, what one owner may have.")] = 3,
     openings_per_minute: Annotated[int, typer.Option(help="Sessions and viewers of one token at an address.")] = 120,
     sessions_per_token: Annotated[int | None, typer.Option(help="Of --max-sessions, what one token may have.")] = None,
@@ -143,6 +146,7 @@ def serve(
         "logs": logs,
         "portraits": portraits,
         "portraits_per_owner": portraits_per_owner,
+        "film_seconds": film_seconds,
         "token_key": token_key,
         "openings_per_minute": openings_per_minute,
         "sessions_per_token": sessions_per_token,

@@ -76,7 +76,7 @@ ROOMS = """
     webrtc.rtc.sending
     webrtc.rtc
     webrtc.live_session
-    webrtc.visitor_portraits
+    webrtc.visitors
     webrtc.service
     webrtc.upkeep
     webrtc.http webrtc.http.sockets

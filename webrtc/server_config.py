@@ -17,6 +17,7 @@ from webrtc.logs import FORMS
 CODECS = ("VP8", "H264")
 OWN_PATHS = ("api", "whip", "whep", "obs", "metrics", "healthz", "readyz", "openapi.json")
 _PREFIX = re.compile(r"(/[\w~-][\w.~-]*){1,8}", re.ASCII)
+LONGEST_FILM_S = 180  # engine.enrolment.footage.film_enrolment.LONGEST_S
 TURN_LOGIN_S = 6 * 3600  # how long a login lasts: longer than a session
 
 
@@ -87,6 +88,7 @@ class ServerConfig:
     origins: tuple[str, ...] = ()  # foreign pages that may use the service, as 'https://example.org'
     portraits: int = 8  # that visitors may have brought, at a time; 0: none are taken
     portraits_per_owner: int = 3  # of them, of one token or its subject; a further one takes the oldest one's place
+    film_seconds: int = 180  # of a film that a visitor brings are used at most; 0: photos alone are taken
     root_path: str = ""  # the prefix of its addresses behind a proxy, such as '/vivify', left on or taken off by it
     proxies: tuple[str, ...] = ()  # whose X-Forwarded-For is believed, besides a proxy's on this machine
     max_viewers: int = 4  # of one session; each has an encoder of its own
@@ -111,6 +113,11 @@ class ServerConfig:
             check_key(self.token_key)
         if self.openings_per_minute < 1 or (self.sessions_per_token or 1) < 1:
             raise VivifyError("Limits of openings and sessions were expected to be 1 at least.")
+        if not 0 <= self.film_seconds <= LONGEST_FILM_S:
+            raise VivifyError(
+                f"Visitors' films were expected to be used for 0 (none are taken) to {LONGEST_FILM_S} seconds, but "
+                f"{self.film_seconds} were given."
+            )
         if not 0 <= self.idle_minutes <= 100_000:
             raise VivifyError(f"Idle minutes were expected to be 0 (never) or more: {self.idle_minutes} were given.")
         if not 0 <= self.drain_seconds <= 86_400:

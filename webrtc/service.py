@@ -20,7 +20,7 @@ from webrtc.rtc.session_description import read_offer
 from webrtc.rtc.speaker import Speaker
 from webrtc.rtc.viewer import Viewer
 from webrtc.server_config import ServerConfig
-from webrtc.visitor_portraits import VisitorPortraits
+from webrtc.visitors.visitor_portraits import VisitorPortraits
 
 
 class TooMany(VivifyError):
@@ -150,6 +150,18 @@ class Service:
         if session is None or not session.is_steered_by(caller):
             raise NotYet
         return session
+
+    async def forget_enrolment(self, name: str, caller: Caller) -> None:
+        """Stop an enrolment; delete the avatar that came of it. Raises UnknownSession."""
+        avatar = self.portraits.stop(name, caller)
+        if avatar is not None:
+            await self.forget_portrait(avatar, caller)
+
+    async def forget_portrait(self, avatar: str, caller: Caller) -> None:
+        """Delete a visitor's avatar, at once: sessions that show it end. Raises UnknownSession."""
+        self.portraits.remove(avatar, caller)
+        shown = [session for session in self.sessions.values() if session.avatar == avatar]
+        await asyncio.gather(*(session.close("Its avatar was deleted.") for session in shown))
 
     async def close_all(self, come_back_s: float | None = None) -> None:
         """End all sessions; clients are told when to come back, if they should."""

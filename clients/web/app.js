@@ -2,6 +2,8 @@
 
 import { Devices } from "./devices.js";
 import { Panel, Receiver } from "./figures.js";
+import { Filming } from "./filming.js";
+import { OwnFaces } from "./own_faces.js";
 import { read, request, show } from "./server.js";
 import { Session } from "./session.js";
 import { Told, openMicrophone, openSample } from "./voice.js";
@@ -12,13 +14,15 @@ const video = at("face");
 const panel = new Panel(document);
 const STATES = { idle: "Ready", connecting: "Connecting", live: "Live", lost: "Disconnected", down: "No server" };
 
-let server = { avatars: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
+let server = { avatars: [], films: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
 let session = null;
 let voice = null;
 const ONLY_BEFORE = "input:not([type=range]), .devices select"; // what a running session does not take
 const AGAIN_MS = [500, 2000, 4000, 8000]; // pauses before each attempt to get a lost connection back
 const RESTART_MS = [2000, 3000, 4000, 6000, 8000, 10000, 10000, 10000]; // the same, for a server that starts anew
 const devices = new Devices(at("microphone"), at("speaker"), video);
+const own = new OwnFaces(showMaking);
+const filming = new Filming(() => devices.microphone, (film, type) => bring(film, type, FILM_AGREED));
 
 function setState(state) {
   document.body.dataset.state = state;
@@ -29,6 +33,8 @@ function setState(state) {
   at("veil").hidden = state !== "connecting";
   at("hear").hidden = at("mute").hidden = state !== "live";
   for (const field of at("controls").querySelectorAll(ONLY_BEFORE)) field.disabled = busy;
+  at("forget").disabled = busy;
+  at("film").disabled = at("photo").disabled = busy || own.busy; // one after the other
   if (state !== "live") {
     at("figures").hidden = true;
     at("unblock").hidden = true;
@@ -42,6 +48,7 @@ function tell(sentence) {
   if (sentence) at("message").scrollIntoView({ block: "nearest" });
 }
 
+const busyNow = () => ["live", "connecting"].includes(document.body.dataset.state);
 const chosenVoice = () => at("controls").elements.voice.value;
 const chosenFace = () => at("faces").querySelector("input:checked")?.value ?? server.default;
 const chosenLookAhead = () => server.look_aheads_ms[Number(at("look-ahead").value)];
@@ -178,6 +185,8 @@ function showFace() {
   show(at("portrait"), pictureOf(chosenFace()));
   at("portrait").hidden = false;
   at("face-name").textContent = wordsOf(chosenFace());
+  at("forget").hidden = !own.names.includes(chosenFace());
+  at("learned").hidden = at("learned").dataset.face !== chosenFace();
 }
 
 function listFaces() {
@@ -192,6 +201,8 @@ function listFaces() {
   }));
   at("faces").hidden = server.avatars.length < 2 && !server.portraits;
   at("bring").hidden = at("agreed").hidden = !server.portraits;
+  at("film").hidden = !server.films.length;
+  filming.limits = server;
   at("photo").accept = [...server.photos, ...server.photos.includes("image/heic") ? [".heic", ".heif"] : []].join();
 }
 
@@ -204,32 +215,59 @@ function agreed() {
   return at("consent").checked;
 }
 
-/** A photograph becomes an avatar on the server; it is then the chosen face. */
-async function bring(photo) {
+const FILM_AGREED = "By who brought the film, on the page: it shows themselves, or the person agreed.";
+
+/** A photograph or a film becomes an avatar on the server; it is then the chosen face. */
+async function bring(file, type, consent) {
+  await follow(() => own.bring(file, type, consent, () => filming.sent()));
+  at("photo").value = "";
+}
+
+const typeOf = (photo) => photo.type || (/\.hei[cf]$/i.test(photo.name) ? "image/heic" : "application/octet-stream");
+
+/** Wait for a face that is being made, also one from before the page was loaded again. */
+async function follow(making) {
   tell(null);
-  at("photo").disabled = at("start").disabled = true;
+  at("photo").disabled = at("film").disabled = true;
   try {
-    const type = photo.type || (/\.hei[cf]$/i.test(photo.name) ? "image/heic" : "application/octet-stream");
-    const sent = await request(`api/avatars?consent=${encodeURIComponent(AGREED)}`, { method: "POST", headers: { "Content-Type": type }, body: photo });
-    const enrolment = sent.headers.get("Location")?.split("/").at(-1);
-    let job = await sent.json();
-    while (job.state === "working") {
-      at("bring-text").textContent = `${job.progress} ...`;
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      job = await read(`api/enrolments/${enrolment}`);
-    }
-    if (job.error) throw new Told(job.error);
-    server.avatars.push(job.avatar);
-    server.default = job.avatar;
+    const made = await making();
+    if (made) showMade(made);
+  } catch (error) {
+    tell(error instanceof Told ? error.message : "It could not be sent: try again.");
+    if (!(error instanceof Told)) console.error(error);
+  } finally {
+    setState(document.body.dataset.state);
+  }
+}
+
+function showMade({ avatar, warnings, film }) {
+  server.avatars.push(avatar);
+  server.default = busyNow() ? chosenFace() : avatar; // a running session keeps its face
+  listFaces();
+  at("learned").dataset.face = film ? avatar : "";
+  at("learned-list").replaceChildren(...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  showFace();
+  if (!film && warnings.length) tell(warnings.join(" "));
+}
+
+function showMaking(text, share) {
+  at("making").hidden = text === null;
+  at("making-done").value = share;
+  if (text !== null && at("making-text").textContent !== text) at("making-text").textContent = text; // or it is read again
+}
+
+/** Delete the chosen face, on the server as well. */
+async function forget() {
+  const avatar = chosenFace();
+  try {
+    await own.delete(avatar);
+    server.avatars = server.avatars.filter((name) => name !== avatar);
+    server.default = server.avatars[0];
     listFaces();
     showFace();
-    if (job.warnings.length) tell(job.warnings.join(" "));
+    at("faces").querySelector("input:checked")?.focus();
   } catch (error) {
-    tell(error instanceof Told ? error.message : "The portrait could not be sent: try again.");
-  } finally {
-    at("bring-text").textContent = "Bring a portrait";
-    at("photo").value = "";
-    at("photo").disabled = at("start").disabled = false;
+    tell(error.message);
   }
 }
 
@@ -245,6 +283,9 @@ function showLookAhead() {
 async function load() {
   try {
     server = await read("api/avatars");
+    const kept = server.portraits ? await own.there() : [];
+    server.avatars.push(...kept);
+    server.default = kept.at(-1) ?? server.default;
     at("look-ahead").max = String(server.look_aheads_ms.length - 1);
     at("look-ahead").value = String(server.look_aheads_ms.indexOf(server.default_look_ahead_ms));
     for (const knob of document.querySelectorAll(".prior")) knob.hidden = server.mover !== "prior";
@@ -253,6 +294,7 @@ async function load() {
     showLookAhead();
     setState("idle");
     at("start").disabled = false;
+    follow(() => own.resume());
     if (!globalThis.RTCPeerConnection) throw new Told("This browser has no WebRTC: use a current Chrome, Edge, Firefox or Safari.");
   } catch (error) {
     setState("down");
@@ -263,7 +305,7 @@ async function load() {
 
 at("controls").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (document.body.dataset.state === "live" || document.body.dataset.state === "connecting") {
+  if (busyNow()) {
     stop();
     setState("idle");
   } else {
@@ -276,13 +318,18 @@ for (const wished of ["look-ahead", "expressiveness", "brows", "mood", "gaze", "
 at("guidance").addEventListener("input", () => { at("guidance-value").textContent = (at("guidance").value / 10).toFixed(1); });
 at("photo").addEventListener("click", (event) => agreed() || event.preventDefault());
 at("photo").addEventListener("change", () => {
-  if (at("photo").files[0] && agreed()) bring(at("photo").files[0]);
+  const [photo] = at("photo").files;
+  if (photo && agreed()) bring(photo, typeOf(photo), AGREED);
   else at("photo").value = "";
 });
+at("film").addEventListener("click", () => filming.open());
+at("making-stop").addEventListener("click", () => own.stop());
+at("forget").addEventListener("click", forget);
 at("mute").addEventListener("click", () => mute(voice?.track.enabled));
 at("faces").addEventListener("change", showFace);
 at("hear").addEventListener("click", () => hear(video.muted));
 at("unblock").addEventListener("click", play);
 video.addEventListener("playing", () => at("stage").classList.add("playing"));
+addEventListener("beforeunload", (event) => { if (filming.unsent || own.sending) event.preventDefault(); });
 addEventListener("pagehide", stop);
 load();

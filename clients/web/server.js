@@ -34,12 +34,35 @@ export async function request(path, options) {
   }
 }
 
-/** JSON of a path; a refusal is told in the server's own words. */
+/** JSON of a path; a refusal is told in the server's own words, with its `status`. */
 export async function read(path, options) {
   const response = await request(path, options);
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Told(body.error ?? `The server refused (${response.status}).`);
+  if (!response.ok) throw refusal(response.status, body);
   return body;
+}
+
+const refusal = (status, body) => Object.assign(new Told(body.error ?? `The server refused (${status}).`), { status });
+
+/** Send a file; `told` hears which share of it has gone, `signal` breaks it off. The answer's JSON, and its Location. */
+export function upload(path, file, type, told, signal) {
+  return new Promise((resolve, reject) => {
+    const asked = new XMLHttpRequest(); // fetch does not tell how far it is
+    asked.open("POST", addressOf(path));
+    asked.setRequestHeader("Content-Type", type);
+    if (token()) asked.setRequestHeader("Authorization", `Bearer ${token()}`);
+    asked.responseType = "json";
+    asked.upload.addEventListener("progress", ({ loaded, total }) => told(total ? loaded / total : 0));
+    asked.addEventListener("error", () => reject(new Told("The server does not answer: is it still running?")));
+    asked.addEventListener("abort", () => reject(signal.reason));
+    asked.addEventListener("load", () => {
+      const body = asked.response ?? {};
+      if (asked.status >= 300) reject(refusal(asked.status, body));
+      else resolve({ body, location: asked.getResponseHeader("Location") });
+    });
+    signal.addEventListener("abort", () => asked.abort());
+    asked.send(file);
+  });
 }
 
 const pictures = new Map(); // path -> a promise of its blob's address

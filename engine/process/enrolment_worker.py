@@ -1,9 +1,10 @@
-"""Enrolment in a process of its own, for photos of strangers.
+"""Enrolment in a process of its own, for photos and films of strangers.
 
-Started as ``python -m engine.process.enrolment_worker PHOTO FOLDER SIZE CONSENT``. It has limits of its own
-(processor time, memory, size of what it writes) and gets only the time that nothing else wants. It tells on standard
-output, one JSON object a line: ``{"unlimited"}`` where the system does not hold it to its memory, ``{"progress"}``,
-then ``{"error"}``, or ``{"warnings"}`` when the avatar is in the folder.
+Started as ``python -m engine.process.enrolment_worker FILE FOLDER SIZE CONSENT [SECONDS]``; with SECONDS the file is a
+film, of which at most so many are used. It has limits of its own (processor time, memory, size of what it writes) and
+gets only the time that nothing else wants. It tells on standard output, one JSON object a line: ``{"unlimited"}`` where
+the system does not hold it to its memory, ``{"progress", "share"}`` with a share of the whole from 0 to 1, then
+``{"error"}``, or ``{"warnings"}`` when the avatar is in the folder.
 """
 
 from __future__ import annotations
@@ -13,18 +14,42 @@ import json
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import VivifyError
 
-CPU_LIMIT_S = 90
-MEMORY_LIMIT = 1 << 30  # bytes that it may write: 40 megapixels with transparency take 0.9 GB, most photos 0.2
-MAPPED_LIMIT = 3 << 29  # bytes of addresses: libraries and their files besides
+if TYPE_CHECKING:
+    from engine.face.avatar import Avatar
+
+
+class Limits(NamedTuple):
+    """What one enrolment may take."""
+
+    cpu_s: int
+    memory: int  # bytes that it may write
+    mapped: int  # bytes of addresses: libraries and their files besides
+
+
+PHOTO = Limits(90, 1 << 30, 3 << 29)  # 40 megapixels with transparency take 0.9 GB, most photos 0.2
+FILM = Limits(120, 2 << 30, 4 << 30)  # beside FILM_CPU_PER_S
+FILM_CPU_PER_S = 12  # seconds for a second of film: half as many, on two cores, by the clock
 FILE_LIMIT = 64 << 20  # bytes of any file it writes
 TOO_LARGE = "The portrait takes more memory than is set aside for one: give a picture of fewer pixels."
+FILM_TOO_LARGE = "The film takes more memory than is set aside for one: send a shorter one, or one of fewer pixels."
+STAGES = {  # of a film, and the share of the whole at which each begins
+    "looking through the film": 0.0,
+    "following the face": 0.1,
+    "choosing the portrait": 0.4,
+    "learning": 0.5,
+    "listening": 0.95,
+    "saving": 0.98,
+}
+Tell = Callable[..., None]
 
 
-def limit() -> None:
+def limit(limits: Limits = PHOTO) -> None:
     """Hold this process to its limits, and behind the ones that serve."""
     os.nice(19)
     if hasattr(os, "SCHED_IDLE"):  # Linux: never while anybody else wants the core
@@ -35,52 +60,91 @@ def limit() -> None:
     except ImportError:
         return  # only Unix has them
     for name, most in (
-        ("RLIMIT_CPU", CPU_LIMIT_S),
+        ("RLIMIT_CPU", limits.cpu_s),
         ("RLIMIT_FSIZE", FILE_LIMIT),
         ("RLIMIT_CORE", 0),
-        ("RLIMIT_DATA", MEMORY_LIMIT),
-        ("RLIMIT_AS", MAPPED_LIMIT),
+        ("RLIMIT_DATA", limits.memory),
+        ("RLIMIT_AS", limits.mapped),
     ):
         with contextlib.suppress(ValueError, OSError, AttributeError):  # a system without it: `holds` will tell
             resource.setrlimit(getattr(resource, name), (most, most))
 
 
-def holds() -> bool:
+def holds(limits: Limits = PHOTO) -> bool:
     """Whether more memory than the limit is really refused. Nothing is written: it costs addresses alone."""
     try:
-        mmap.mmap(-1, MEMORY_LIMIT, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        mmap.mmap(-1, limits.memory, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except (OSError, ValueError, OverflowError, AttributeError):
         return True
     return False
 
 
 def main() -> None:
-    photo, folder, size, consent = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    source, folder, size, consent = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    seconds = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+    limits = FILM._replace(cpu_s=FILM.cpu_s + FILM_CPU_PER_S * seconds) if seconds else PHOTO
+    facts = {"name": source.stem, **({"consent": consent} if consent else {})}
     with os.fdopen(os.dup(1), "w") as out:
         os.dup2(2, 1)  # whatever prints by mistake must not break the messages
 
         def tell(**message: object) -> None:
             print(json.dumps(message), file=out, flush=True)
 
-        limit()
-        if not holds():
+        limit(limits)
+        if not holds(limits):
             tell(unlimited=True)
         try:
-            tell(progress="starting")
-            from engine.enrolment.enroll import enroll_picture
-            from engine.enrolment.photos.photo import read_photo
-            from engine.enrolment.photos.photo_formats import of_strangers
-
-            tell(progress="looking for the face")
-            facts = {"name": photo.stem, **({"consent": consent} if consent else {})}
-            avatar, warnings = enroll_picture(read_photo(photo, of_strangers()), size, facts)
-            tell(progress="saving")
+            tell(progress="starting", share=0.0)
+            if seconds:
+                avatar, warnings = _of_film(source, seconds, size, facts, tell)
+            else:
+                avatar, warnings = _of_photo(source, size, facts, tell)
+            tell(progress="saving", share=STAGES["saving"])
             avatar.save(folder)
             tell(warnings=list(warnings))
         except VivifyError as error:
-            tell(error=str(error))
+            text = str(error).replace(f"'{source}'", "the film")  # the server's paths are nobody's business
+            tell(error=text[:1].upper() + text[1:])
         except MemoryError:
-            tell(error=TOO_LARGE)
+            tell(error=FILM_TOO_LARGE if seconds else TOO_LARGE)
+
+
+def _of_photo(source: Path, size: int, facts: dict[str, str], tell: Tell) -> tuple[Avatar, tuple[str, ...]]:
+    from engine.enrolment.enroll import enroll_picture
+    from engine.enrolment.photos.photo import read_photo
+    from engine.enrolment.photos.photo_formats import of_strangers
+
+    tell(progress="looking for the face", share=0.2)
+    return enroll_picture(read_photo(source, of_strangers()), size, facts)
+
+
+def _of_film(
+    source: Path, seconds: int, size: int, facts: dict[str, str], tell: Tell
+) -> tuple[Avatar, tuple[str, ...]]:
+    from engine.enrolment.footage.film_enrolment import enroll_film
+    from engine.enrolment.photos.visitors_films import seconds_of_strangers
+
+    length = seconds_of_strangers(source)
+    avatar, words = enroll_film(source, size, facts, told=shares(tell), longest_s=min(length + 1.0, seconds))
+    if length > seconds + 1:
+        words = (*words, f"Of the film's {length:.0f} s the first {seconds} were used.")
+    return avatar, words
+
+
+def shares(tell: Tell) -> Callable[[str, float], None]:
+    """Hears how far a film's enrolment is, stage by stage, and tells it as a share of the whole, each percent once."""
+    told: tuple[str, int] = "", -1
+
+    def hear(what: str, share: float) -> None:
+        nonlocal told
+        begin = STAGES.get(what, 0.0)
+        end = min((other for other in STAGES.values() if other > begin), default=1.0)
+        percent = round(100 * (begin + (end - begin) * min(max(share, 0.0), 1.0)))
+        if (what, percent) != told:
+            told = what, percent
+            tell(progress=what, share=percent / 100)
+
+    return hear
 
 
 if __name__ == "__main__":

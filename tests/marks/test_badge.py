@@ -24,7 +24,7 @@ from engine.paths import assets
 from engine.process import engine_worker
 from engine.process.keeper import EngineKeeper
 from webrtc.access.rights import Caller
-from webrtc.visitor_portraits import VisitorPortraits
+from webrtc.visitors.visitor_portraits import VisitorPortraits
 
 pytestmark = pytest.mark.cpu
 

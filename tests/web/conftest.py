@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,14 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser(microphone: Path) -> Iterator[Any]:
+@pytest.fixture(scope="session")
+def launched() -> Callable[..., AbstractContextManager[Any]]:
+    """Starts a chromium that hears a file, with further switches."""
+    return launch
+
+
+@contextmanager
+def launch(microphone: Path, *more: str) -> Iterator[Any]:
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright drives the browser: install the extra 'test'"
     )
@@ -63,6 +70,12 @@ def browser(microphone: Path) -> Iterator[Any]:
         f"--use-file-for-fake-audio-capture={microphone}",
     )
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *fake])
+        browser = driver.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *fake, *more])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(microphone: Path) -> Iterator[Any]:
+    with launch(microphone) as browser:
+        yield browser

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from driven_page import opened, start, state
 from serving import Running, running
 
 pytestmark = pytest.mark.browser
@@ -38,32 +39,6 @@ WATCH = """
 @pytest.fixture
 def page(browser: Any, server: Running) -> Iterator[Any]:
     yield from opened(browser, server.url)
-
-
-def opened(browser: Any, url: str, script: str = "", **context: Any) -> Iterator[Any]:
-    """A fresh page, ready to start; whatever it logs as an error fails the test."""
-    space = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
-    page = space.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    if script:
-        page.add_init_script(script)
-    page.goto(url)
-    page.wait_for_selector("body[data-state]")
-    yield page
-    space.close()
-    assert not problems
-
-
-def state(page: Any) -> str:
-    return str(page.evaluate("document.body.dataset.state"))
-
-
-def start(page: Any, voice: str) -> None:
-    page.check(f"input[value={voice}]", force=True)
-    page.click("#start")
-    page.wait_for_selector("body[data-state=live]", timeout=20_000)
-    page.wait_for_selector("#stage.playing", timeout=10_000)
 
 
 def movement(pictures: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +101,7 @@ def test_another_face_is_chosen_with_the_keyboard_and_speaks(page: Any, server: 
 
 
 def test_more_is_folded_and_tells_a_running_session(page: Any, server: Running) -> None:
-    for hidden in ("#mood", "#gaze", "#brows", "#expressiveness"):
+    for hidden in ("#mood", "#gaze", "#brows", "#expressiveness", "#style", "#guidance"):
         assert not page.is_visible(hidden), f"{hidden} is for those who ask for more"
     start(page, "sample")
     (stream,) = server.service.sessions.values()
@@ -138,7 +113,11 @@ def test_more_is_folded_and_tells_a_running_session(page: Any, server: Running) 
     page.select_option("#gaze", "left")
     page.fill("#brows", "-40")
     assert page.inner_text("#brows-value") == "−40 %"
+    page.fill("#style", "40")
+    page.fill("#guidance", "60")
+    assert (page.inner_text("#style-value"), page.inner_text("#guidance-value")) == ("40 %", "6.0")
     wished = {"expressiveness": 1, "emotions": {"happy": 1}, "gaze_left": -0.7, "gaze_up": 0, "brows": -0.4}
+    wished |= {"style": 0.4, "guidance": 6}
     until, last = time.monotonic() + 5, {}
     while not wished.items() <= last.items() and time.monotonic() < until:
         time.sleep(0.05)

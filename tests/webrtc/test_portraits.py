@@ -12,7 +12,7 @@ from serving import Running, running
 from websockets.sync.client import connect
 from whip_peers import Reply, ask
 
-import webrtc.visitor_portraits
+import webrtc.visitors.visitor_portraits as visitor_portraits
 from engine.paths import assets
 
 pytestmark = pytest.mark.net
@@ -36,7 +36,7 @@ def told(server: Running, reply: Reply) -> Reply:
 
 
 def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webrtc.visitor_portraits, "KEPT_S", 3.0)
+    monkeypatch.setattr(visitor_portraits, "KEPT_S", 3.0)
     with running(portraits=1) as server:
         job = brought(server, (assets() / "avatars" / "astronaut" / "portrait.png").read_bytes())
         assert (job["state"], job["error"]) == ("done", None), job
@@ -45,7 +45,7 @@ def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pyt
         assert ask("GET", f"{server.url}/api/avatars/{name}/portrait").body.startswith(b"\x89PNG")
         assert ask("POST", f"{server.url}/api/avatars", b"x", PNG).status == 503, "the one place is taken"
         folder = server.service.portraits.folders[name]
-        assert not (folder.parent / webrtc.visitor_portraits.NAME).exists(), "the photo itself is not kept"
+        assert [path.name for path in folder.parent.iterdir()] == ["avatar"], "the photo itself is not kept"
         with connect(f"ws{server.url.removeprefix('http')}/api/voice?avatar={name}") as socket:
             hello = json.loads(socket.recv())
             assert hello["avatar"] == name

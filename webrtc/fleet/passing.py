@@ -23,7 +23,8 @@ from webrtc.http.path_prefix import route_of
 from webrtc.http.voice_socket import LONGEST_PUSH
 
 CONNECT_LIMIT_S = 1.0
-ANSWER_LIMIT_S = 150.0  # for the next bytes of an answer: a photo has 120 s to come
+ANSWER_LIMIT_S = 150.0  # for the next bytes of an answer
+SENDING_LIMIT_S = 630.0  # while the request is still being sent: a film has 600 s to come
 BLOCK = 1 << 16
 # Of one connection and no other (RFC 9110, 7.6.1), or said anew; a node is asked by its own name, and for no page.
 NOT_PASSED = frozenset(
@@ -150,7 +151,8 @@ class Exchange:
     async def _next(self) -> h11.Event | type[h11.PAUSED]:
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                async with asyncio.timeout(ANSWER_LIMIT_S):
+                sending = self._sending is not None and not self._sending.done()
+                async with asyncio.timeout(SENDING_LIMIT_S if sending else ANSWER_LIMIT_S):
                     self._http.receive_data(await self._reader.read(BLOCK))
         except (OSError, h11.RemoteProtocolError) as error:
             raise NodeGone from error

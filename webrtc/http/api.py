@@ -17,12 +17,13 @@ from pydantic import ValidationError
 from engine import avatars
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS, LOOK_AHEADS_MS
 from engine.enrolment.photos.photo_formats import media_types
+from engine.enrolment.photos.visitors_films import MEDIA_TYPES as FILM_TYPES
 from engine.errors import UnknownAvatar
 from engine.marking.consent import LONGEST
 from engine.paths import assets
 from webrtc.access.rights import Caller
 from webrtc.http.admission import Gate
-from webrtc.http.bodies import BadRequest, check_upload, read_body, save_body
+from webrtc.http.bodies import UPLOAD_LIMIT_S, BadRequest, check_upload, media_type_of, read_body, save_body
 from webrtc.http.path_prefix import prefix_of
 from webrtc.http.schemas import (
     BODY,
@@ -41,11 +42,14 @@ from webrtc.http.schemas import (
 )
 from webrtc.http.whip import RESTARTED, trickle, watch_link
 from webrtc.service import Service, Stopping, Wanted
-from webrtc.visitor_portraits import Job, NoPortraits
+from webrtc.visitors.enrolment_job import Job
+from webrtc.visitors.visitor_portraits import NoPortraits
 
 JSON = "application/json"
 PHOTOS = ", ".join(media_types())
-MOST_PHOTO = 12 << 20  # bytes
+FILMS = ", ".join(FILM_TYPES)
+MOST_PHOTO, MOST_FILM = 12 << 20, 200 << 20  # bytes: a telephone's minute at 1080 pixels has 60 to 130 MB
+FILM_LIMIT_S = 600  # for all of a film to come
 
 
 def routes(service: Service, gate: Gate) -> APIRouter:
@@ -115,7 +119,7 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
     """What can be chosen, and portraits that are brought."""
     looks = [Depends(gate.needs("speak", "watch", "enrol"))]
     enrols = [Depends(gate.needs("enrol"))]
-    brings = Depends(gate.needs("enrol", opens=True))
+    owns, brings = Depends(gate.needs("enrol")), Depends(gate.needs("enrol", opens=True))
 
     @router.get("/api/avatars", responses=refusals(), dependencies=looks)
     async def list_avatars() -> Avatars:
@@ -128,6 +132,9 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
             mover=service.engine.config.moved_by,
             portraits=service.config.portraits > 0,
             photos=list(media_types()),
+            films=list(FILM_TYPES) if _films(service) else [],
+            film_seconds=service.config.film_seconds,
+            film_bytes=MOST_FILM,
         )
 
     @router.post(
@@ -135,7 +142,7 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         status_code=202,
         response_model=Enrolment,
         responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **refusals(*BODY, 403, 429, 503)},
-        openapi_extra=takes(PHOTOS, {"type": "string", "format": "binary"}),
+        openapi_extra=takes(f"{PHOTOS}, {FILMS}", {"type": "string", "format": "binary"}),
     )
     async def bring_portrait(
         request: Request,
@@ -143,14 +150,24 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         consent: Annotated[str, Query(max_length=LONGEST)] = "",
         caller: Caller = brings,
     ) -> Enrolment:
-        """Make an avatar of a photograph; how far it is, is told at the Location. ``consent``: who agreed to what."""
+        """Make an avatar of a photograph, or of a film of the person; how far it is, is told at the Location.
+
+        ``consent``: who agreed to what; films need it.
+        """
         if not service.config.portraits:
             raise NoPortraits
         if service.draining:
             raise Stopping
-        check_upload(request, PHOTOS, "Accept-Post", MOST_PHOTO)
+        film = media_type_of(request) in FILM_TYPES
+        if film and not _films(service):
+            raise NoPortraits("films")
+        most, limit_s = (MOST_FILM, FILM_LIMIT_S) if film else (MOST_PHOTO, UPLOAD_LIMIT_S)
+        check_upload(request, f"{PHOTOS}, {FILMS}" if _films(service) else PHOTOS, "Accept-Post", most)
         job = await service.portraits.bring(
-            caller, functools.partial(save_body, request, most=MOST_PHOTO), consent.strip()
+            caller,
+            functools.partial(save_body, request, most=most, limit_s=limit_s),
+            consent.strip(),
+            service.config.film_seconds if film else 0,
         )
         response.headers["Location"] = f"{prefix_of(request)}/api/enrolments/{job.name}"
         return _enrolment(job)
@@ -160,6 +177,18 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         """How far an enrolment is."""
         return _enrolment(service.portraits.job(enrolment))
 
+    @router.delete("/api/enrolments/{enrolment}", status_code=204, response_class=Response, responses=refusals(404))
+    async def stop_enrolment(enrolment: str, caller: Caller = owns) -> Response:
+        """Stop an enrolment, and delete what came of it."""
+        await service.forget_enrolment(enrolment, caller)
+        return Response(status_code=204)
+
+    @router.delete("/api/avatars/{avatar}", status_code=204, response_class=Response, responses=refusals(404))
+    async def delete_portrait(avatar: str, caller: Caller = owns) -> Response:
+        """Delete an avatar that one has brought, at once and with all that it was made of."""
+        await service.forget_portrait(avatar, caller)
+        return Response(status_code=204)
+
     @router.get(
         "/api/avatars/{avatar}/portrait",
         response_class=Response,
@@ -168,7 +197,8 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
     )
     async def portrait(avatar: str) -> Response:
         """The still picture of an avatar."""
-        return Response(await asyncio.to_thread(_opaque, _portrait(service, avatar)), media_type="image/png")
+        picture = _opaque if avatar in service.portraits.folders else _opaque_kept  # what is deleted is nowhere
+        return Response(await asyncio.to_thread(picture, _portrait(service, avatar)), media_type="image/png")
 
     @router.get(
         "/api/sample",
@@ -209,10 +239,16 @@ def _figures(router: APIRouter, service: Service, gate: Gate) -> None:
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
+def _films(service: Service) -> bool:
+    """Whether visitors may bring films."""
+    return service.config.portraits > 0 and service.config.film_seconds > 0
+
+
 def _enrolment(job: Job) -> Enrolment:
     return Enrolment(
         state=job.state,  # type: ignore[arg-type]
         progress=job.progress,
+        share=job.share,
         avatar=job.avatar,
         warnings=job.warnings,
         error=job.error,
@@ -251,7 +287,6 @@ def _portrait(service: Service, name: str) -> Path:
     return avatars.resolve(service.config.engine.avatar)[1] / "portrait.png"
 
 
-@functools.lru_cache(maxsize=16)
 def _opaque(path: Path) -> bytes:
     """A portrait's PNG without its matte: as the video shows it."""
     with av.open(str(path)) as file:
@@ -260,3 +295,6 @@ def _opaque(path: Path) -> bytes:
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
     encoder.time_base = Fraction(1, 1)
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+
+
+_opaque_kept = functools.lru_cache(maxsize=16)(_opaque)

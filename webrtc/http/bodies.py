@@ -54,12 +54,12 @@ def check_upload(request: Request, media_types: str, accept: str, most: int) -> 
         raise _too_long(most)
 
 
-async def save_body(request: Request, path: Path, most: int) -> None:
+async def save_body(request: Request, path: Path, most: int, limit_s: float = UPLOAD_LIMIT_S) -> None:
     """Write the request's body into a file as it comes. Raises BadRequest when it is too long, or stops coming."""
     count, block = 0, bytearray()
     try:
         with path.open("wb") as file:
-            async with asyncio.timeout(UPLOAD_LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 async for part in _pieces(request):
                     count += len(part)
                     if count > most:
@@ -71,8 +71,7 @@ async def save_body(request: Request, path: Path, most: int) -> None:
             file.write(block)
     except TimeoutError:
         raise BadRequest(
-            f"The body was expected within {UPLOAD_LIMIT_S} s, and each piece within {PIECE_LIMIT_S} s, "
-            "but it did not come.",
+            f"The body was expected within {limit_s} s, and each piece within {PIECE_LIMIT_S} s, but it did not come.",
             408,
         ) from None
     except ClientDisconnect:
@@ -91,9 +90,13 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         yield part
 
 
+def media_type_of(request: Request) -> str:
+    """What the request says that its body is; '' when it says nothing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _check_type(request: Request, media_types: str, accept: str) -> None:
-    came = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if came not in media_types.split(", "):
+    if media_type_of(request) not in media_types.split(", "):
         raise BadRequest(f"The body was expected to be {media_types}.", 415, {accept: media_types})
 
 

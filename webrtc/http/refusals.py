@@ -19,7 +19,7 @@ from webrtc.logs import SessionLog, Sparing
 from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
 from webrtc.service import Stopping, TooMany
-from webrtc.visitor_portraits import NoPortraits, TooManyPortraits
+from webrtc.visitors.visitor_portraits import NoPortraits, TooManyPortraits
 
 RETRY_AFTER_S = {409: 2, 429: 10, 503: 10}
 STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400

@@ -60,6 +60,9 @@ class Avatars(Body):
     mover: str = Field(description="Who moves heads and upper faces; style, guidance and keys are for `prior`.")
     portraits: bool = Field(description="Whether visitors may bring a portrait.")
     photos: list[str] = Field(description="The media types such a portrait may have.")
+    films: list[str] = Field(description="Those that a film of the person may have; empty where none are taken.")
+    film_seconds: int = Field(description="How many seconds of such a film are used.")
+    film_bytes: int = Field(description="How long its file may be.")
 
 
 class Enrolment(Body):
@@ -67,6 +70,7 @@ class Enrolment(Body):
 
     state: Literal["working", "done", "refused"]
     progress: str
+    share: float = Field(description="How much of it is done, 0 to 1.")
     avatar: str | None = Field(description="The avatar's name, once it is there: who knows it may use it.")
     warnings: list[str]
     error: str | None

@@ -7,9 +7,10 @@ from typing import Any
 import schemathesis
 
 from engine.enrolment.photos.photo_formats import media_types
+from engine.enrolment.photos.visitors_films import MEDIA_TYPES
 
 
-@schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag", *media_types())
+@schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag", *media_types(), *MEDIA_TYPES)
 def as_bytes(context: Any, value: Any) -> bytes:
     """Text and bytes go as they are."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")

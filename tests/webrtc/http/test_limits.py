@@ -110,8 +110,8 @@ BOUNDS = {  # what can grow, and the number that holds it
     "webrtc/rtc/jitter_buffers.py:PictureBuffer._waiting": "webrtc.rtc.jitter_buffers.PictureBuffer.PATIENCE",
     "webrtc/rtc/peer_connection.py:PeerConnection._tasks": "webrtc.rtc.peer_connection.MOST_CANDIDATES",
     "webrtc/rtc/voice_receiver.py:VoiceReceiver._sources": "webrtc.rtc.voice_receiver.MOST_SOURCES",
-    "webrtc/visitor_portraits.py:VisitorPortraits._coming": "webrtc.visitor_portraits.MOST_COMING",
-    "webrtc/visitor_portraits.py:VisitorPortraits._jobs": "webrtc.visitor_portraits.JOBS",
+    "webrtc/visitors/visitor_portraits.py:VisitorPortraits._coming": "webrtc.visitors.visitor_portraits.MOST_COMING",
+    "webrtc/visitors/visitor_portraits.py:VisitorPortraits._jobs": "webrtc.visitors.visitor_portraits.JOBS",
 }
 HELD = {  # what can grow, and what holds it
     "clients/agents/face_clock.py:FaceClock._leaving": "its delay's worth: a frame time goes in as one comes out",
@@ -148,9 +148,10 @@ HELD = {  # what can grow, and what holds it
     "webrtc/service.py:Service.addresses": "places: Service.full",
     "webrtc/service.py:Service.connections": "places: Service.full",
     "webrtc/service.py:Service.sessions": "places: Service.full",
-    "webrtc/visitor_portraits.py:Job.warnings": "what one enrolment tells",
-    "webrtc/visitor_portraits.py:VisitorPortraits._owners": "ServerConfig.portraits",
-    "webrtc/visitor_portraits.py:VisitorPortraits.folders": "ServerConfig.portraits",
+    "webrtc/visitors/enrolment_job.py:Job.warnings": "what one enrolment tells",
+    "webrtc/visitors/visitor_portraits.py:VisitorPortraits._at_work": "one a kind: a photo, a film",
+    "webrtc/visitors/visitor_portraits.py:VisitorPortraits._owners": "ServerConfig.portraits",
+    "webrtc/visitors/visitor_portraits.py:VisitorPortraits.folders": "ServerConfig.portraits",
 }
 
 

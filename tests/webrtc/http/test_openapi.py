@@ -77,6 +77,8 @@ def test_every_operation_answers_as_documented(document: dict[str, Any]) -> None
         assert call("GET", "/api/avatars/{avatar}/portrait", known).status == 200
         assert call("POST", "/api/avatars", {}, "x", Content_Type="text/plain").status == 415
         assert call("GET", "/api/enrolments/{enrolment}", {"enrolment": "none"}).status == 404
+        assert call("DELETE", "/api/enrolments/{enrolment}", {"enrolment": "none"}).status == 404
+        assert call("DELETE", "/api/avatars/{avatar}", known).status == 404, "only what one has brought"
         assert call("GET", "/api/avatars/{avatar}/portrait", {"avatar": "x"}).status == 404
         body = json.dumps({"type": "offer", "sdp": offer("page")})
         for way, template, resource, good in (

@@ -22,9 +22,10 @@ import webrtc.http.lingering
 from engine.enrolment.photos.photo import read_photo
 from engine.enrolment.photos.photo_formats import of_strangers
 from engine.errors import EngineFull, VivifyError
-from engine.process.enrolment_worker import MEMORY_LIMIT, TOO_LARGE
+from engine.process.enrolment_worker import PHOTO, TOO_LARGE
 from webrtc.access.rights import Caller
-from webrtc.visitor_portraits import TooManyPortraits, VisitorPortraits
+from webrtc.visitors.enrolment_job import Job
+from webrtc.visitors.visitor_portraits import TooManyPortraits, VisitorPortraits
 
 PNG = "image/png"
 
@@ -85,13 +86,13 @@ def test_a_refused_body_that_stops_coming_is_not_waited_for(monkeypatch: pytest.
 @pytest.mark.net
 def test_while_one_is_enrolled_others_are_refused_before_they_are_read(server: Running) -> None:
     photos = server.service.portraits
-    photos._busy = True
+    photos._at_work["photo"] = Job("x", "somebody", Path())
     try:
         status, text = answered(begun(server, 1 << 20))
         assert status == 503
         assert "retry-after" in text.lower()
     finally:
-        photos._busy = False
+        del photos._at_work["photo"]
 
 
 @pytest.mark.net
@@ -133,11 +134,11 @@ def test_the_memory_limit_holds() -> None:
     if not hasattr(sys, "getwindowsize") and sys.platform != "linux":
         pytest.skip("only Linux holds a process to RLIMIT_DATA")
     code = (
-        "from engine.process.enrolment_worker import limit, holds, MEMORY_LIMIT\n"
+        "from engine.process.enrolment_worker import limit, holds, PHOTO\n"
         "import numpy as np\n"
         "print(holds()); limit(); print(holds())\n"
-        "np.ones(MEMORY_LIMIT // 4, np.uint8)\n"
-        "try: np.ones(MEMORY_LIMIT, np.uint8)\n"
+        "np.ones(PHOTO.memory // 4, np.uint8)\n"
+        "try: np.ones(PHOTO.memory, np.uint8)\n"
         "except MemoryError: print('refused')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -148,11 +149,11 @@ def test_the_memory_limit_holds() -> None:
 def test_a_picture_beyond_its_memory_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """The real process over a real picture, with the limit drawn tight."""
     Image.new("RGB", (6000, 6000)).save(tmp_path / "a.png")
-    code = "import engine.process.enrolment_worker as w\nw.MEMORY_LIMIT = 200 << 20\nw.main()\n"
+    code = "import engine.process.enrolment_worker as w\nw.PHOTO = w.PHOTO._replace(memory=200 << 20)\nw.main()\n"
     given = [str(tmp_path / "a.png"), str(tmp_path / "b"), "512", ""]
     done = subprocess.run([sys.executable, "-c", code, *given], capture_output=True, text=True, timeout=60)
     assert json.loads(done.stdout.splitlines()[-1])["error"] == TOO_LARGE, done
-    assert MEMORY_LIMIT >= 900 << 20, "40 megapixels with transparency take 0.9 GB"
+    assert PHOTO.memory >= 900 << 20, "40 megapixels with transparency take 0.9 GB"
 
 
 @pytest.mark.cpu
@@ -178,7 +179,7 @@ def test_an_owners_further_portrait_takes_the_place_of_the_oldest(tmp_path: Path
     one, other = Caller("one", "10.0.0.1"), Caller("other", "10.0.0.1")
 
     def keep(name: str, caller: Caller) -> None:
-        photos._make_room(caller)
+        photos._make_room(caller, "photo")
         folder = tmp_path / name / "avatar"
         folder.mkdir(parents=True)
         photos.folders[name], photos._owners[name] = folder, caller.owner
@@ -208,5 +209,5 @@ def test_owners_are_told_apart_by_their_tokens() -> None:
             reply = ask("POST", f"{server.url}/api/avatars", b"no picture", head)
             assert reply.status == 202, reply
             names.append(json.loads(reply.body))
-            wait_until(lambda: not server.service.portraits._busy)
+            wait_until(lambda: not server.service.portraits._at_work)
         assert len(names) == 2

@@ -1,0 +1,86 @@
+"""A film of oneself, made on the page: a real chromium with a file as its camera, up to the face that speaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from acted_film import fake_camera
+from driven_page import opened, start, state
+from serving import Running
+
+pytestmark = pytest.mark.browser
+
+TAKEN_S = 3.4
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_camera(tmp_path_factory.mktemp("camera") / "camera.y4m", TAKEN_S)
+
+
+@pytest.fixture(scope="module")
+def browser(microphone: Path, camera: Path, launched: Any) -> Iterator[Any]:
+    """Chromium that sees a painting before its camera."""
+    with launched(microphone, f"--use-file-for-fake-video-capture={camera}") as browser:
+        yield browser
+
+
+def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Running) -> None:
+    page = next(pages := opened(browser, server.url))
+    page.click("#film")
+    page.click("#film-open")
+    page.click("#film-record")
+    page.wait_for_selector("#film-stop:visible")
+    assert "Look into the camera" in page.inner_text("#film-prompt")
+    page.wait_for_timeout(1000 * TAKEN_S)
+    assert page.evaluate("document.getElementById('film-level').value") > 0
+    assert page.evaluate("document.getElementById('film-done').value") > 0.05
+    page.click("#film-stop")
+    page.wait_for_selector("#film-message:has-text('half a minute')")
+    assert 2.9 < page.evaluate("document.getElementById('film-view').duration") < 6, "its length is found"
+    page.click("#film-send")
+    assert "Tick the box" in page.inner_text("#film-message")
+    page.check("#film-consent")
+    page.click("#film-send")
+    page.wait_for_selector("#making-text:has-text('Following the face')", timeout=60_000)
+    page.reload()
+    page.wait_for_selector("#making:visible")
+    page.wait_for_selector("#learned:visible", timeout=90_000)
+    assert page.inner_text("#face-name") == "Yours"
+    page.click("#learned summary")
+    assert "The film shows the face" in page.inner_text("#learned-list")
+    (name,) = server.service.portraits.folders
+    facts = json.loads((server.service.portraits.folders[name] / "avatar.json").read_text())
+    assert "on the page" in facts["consent"]
+    page.reload()
+    page.wait_for_selector(f"input[value={name}]:checked", state="attached")
+    start(page, "sample")
+    page.wait_for_selector("#stage.speaking", timeout=15_000)
+    assert next(iter(server.service.sessions.values())).avatar == name
+    page.click("#start")
+    assert state(page) == "idle"
+    page.click("#forget")
+    page.wait_for_selector(f"input[value={name}]", state="detached")
+    assert not server.service.portraits.folders
+    assert not list(server.service.portraits._home.iterdir())  # type: ignore[union-attr]
+    next(pages, None)
+
+
+def test_what_cannot_be_filmed_is_said_in_words(browser: Any, server: Running) -> None:
+    blocked = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
+    page = next(pages := opened(browser, server.url, blocked))
+    page.click("#film")
+    page.click("#film-open")
+    page.wait_for_selector("#film-message:has-text('Camera or microphone is blocked')")
+    page.set_input_files("#film-file", {"name": "me.txt", "mimeType": "text/plain", "buffer": b"x"})
+    assert "choose an MP4" in page.inner_text("#film-message")
+    page.set_input_files("#film-file", {"name": "me.mp4", "mimeType": "video/mp4", "buffer": b"no film"})
+    page.check("#film-consent")
+    page.click("#film-send")
+    page.wait_for_selector("#message:has-text('cannot be read')", timeout=30_000)
+    page.wait_for_selector("#making", state="hidden")
+    next(pages, None)

@@ -1,0 +1,173 @@
+"""Portraits that visitors bring, as photos or films: enrolled in a process apart, kept a while under secret names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from engine.errors import EngineFull, VivifyError
+from engine.marking.consent import NoConsent
+from engine.process.keeper import EngineKeeper
+from webrtc.access.addresses import PORTRAIT, fresh
+from webrtc.access.rights import Caller
+from webrtc.live_session import UnknownSession
+from webrtc.visitors.enrolment_job import Job
+
+KEPT_S = 3600.0  # an avatar that nobody has used for so long is deleted
+JOBS = 64  # finished enrolments that can still be asked about
+MOST_COMING = {"photo": 4, "film": 2}  # that are being sent at the same time: a film lies on the disk meanwhile
+
+Receive = Callable[[Path], Awaitable[None]]  # puts what is brought into a file
+
+
+class TooManyPortraits(VivifyError):
+    """One owner has all the portraits that one may have."""
+
+
+class VisitorPortraits:
+    """At most ``most`` avatars, ``each`` of one owner; one photo and one film are enrolled at a time.
+
+    ``in_use`` tells whether somebody shows an avatar.
+    """
+
+    def __init__(
+        self, engine: EngineKeeper, most: int, each: int, in_use: Callable[[str], bool], node: str = ""
+    ) -> None:
+        self.folders: dict[str, Path] = {}  # by avatar, the oldest first
+        self._owners: dict[str, str] = {}  # by avatar
+        self._engine = engine
+        self._most, self._each = most, each
+        self._in_use = in_use
+        self._node = node
+        self._coming: list[tuple[str, str]] = []  # visitors who are sending something, and its kind
+        self._jobs: dict[str, Job] = {}
+        self._at_work: dict[str, Job] = {}  # by kind
+        self._home: Path | None = None
+
+    def job(self, name: str) -> Job:
+        """Raises UnknownSession."""
+        if name not in self._jobs:
+            raise UnknownSession
+        return self._jobs[name]
+
+    async def bring(self, caller: Caller, receive: Receive, consent: str = "", film_s: int = 0) -> Job:
+        """Take a photo in, or a film of which ``film_s`` seconds are used, and start to enrol it.
+
+        ``consent`` is what its bringer says of the person's. Refused before any of it is read, and again once it is
+        here. Raises EngineFull while another one is enrolled or too many are kept, TooManyPortraits for an owner who
+        shows all that one may have, NoConsent where it is required and not given, and what ``receive`` raises.
+        """
+        self._demand(consent, film_s)
+        job = Job(fresh(self._node), caller.owner, Path(), film_s)
+        self._make_room(caller, job.kind)
+        coming = [kind for _, kind in self._coming]
+        if coming.count(job.kind) >= MOST_COMING[job.kind] or caller.visitor in dict(self._coming):
+            raise EngineFull(f"{job.kind.capitalize()}s are being sent already: try again in a little while.")
+        job.folder = self._folder(job.name)
+        self._coming.append((caller.visitor, job.kind))
+        try:
+            await receive(job.source)
+            self._make_room(caller, job.kind)
+        except BaseException:
+            shutil.rmtree(job.folder, ignore_errors=True)
+            raise
+        finally:
+            self._coming.remove((caller.visitor, job.kind))
+        while len(self._jobs) >= JOBS:
+            del self._jobs[next(iter(self._jobs))]
+        self._jobs[job.name] = self._at_work[job.kind] = job
+        work = job, consent, asyncio.get_running_loop()
+        threading.Thread(target=self._enrol, args=work, name="enrolment", daemon=True).start()
+        return job
+
+    def _demand(self, consent: str, film_s: int) -> None:
+        """Raises NoConsent."""
+        if not consent and (self._engine.config.consent or film_s):
+            what = "Films are" if film_s else "Portraits are"
+            raise NoConsent(
+                f"{what} taken here only with their person's consent: ask them, then say so in ?consent=TEXT."
+            )
+
+    def stop(self, name: str, caller: Caller) -> str | None:
+        """Stop an enrolment and forget it; the avatar that it made, if it did. Raises UnknownSession."""
+        job = self._jobs.get(name)
+        if job is None or job.owner != caller.owner:
+            raise UnknownSession
+        del self._jobs[name]
+        job.stop()
+        return job.avatar if job.avatar in self.folders else None
+
+    def remove(self, avatar: str, caller: Caller) -> None:
+        """Delete an avatar with all that it was made of. Raises UnknownSession when it is not the caller's."""
+        if self._owners.get(avatar) != caller.owner:
+            raise UnknownSession
+        self._remove(avatar)
+
+    def _make_room(self, caller: Caller, kind: str) -> None:
+        """Let an owner's further portrait take the place of the oldest that nobody shows. Raises as `bring`."""
+        if kind in self._at_work:
+            raise EngineFull(f"Another portrait is being made of a {kind}: try again in a little while.")
+        own = [name for name, owner in self._owners.items() if owner == caller.owner]
+        if len(own) >= self._each:
+            idle = [name for name in own if not self._in_use(name)]
+            if not idle:
+                raise TooManyPortraits(f"At most {self._each} portraits of one owner are kept, and all are shown now.")
+            self._remove(idle[0])
+        if len(self.folders) >= self._most:
+            raise EngineFull("Too many portraits are kept: try again in a little while.")
+
+    def _folder(self, name: str) -> Path:
+        if self._home is None:
+            self._home = Path(tempfile.mkdtemp(prefix="vivify-"))
+        folder = self._home / name
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def close(self) -> None:
+        """Delete everything."""
+        for job in self._at_work.values():
+            job.stop()
+        if self._home is not None:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    def _enrol(self, job: Job, consent: str, loop: asyncio.AbstractEventLoop) -> None:
+        """On a thread of its own."""
+        last = job.run(self._engine.config.size, consent)
+        with contextlib.suppress(RuntimeError):  # the server has stopped
+            loop.call_soon_threadsafe(self._finish, job, last)
+
+    def _finish(self, job: Job, last: dict[str, object]) -> None:
+        del self._at_work[job.kind]
+        warnings = last.get("warnings")
+        if job.stopped or not isinstance(warnings, list):
+            shutil.rmtree(job.folder, ignore_errors=True)
+            job.refuse(last.get("error"))
+            return
+        name = f"{PORTRAIT}{fresh(self._node)}"
+        self.folders[name], self._owners[name] = job.folder / "avatar", job.owner
+        self._engine.add_avatar(name, job.folder / "avatar")
+        job.warnings, job.avatar, job.share, job.state = [str(text) for text in warnings], name, 1.0, "done"
+        asyncio.get_running_loop().call_later(KEPT_S, self._expire, name)
+
+    def _expire(self, name: str) -> None:
+        if self._in_use(name):
+            asyncio.get_running_loop().call_later(KEPT_S, self._expire, name)
+        elif name in self.folders:
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        self._engine.remove_avatar(name)
+        del self._owners[name]
+        shutil.rmtree(self.folders.pop(name).parent, ignore_errors=True)
+
+
+class NoPortraits(VivifyError):
+    """This server takes no portraits, or no ``kind`` of them."""
+
+    def __init__(self, kind: str = "portraits") -> None:
+        super().__init__(f"This server takes no {kind}: choose one of its own faces.")
