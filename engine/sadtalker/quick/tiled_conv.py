@@ -30,10 +30,7 @@ def wide(value: Tensor, *axes: int) -> Tensor:
 
 
 class Product:
-    """[n, I] -> [n, O] by a weight [O, I]: by oneDNN, where torch has it.
-
-    Twice as fast on this processor as numpy, whose BLAS takes it for an older one, and as torch's own product.
-    """
+    """[n, I] -> [n, O] by a weight [O, I], by oneDNN where torch has it: on an AMD core twice as fast as MKL's."""
 
     def __init__(self, weight: Tensor) -> None:
         self._packs = torch.backends.mkldnn.is_available()
