@@ -19,6 +19,7 @@ MEANINGS = {
     "eye_error": "difference around the eyes, grey levels",
     "closed_eye_error": "the same where an eye is closed",
     "turned_error": "difference where the head is turned by more than 10 degrees",
+    "turned_around_error": "the same outside the face: hair, ears, neck, what they uncover",
     "lip_distance": "distance of the lips' landmarks, of the eyes' distance",
     "psnr": "likeness, dB",
     "cpbd": "sharpness, 0 to 1",

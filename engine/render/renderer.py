@@ -24,6 +24,7 @@ from engine.render.parts.lip_offsets import check_offsets
 from engine.render.parts.mouth import Mouth
 from engine.render.prepared import Prepared, prepare
 from engine.render.projection import Shown, projection_texture
+from engine.render.remembered.drifting import Drifting
 from engine.render.remembered.recall import Recall
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
@@ -79,6 +80,8 @@ class Renderer:
         self.painter = self.compositor  # who painted the last picture, and knows where each pixel came from
         looks = avatar.film.looks.items() if avatar.film else ()
         self._recalls = [Recall(avatar, region, look) for region, look in looks]  # what a film adds
+        drift = avatar.film.drift if avatar.film else None
+        self._drifting = Drifting(avatar, drift) if drift else None  # where a film says that its surroundings go
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
 
     def warm_up(self) -> None:
@@ -113,6 +116,8 @@ class Renderer:
         inside, shade, out_of_mouth = self._mouth.pose(beta, face)
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         around = self._field(face, turn)
+        if self._drifting and not turn.still:
+            around[:, :2] += self._drifting(motion)
         head = turn(np.concatenate([face, *eyes, inside]))
         front = np.concatenate([head[: top.VERTICES], around, head[self._oval]])
         extra = np.zeros((self.scene.dense.count, 3), np.float32)

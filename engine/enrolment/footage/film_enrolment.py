@@ -16,12 +16,13 @@ from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray, Motion
 from engine.enrolment.enroll import build_portrait
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_fit import fit
-from engine.enrolment.footage.film_lessons import LEARN_AT, Lessons, chosen, framed, lessons_of
+from engine.enrolment.footage.film_lessons import LEARN_AT, Lessons, chosen, framed, lessons_of, surroundings_of
 from engine.enrolment.footage.film_survey import survey
 from engine.enrolment.footage.manner_fit import fit_manner
 from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
 from engine.enrolment.footage.redriving import redriven
 from engine.enrolment.footage.remembering import learn
+from engine.enrolment.footage.sides.drift_fit import fit_drift
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
 from engine.enrolment.landmarks import Portrait, take_portrait
 from engine.errors import VivifyError
@@ -141,7 +142,10 @@ def _taught(
     told: Told,
 ) -> tuple[FilmMemory, list[str]]:
     words: list[str] = []
-    raw, shown = learnt_from(path, film, quarter, renderer, lessons, motions, lambda share: told("learning", share))
+    picked = chosen(renderer, lessons, motions)
+    raw, shown = learnt_from(
+        path, film, quarter, renderer, lessons, motions, picked, lambda share: told("learning", share)
+    )
     looks: dict[str, Look] = {}
     for region in REGIONS:
         if not len(raw[region]):
@@ -154,6 +158,16 @@ def _taught(
             words.append(f"Taken from the film: {CALLED[region]} ({figures}).")
         else:
             words.append(f"Left as the photo shows it: {CALLED[region]} (the film does not show enough; {figures}).")
+    told("looking around the face", 0.0)
+    around = surroundings_of(path, film, quarter, renderer, lessons, motions, picked)
+    sides = fit_drift(renderer.avatar, renderer.prepared, around)
+    what = "how hair, ears, neck and shoulders follow the head"
+    if sides is None:
+        words.append(f"Left to geometry: {what} (too few frames show it).")
+    else:
+        change = f"error around the face {100 * (sides.after / max(sides.before, 1e-6) - 1):+.0f} %"
+        way = "Taken from the film" if sides.drift else "Left to geometry"
+        words.append(f"{way}: {what} ({change} on a stretch of the film not learned from).")
     frames = np.concatenate([part.frames for part in lessons])
     every = [motion for part in motions for motion in part]
     face = film.landmarks[frames]
@@ -161,7 +175,7 @@ def _taught(
     real = real / np.linalg.norm(face[:, 33, :2] - face[:, 263, :2], axis=1)
     told("listening", 0.0)
     manner, more = fit_manner(renderer, film.samples, frames, every, real)
-    return FilmMemory(looks, manner), words + more
+    return FilmMemory(looks, manner, sides.drift if sides else None), words + more
 
 
 def _of_one_person(avatar: Avatar, film: Film, shots: list[slice]) -> Avatar:
@@ -180,12 +194,12 @@ def learnt_from(
     renderer: Renderer,
     lessons: list[Lessons],
     motions: list[list[Motion]],
+    picked: list[np.ndarray],
     told: Callable[[float], None],
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Raw features [n, r] and differences on the canvas [n, m, 3] by region, of the frames worth learning from."""
+    """Raw features [n, r] and differences on the canvas [n, m, 3] by region, of the ``picked`` rows of each shot."""
     raw: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
     shown: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
-    picked = chosen(renderer, lessons, motions)
     total = max(sum(len(rows) for rows in picked), 1)
     done = 0
     for part, moved, rows in zip(lessons, motions, picked, strict=True):

@@ -15,12 +15,14 @@ import numpy as np
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_crops import crops, in_crop
 from engine.enrolment.footage.remembering import seen_on
+from engine.enrolment.footage.sides.drift_fit import Seen, around_error
 from engine.enrolment.footage.talking_film import Film
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import REGIONS
 from engine.face.morphable_model import face_model
 from engine.face.panels import SKIN, measure_tones
+from engine.imaging.resampling import to_bytes
 from engine.render.remembered.recall import raw_features
 from engine.render.renderer import Renderer
 
@@ -29,6 +31,8 @@ MOST = 600  # frames that are learned from
 OFF = 2.5  # times the usual distance of landmarks and driven mesh, beyond which a frame was badly tracked
 AT_ONCE = 50  # frames held in memory
 GLANCES, SLIGHT = 8, 0.06  # pictures by which a shot's light is told; of its logarithm, what is taken for none
+AROUND = 80  # frames from which is learned how surroundings follow a head
+ELSEWHERE, PROBED = 1.6, 3  # times the least difference around the face from which a shot is taken elsewhere; frames
 GAINS = (0.55, 1.8)  # of a shot's colours: light more different than that teaches nothing
 
 
@@ -104,6 +108,41 @@ def lessons_of(
             for region in REGIONS:
                 features = raw_features(region, avatar, posed.face, motion.blendshapes, motion.rotation)
                 yield region, features, seen_on(region, beside, posed.vertices[: top.VERTICES])
+
+
+def surroundings_of(
+    path: Path,
+    film: Film,
+    quarter: int,
+    renderer: Renderer,
+    lessons: list[Lessons],
+    motions: list[list[Motion]],
+    picked: list[np.ndarray],
+) -> Seen:
+    """Frames that tell how surroundings follow the head: half of them of all, half of the farthest turned.
+
+    Shots that were taken elsewhere, or in other clothes, have nothing to tell.
+    """
+    avatar = renderer.avatar
+    total = max(sum(len(rows) for rows in picked), 1)
+    found: list[tuple[float, ByteArray, list[Motion]]] = []
+    for part, moved, rows in zip(lessons, motions, picked, strict=True):
+        if not len(rows):
+            continue
+        count = max(PROBED, round(AROUND * len(rows) / total))
+        far = rows[np.argsort([-abs(float(moved[k].rotation[0, 2])) for k in rows])[: max(len(rows) // 3, 1)]]
+        even = [some[np.unique(np.linspace(0, len(some) - 1, count // 2 + 1).astype(int))] for some in (rows, far)]
+        some = np.unique(np.concatenate(even))
+        truth = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
+        gain = light_gain(avatar, truth, part.landmarks[some])
+        lit = to_bytes(gain * truth)
+        calm = np.argsort([np.linalg.norm(moved[k].rotation - np.eye(3)) for k in some])[:PROBED]
+        away = np.mean([around_error(renderer, lit[k], moved[some[k]]) for k in calm])
+        found.append((float(away), lit, [moved[k] for k in some]))
+    least = min((away for away, _, _ in found), default=0.0)
+    here = [(lit, moved) for away, lit, moved in found if away <= ELSEWHERE * least]
+    none = np.zeros((0, LEARN_AT, LEARN_AT, 3), np.uint8)
+    return Seen(np.concatenate([lit for lit, _ in here] or [none]), [motion for _, moved in here for motion in moved])
 
 
 def light_gain(avatar: Avatar, pictures: ByteArray, landmarks: FloatArray) -> FloatArray:

@@ -112,6 +112,12 @@ def _eyes(face: FloatArray) -> np.ndarray:
     return out
 
 
+def _around(made: ByteArray, truth: ByteArray, landmarks: FloatArray, k: int) -> float:
+    """Difference outside the face's outline in frame ``k``: hair, ears, neck, clothes and what they uncover."""
+    outside = ~polygon_mask(landmarks[k][list(top.OVAL), :2], LEARN_AT, LEARN_AT)
+    return figures.region_error(made[k], truth[k], outside)
+
+
 def _judged(
     made: ByteArray, truth: ByteArray, landmarks: FloatArray, blink: FloatArray, yaw: FloatArray
 ) -> dict[str, float]:
@@ -130,8 +136,10 @@ def _judged(
     }
     if (blink > SHUT).any():
         out["closed_eye_error"] = float(eye[blink > SHUT].mean())
-    if (np.abs(yaw) > TURNED).any():
+    turned = np.flatnonzero(np.abs(yaw) > TURNED)
+    if len(turned):
         out["turned_error"] = float(whole_error[np.abs(yaw) > TURNED].mean())
+        out["turned_around_error"] = float(np.mean([_around(made, truth, landmarks, k) for k in turned]))
     with FaceMesh(faces=1) as net:
         found = [(net.find(made[k]), landmarks[k]) for k in range(0, len(made), TRACKED)]
     apart = [lip_distance(faces[0], face) for faces, face in found if faces]

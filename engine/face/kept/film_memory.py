@@ -25,6 +25,8 @@ HEARD = (  # of what the networks say, what tells how far a person opens the lip
 )
 SQUARED = 3  # of the first axes, whose products count as well
 MOST_AXES, MOST_RAW, MOST_SIDE = 24, 256, 256
+HEAD, DRIFTS = 5, 7  # numbers that tell where a head is, and terms made of them
+NODES = 18  # a side, of the grid by which surroundings drift
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,30 @@ class Manner:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """Where hair, ears, neck and shoulders go as the head moves, beyond what a sheet hung on the face says."""
+
+    usual: FloatArray  # [5] how far this head moves: `engine.render.remembered.drifting.head_numbers` count in it
+    low: FloatArray  # [5] bounds seen in the film, 0 within
+    high: FloatArray  # [5]
+    nodes: FloatArray  # [7, 18, 18, 2] pixels of the portrait by term, over the portrait and its margin
+
+
+@dataclass(frozen=True)
 class FilmMemory:
     """All of it."""
 
     looks: dict[str, Look]
     manner: Manner
+    drift: Drift | None = None
 
     def save(self, folder: Path) -> None:
         """Write ``film.safetensors`` into an avatar's ``folder``."""
         arrays = {f"manner.{f.name}": np.ascontiguousarray(getattr(self.manner, f.name)) for f in fields(Manner)}
         for name, look in self.looks.items():
             arrays |= {f"{name}.{f.name}": np.ascontiguousarray(getattr(look, f.name)) for f in fields(Look)}
+        if self.drift:
+            arrays |= {f"drift.{f.name}": np.ascontiguousarray(getattr(self.drift, f.name)) for f in fields(Drift)}
         save_file(arrays, Path(folder) / FILE)
 
     @staticmethod
@@ -73,7 +88,7 @@ class FilmMemory:
                 raise ValueError("too large")
             arrays = dict(load_file(path))
             looks = {name: _look(arrays, name) for name in REGIONS if f"{name}.looks" in arrays}
-            return FilmMemory(looks, _manner(arrays))
+            return FilmMemory(looks, _manner(arrays), _drift(arrays) if "drift.nodes" in arrays else None)
         except (OSError, ValueError, KeyError, SafetensorError) as problem:
             raise VivifyError(
                 f"What {folder} keeps of its film is damaged ({problem}): delete {FILE}, or enrol the film again."
@@ -87,6 +102,16 @@ def _manner(arrays: dict[str, np.ndarray]) -> Manner:
     if not all(shapes) or not all(x.dtype == np.float32 and np.isfinite(x).all() and x.ndim == 1 for x in numbers):
         raise ValueError("manner")
     return manner
+
+
+def _drift(arrays: dict[str, np.ndarray]) -> Drift:
+    drift = Drift(**{f.name: arrays[f"drift.{f.name}"] for f in fields(Drift)})
+    numbers = (drift.usual, drift.low, drift.high, drift.nodes)
+    shapes = [x.shape for x in numbers] == [(HEAD,)] * 3 + [(DRIFTS, NODES, NODES, 2)]
+    sane = all(x.dtype == np.float32 and np.isfinite(x).all() and (np.abs(x) < 1e4).all() for x in numbers)
+    if not shapes or not sane or not (drift.usual > 0).all():
+        raise ValueError("drift")
+    return drift
 
 
 def _look(arrays: dict[str, np.ndarray], name: str) -> Look:
