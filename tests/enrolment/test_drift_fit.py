@@ -20,7 +20,7 @@ from engine.render.renderer import Renderer, still
 
 pytestmark = pytest.mark.cpu
 
-SIDE, FRAMES = 128, 36
+SIDE, FRAMES = 96, 32
 FAR = np.array([2.0] * 5, np.float32)
 
 

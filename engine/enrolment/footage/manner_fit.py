@@ -19,7 +19,7 @@ from engine.programs.motion_programs import MotionPrograms
 from engine.render.renderer import Renderer
 
 LOOK_AHEAD = 2  # frames
-LAGS = range(-4, 5)  # frames by which lips may seem late: sound recorded apart
+LAGS = range(-6, 7)  # frames by which lips may seem late: sound recorded apart
 SURELY = 0.05  # of r, by which another lag must be better than none
 RIDGES = (0.1, 0.5, 2.0, 10.0, 100.0)
 FOLDS = 4

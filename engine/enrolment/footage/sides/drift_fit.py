@@ -65,7 +65,7 @@ def fit_drift(avatar: Avatar, known: Prepared, seen: Seen) -> Sides | None:
     first = _fitted(avatar, known, seen[rest], _none(seen[rest].motions), SOFT)
     before = _error(avatar, known, seen[held], None)
     after = _error(avatar, known, seen[held], first)
-    if after > (1 - GAIN) * before:
+    if after >= (1 - GAIN) * before:
         return Sides(None, before, after)
     bounds = _none(seen.motions)
     scaled = first.nodes * _rescaled(bounds.usual, first.usual)[:, None, None, None]

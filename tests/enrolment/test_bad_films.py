@@ -1,0 +1,86 @@
+"""Films as people have them: cut, held upright, of any pace and size, with sound beside the picture."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from engine.enrolment.footage.film_crops import whole
+from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.manner_fit import late_by
+from engine.enrolment.footage.talking_film import Film, watch
+from engine.errors import VivifyError
+from engine.face.avatar import Avatar
+from engine.imaging.resampling import resized
+from engine.paths import assets
+
+pytestmark = pytest.mark.cpu
+
+
+def written(path: Path, pictures: list[np.ndarray], times: list[float]) -> Path:
+    """A film of RGB ``pictures``, each shown from its time on."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25, options={"crf": "8", "preset": "ultrafast", "bf": "0"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, 1000)
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for picture, time in zip(pictures, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def face() -> np.ndarray:
+    return resized(Avatar.load(assets() / "avatars" / "lady_in_black").portrait, 256, 256)
+
+
+def test_a_film_of_uneven_pace_is_read_by_its_times(tmp_path: Path) -> None:
+    times = [0.0, 0.03, 0.2, 0.24, 0.5, 0.54, 0.9]
+    grey = [np.full((64, 64, 3), 20 + 30 * k, np.uint8) for k in range(len(times))]
+    film = Film(np.zeros((25, 478, 3), np.float32), np.zeros(25, bool), np.zeros(16000, np.float32), 0.0, (64, 64))
+    frames = np.arange(0, 25, 3)
+    shown = whole(written(tmp_path / "uneven.mp4", grey, times), film, frames)
+    for picture, frame in zip(shown, frames, strict=True):
+        last = int(np.searchsorted(times, (frame + 0.5) / 25, side="right")) - 1
+        assert abs(float(picture.mean()) - (20 + 30 * last)) <= 5, "the last picture that had begun by then"
+
+
+def test_a_cut_parts_a_film_into_shots(face: np.ndarray, tmp_path: Path) -> None:
+    pictures = [face] * 12 + [face[:, ::-1] // 2 + 60] * 12
+    film = watch(written(tmp_path / "cut.mp4", pictures, [k / 25 for k in range(24)]), silent=True)
+    shots = film.shots(0.4)
+    assert [(shot.start, shot.stop) for shot in shots] == [(0, 12), (12, 24)]
+
+
+def test_a_tall_film_is_taken_as_it_is(face: np.ndarray, tmp_path: Path) -> None:
+    tall = np.full((448, 256, 3), 90, np.uint8)
+    tall[60:316] = face
+    path = written(tmp_path / "tall.mp4", [tall] * 3, [0.0, 0.04, 0.08])
+    assert survey(path, 60) == 0
+    film = watch(path, silent=True)
+    assert film.looked_at == (448, 256)
+    assert np.isfinite(film.landmarks).all()
+
+
+def test_a_film_of_four_thousand_pixels_is_looked_at_smaller(tmp_path: Path) -> None:
+    wide = np.full((2160, 3840, 3), 128, np.uint8)
+    path = written(tmp_path / "wide.mp4", [wide] * 2, [0.0, 0.04])
+    assert watch(path, silent=True).looked_at == (540, 960)
+    with pytest.raises(VivifyError, match="shows no face"):
+        survey(path, 60)
+
+
+@pytest.mark.parametrize("frames", [-5, -2, 0, 3, 5])
+def test_sound_beside_the_picture_is_found(frames: int) -> None:
+    """0.2 s are five frames, to either side."""
+    rng = np.random.default_rng(3)
+    said = np.convolve(rng.random(400), np.hanning(7) / 3, "same").astype(np.float32)
+    real = (np.roll(said, frames) + 0.1 * rng.random(400)).astype(np.float32)
+    assert late_by(said, real, np.ones(400, bool)) == frames
