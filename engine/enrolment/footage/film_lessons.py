@@ -33,6 +33,7 @@ AT_ONCE = 50  # frames held in memory
 GLANCES, SLIGHT = 8, 0.06  # pictures by which a shot's light is told; of its logarithm, what is taken for none
 AROUND = 80  # frames from which is learned how surroundings follow a head
 ELSEWHERE, PROBED = 1.6, 3  # times the least difference around the face from which a shot is taken elsewhere; frames
+SAME = 20.0  # grey levels up to which a shot may differ there in any case
 GAINS = (0.55, 1.8)  # of a shot's colours: light more different than that teaches nothing
 
 
@@ -140,7 +141,7 @@ def surroundings_of(
         away = np.mean([around_error(renderer, lit[k], moved[some[k]]) for k in calm])
         found.append((float(away), lit, [moved[k] for k in some]))
     least = min((away for away, _, _ in found), default=0.0)
-    here = [(lit, moved) for away, lit, moved in found if away <= ELSEWHERE * least]
+    here = [(lit, moved) for away, lit, moved in found if away <= max(ELSEWHERE * least, SAME)]
     none = np.zeros((0, LEARN_AT, LEARN_AT, 3), np.uint8)
     return Seen(np.concatenate([lit for lit, _ in here] or [none]), [motion for _, moved in here for motion in moved])
 
