@@ -165,9 +165,9 @@ def _taught(
     if sides is None:
         words.append(f"Left to geometry: {what} (too few frames show it).")
     else:
-        change = f"error around the face {100 * (sides.after / max(sides.before, 1e-6) - 1):+.0f} %"
+        fell = f"error around the face {100 * (sides.after / max(sides.before, 1e-6) - 1):+.0f} %"
         way = "Taken from the film" if sides.drift else "Left to geometry"
-        words.append(f"{way}: {what} ({change} on a stretch of the film not learned from).")
+        words.append(f"{way}: {what} ({fell} on a stretch of the film not learned from).")
     frames = np.concatenate([part.frames for part in lessons])
     every = [motion for part in motions for motion in part]
     face = film.landmarks[frames]

@@ -139,7 +139,7 @@ def _judged(
     turned = np.flatnonzero(np.abs(yaw) > TURNED)
     if len(turned):
         out["turned_error"] = float(whole_error[np.abs(yaw) > TURNED].mean())
-        out["turned_around_error"] = float(np.mean([_around(made, truth, landmarks, k) for k in turned]))
+        out["turned_around_error"] = float(np.mean([_around(made, truth, landmarks, int(k)) for k in turned]))
     with FaceMesh(faces=1) as net:
         found = [(net.find(made[k]), landmarks[k]) for k in range(0, len(made), TRACKED)]
     apart = [lip_distance(faces[0], face) for faces, face in found if faces]

@@ -138,7 +138,8 @@ def _pulls(
     size = renderer.avatar.size
     scale, soft = len(made) / size, soft * len(made) / 256
     own, wanted = blur(made, soft), blur(picture, soft)
-    down, across = np.gradient(0.5 * (own + wanted), axis=(0, 1))
+    both = 0.5 * (own + wanted)
+    down, across = np.asarray(np.gradient(both, axis=0)), np.asarray(np.gradient(both, axis=1))
     inner = _around(renderer)
     inner[:3] = inner[-3:] = False
     inner[:, :3] = inner[:, -3:] = False
@@ -158,9 +159,9 @@ def _pulls(
             pull[:, k] += np.bincount(nodes[:, i], shares[:, i] * values, NODES**2)
         for j, (down_j, across_j) in enumerate(_CORNERS):
             pair = _AROUND.index((down_j - down_i, across_j - across_i))
-            both = shares[:, i] * shares[:, j]
+            share = shares[:, i] * shares[:, j]
             for k, values in enumerate(squares):
-                square[:, pair, k] += np.bincount(nodes[:, i], both * values, NODES**2)
+                square[:, pair, k] += np.bincount(nodes[:, i], share * values, NODES**2)
     return square, pull
 
 
