@@ -63,6 +63,7 @@ app.command()(render)
 
 @app.command()
 def serve(
+    context: typer.Context,
     host: Annotated[str, typer.Option(help="Beyond 127.0.0.1 a token is demanded.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
     avatar: AvatarOption = DEFAULT_AVATAR,
@@ -123,7 +124,10 @@ def serve(
     from clients.commands.serve import serve as run
     from webrtc.upkeep.listening import loop_factory
 
-    where, most = places(nodes, max_sessions, node_port)
+    fleet = context.obj
+    if fleet is not None and nodes is not None:
+        raise VivifyError("A fleet has as many nodes as are needed: give --min-nodes and --max-nodes, not --nodes.")
+    where, most = places(nodes if fleet is None else "1", max_sessions, node_port)
     engine = EngineConfig(
         avatar,
         size,
@@ -155,15 +159,39 @@ def serve(
         "badge": badge,
     }
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        proven = runner.run(run(host, port, engine, token, prove, once, say, where, **settings))
+        proven = runner.run(run(host, port, engine, token, prove, once, say, where, fleet, **settings))
     raise typer.Exit(0 if proven else 1)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+TAKES_MORE = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(context_settings=TAKES_MORE)
 def demo(context: typer.Context) -> None:
     """Prove itself over WebRTC into out/demo.mp4, then serve; takes every option of serve, such as --once."""
     args = ["serve", "--prove", "out/demo.mp4", *context.args]
     typer.main.get_command(app).main(args, prog_name="vivify", standalone_mode=False)
+
+
+@app.command(context_settings=TAKES_MORE)
+def fleet(
+    context: typer.Context,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The Ray cluster to run on, or auto; none: started here.")
+    ] = None,
+    min_nodes: Annotated[int, typer.Option(min=1, max=1000, help="Nodes that are always there.")] = 1,
+    max_nodes: Annotated[int | None, typer.Option(min=1, max=1000, help="Nodes at most; as many as fit here.")] = None,
+    spare: Annotated[int, typer.Option(min=0, help="Free places below which a node is added.")] = 1,
+    node_idle_seconds: Annotated[float, typer.Option(min=0, help="One node too many leaves after so long.")] = 300.0,
+    node_cores: Annotated[float, typer.Option(help="Cores of each node.")] = 1.0,
+    node_gpus: Annotated[float, typer.Option(help="GPUs of each node, or a part of one: 0.25.")] = 0.0,
+) -> None:
+    """Serve from nodes on Ray, on one machine or many, as many as are needed; takes every option of serve."""
+    from clients.commands.ray_serving import FleetWishes
+
+    wishes = FleetWishes(ray, min_nodes, max_nodes, spare, node_idle_seconds, node_cores, node_gpus)
+    args = ["serve", *context.args]
+    typer.main.get_command(app).main(args, prog_name="vivify", standalone_mode=False, obj=wishes)
 
 
 app.command()(talk)

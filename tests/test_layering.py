@@ -84,6 +84,7 @@ ROOMS = """
     webrtc.upkeep.app_server
     webrtc.server
     webrtc.fleet
+    webrtc.fleet.on_ray
     clients.trials clients.trials.receiving clients.trials.marks
     clients.films
     clients
@@ -116,6 +117,7 @@ FOREIGN = {  # package -> the only places that may import it
     "socket": {"webrtc", "clients"},
     "aiortc": {"webrtc", "clients"},
     "fastapi": {"webrtc"},
+    "ray": {"webrtc/fleet/on_ray"},
     "livekit": {"clients/agents", "clients/trials"},
     "pipecat": {"clients/agents"},
     "vision_agents": {"clients/agents"},
@@ -222,7 +224,7 @@ def run(code: str) -> None:
 
 def test_importing_everything_touches_no_cuda_and_no_weights() -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    optional = {"livekit", "pipecat", "vision_agents"}
+    optional = {"livekit", "pipecat", "vision_agents", "ray"}
     modules = [
         module
         for module, path in MODULES.items()

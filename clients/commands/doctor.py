@@ -40,6 +40,7 @@ def check(port: int) -> list[Finding]:
         _vtuber,
         _camera,
         _microphone,
+        _ray,
     ]
     findings = []
     checks.append(lambda: _port(port))
@@ -158,6 +159,16 @@ def _microphone() -> Finding:
 
     cure = call_cures.microphone()
     return Finding("call microphone", cure.ok, cure.found, cure.advice, needed=False)
+
+
+def _ray() -> Finding:
+    if importlib.util.find_spec("ray") is None:
+        advice = "only vivify fleet needs it: pip install 'vivify[fleet]'"
+        return Finding("Ray", False, "not installed", advice, needed=False)
+    from importlib.metadata import version
+
+    there = importlib.util.find_spec("aiohttp_cors") is not None  # of ray[serve], and of none of ours
+    return Finding("Ray", there, version("ray"), "" if there else "pip install 'vivify[fleet]'", needed=False)
 
 
 def _port(port: int) -> Finding:

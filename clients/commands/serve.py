@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -19,6 +19,9 @@ from engine.paths import assets
 from webrtc.access.tokens import sign
 from webrtc.server import serve as run
 from webrtc.server_config import ServerConfig
+
+if TYPE_CHECKING:
+    from clients.commands.ray_serving import FleetWishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,12 @@ async def serve(
     once: bool,
     say: Console,
     where: Places = ALONE,
+    fleet: FleetWishes | None = None,
     **settings: Any,
 ) -> bool:
     """Serve until interrupted; with ``prove``, record the sample speech into that file first. With ``once``, end then.
 
-    ``settings`` are more of `ServerConfig`'s.
+    ``fleet``: on Ray. ``settings`` are more of `ServerConfig`'s.
 
     Returns False when the proof ran but its figures are too poor. Raises VivifyError when the service cannot start
     or the proof cannot be had.
@@ -106,7 +110,11 @@ async def serve(
         def show(text: str) -> None:
             status.update(f"{text}...")
 
-        if where.nodes:
+        if fleet is not None:
+            from clients.commands.ray_serving import serve_on_ray
+
+            await serve_on_ray(config, fleet, where.measured, where.first_port, show, after_start)
+        elif where.nodes:
             from webrtc.fleet.door_server import serve_nodes
 
             await serve_nodes(config, where.nodes, where.measured, where.first_port, show, after_start)

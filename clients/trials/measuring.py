@@ -43,15 +43,16 @@ class Server:
 
 
 @contextmanager
-def server(*options: str, home: Path = ROOT) -> Iterator[Server]:
+def server(*options: str, home: Path = ROOT, command: str = "serve") -> Iterator[Server]:
     """``vivify serve`` on a free port; it ends with the block. Raises VivifyError if it does not start.
 
-    ``home`` is the checkout it is of: an older one, to compare with.
+    ``home`` is the checkout it is of: an older one, to compare with; ``command`` may be another one that serves.
     """
     port = free_port()
-    command = [sys.executable, "-m", "clients.cli", "serve", "--port", str(port), *options]
-    python_path = os.environ | {"PYTHONPATH": str(home)}
-    process = subprocess.Popen(command, cwd=home, stderr=subprocess.DEVNULL, env=python_path)
+    words = [sys.executable, "-m", "clients.cli", command, "--port", str(port), *options]
+    more = os.environ.get("PYTHONPATH", "") if home == ROOT else ""
+    python_path = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(home), more)))}
+    process = subprocess.Popen(words, cwd=home, stderr=subprocess.DEVNULL, env=python_path)
     try:
         url = f"http://127.0.0.1:{port}"
         _await_health(url, process)
@@ -93,6 +94,13 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return own + sum(cpu_seconds(child) for child in _children(pid))
+
+
+def processes_below(pid: int) -> Iterator[int]:
+    """All that a process started, and they started; none where /proc is missing."""
+    for child in _children(pid):
+        yield child
+        yield from processes_below(child)
 
 
 def memory_mb(pid: int) -> float:

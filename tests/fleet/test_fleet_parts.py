@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import httpx
 import pytest
 
+from clients.commands.ray_serving import FleetWishes, serve_on_ray
 from clients.commands.serve import places
 from engine.errors import VivifyError
 from webrtc.access.addresses import address_for, fresh, node_of
@@ -17,6 +19,7 @@ from webrtc.fleet.merged_metrics import merged
 from webrtc.fleet.node_keeper import shares_of_cores
 from webrtc.fleet.node_process import read, written
 from webrtc.fleet.nodes import Node, Nodes
+from webrtc.fleet.scaling import Limits
 from webrtc.server_config import IceServer, ServerConfig
 
 pytestmark = pytest.mark.cpu
@@ -147,3 +150,31 @@ def test_options_that_say_how_many_there_are() -> None:
             places(nodes, most_sessions, port)
     with pytest.raises(VivifyError, match="--nodes, too"):
         places(None, None, 9000)
+
+
+def test_what_a_fleet_cannot_be_is_refused() -> None:
+    for cores, gpus, what in ((0.0, 0.0, "cores"), (1.0, 1.5, "a part of one"), (1.0, -1.0, "a part of one")):
+        with pytest.raises(VivifyError, match=what):
+            FleetWishes("auto", 1, None, 1, 300, cores, gpus)
+    with pytest.raises(VivifyError, match="this machine has"):
+        FleetWishes(None, 1000, None, 1, 300, 8.0, 0)
+    assert FleetWishes("auto", 2, 5, 3, 60, 1, 0.25).limits == Limits(2, 5, 3, 60)
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+async def test_without_ray_it_is_said_in_a_sentence() -> None:
+    async def never(url: str) -> bool:
+        raise AssertionError(url)
+
+    with pytest.raises(VivifyError, match=r"ray is not installed: pip install 'vivify\[fleet\]'"):
+        await serve_on_ray(ServerConfig(), FleetWishes("auto", 1, 1, 1, 300, 1, 0), False, None, lambda _: None, never)
+
+
+def test_nobody_new_is_sent_to_a_node_that_is_retired() -> None:
+    all_of = nodes(3, 1)
+    all_of.all[0].retired = True
+    assert [node.name for node in all_of.for_opening(None)] == ["n1", "n0"]
+    assert (all_of.free, all_of.sessions) == (1, 4)
+    all_of.remove("n1")
+    assert all_of.add("n0") is all_of.named("n0")
+    assert [node.name for node in all_of.for_opening(None)] == ["n0"], "better than none"

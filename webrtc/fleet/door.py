@@ -168,7 +168,7 @@ class Door:
         return self._redirects and plain and request.url.path.startswith(_standard(request))
 
     def _place_of(self, node: Node, request: Request) -> str:
-        name = request.url.hostname or node.host
+        name = node.public or request.url.hostname or node.host
         host = f"[{name}]" if ":" in name else name
         asked = asked_of(request)
         return f"http://{host}:{node.port}{prefix_of(request)}{asked.target}"
@@ -242,7 +242,7 @@ def _figures(app: FastAPI, door: Door, nodes: Nodes, gate: Gate) -> None:
     @app.get("/healthz")
     async def health() -> JSONResponse:
         alive = nodes.slots > 0
-        body = {"ok": alive, "sessions": nodes.slots - nodes.free, "max_sessions": nodes.slots}
+        body = {"ok": alive, "sessions": nodes.sessions, "max_sessions": nodes.slots}
         return JSONResponse(body, 200 if alive else 503)
 
     @app.get("/readyz")

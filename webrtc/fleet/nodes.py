@@ -19,6 +19,8 @@ class Node:
     up: bool = False  # it answers
     slots: int = 0
     free: int = 0
+    public: str = ""  # what clients call its machine, where that is not the door's; '' where it is
+    retired: bool = False  # it is to empty by itself: nobody new is sent there, if there are others
     _sent: list[float] = field(default_factory=list)  # when somebody was sent there of whom it has not told yet
 
     def heard(self, free: int) -> None:
@@ -49,15 +51,25 @@ class Node:
     @property
     def room(self) -> int:
         """Places left when all who are on their way are there."""
-        return self.free - len(self._sent)
+        return 0 if self.retired else self.free - len(self._sent)
 
 
 class Nodes:
     """All of them, by name."""
 
     def __init__(self, nodes: list[Node]) -> None:
-        self.all = nodes
         self._named = {node.name: node for node in nodes}
+
+    @property
+    def all(self) -> list[Node]:
+        return list(self._named.values())
+
+    def add(self, name: str) -> Node:
+        """The node of that name, a new one where there is none yet; nobody is sent to it before it was heard."""
+        return self._named.setdefault(name, Node(name))
+
+    def remove(self, name: str) -> None:
+        self._named.pop(name, None)
 
     def named(self, name: str) -> Node | None:
         """The node of that name, if it answers."""
@@ -85,8 +97,13 @@ class Nodes:
         return sum(node.slots for node in self.all if node.up)
 
     @property
+    def sessions(self) -> int:
+        return sum(node.slots - node.free for node in self.all if node.up)
+
+    @property
     def free(self) -> int:
-        return sum(node.free for node in self.all)
+        """Places for who comes anew."""
+        return sum(node.free for node in self.all if not node.retired)
 
 
 def _weight(node: str, address: str) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from webrtc.http.voice_socket import LONGEST_PUSH
 CONNECT_LIMIT_S = 1.0
 ANSWER_LIMIT_S = 150.0  # for the next bytes of an answer
 SENDING_LIMIT_S = 630.0  # while the request is still being sent: a film has 600 s to come
+SILENT_S = 1.0  # after which nobody new is sent to a node that does not say how many places it has
 BLOCK = 1 << 16
 # Of one connection and no other (RFC 9110, 7.6.1), or said anew; a node is asked by its own name, and for no page.
 NOT_PASSED = frozenset(
@@ -86,6 +88,16 @@ async def fetched(node: Node, target: str, headers: list[tuple[bytes, bytes]] | 
         return answer.status_code, b"".join([part async for part in exchange.body()])
     finally:
         await exchange.close()
+
+
+async def free_places(node: Node) -> int | None:
+    """How many it says it has; None where it is slow to say so. Raises NodeGone."""
+    try:
+        async with asyncio.timeout(SILENT_S):
+            _, body = await fetched(node, "/readyz")
+        return int(json.loads(body)["free"])
+    except (TimeoutError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Exchange:
