@@ -14,6 +14,8 @@ from serving import Running
 from websockets.sync.client import connect
 from whip_peers import ask
 
+from engine.marking.mark_reader import find_mark
+
 pytestmark = pytest.mark.browser
 
 SIDE = 512
@@ -57,6 +59,9 @@ def test_the_background_is_transparent_and_the_face_is_not(page: Any, server: Ru
         edge = (alpha > 0) & (alpha < 255)
         assert 0 < edge.mean() < 0.1, "a soft edge, and only there"
         assert shown[250:350, 220:300, :3].std() > 10, "a picture, not a plane"
+        found = find_mark(shown[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32))
+        assert found is not None, "the person's own pixels tell whose session it is"
+        assert str(found.ids) == server.service.sessions[hello["session"]].marked
         assert ask("DELETE", f"{server.url}/api/session/{hello['session']}").status == 204
     page.wait_for_selector("body[data-state=waiting]", timeout=20_000)
     assert pixels(page)[..., 3].max() == 0, "what has ended is not left standing"
