@@ -17,6 +17,7 @@ SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlg
 KINDS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime"}  # of ours, those that can carry one
 NO_CARRIER = ("NotFound", "NotSupported", "no JUMBF", "Io:", "could not be parsed")  # in c2pa's words
 OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}  # a file asks for no address of its choice
+SPARING = {"core": {"backing_store_memory_threshold_in_mb": 16}}  # beyond that, what signing copies lies on disk
 INSTALL = "pip install 'vivify[c2pa]'"
 
 
@@ -87,7 +88,8 @@ def sign_film(film: Path, key: SigningKey, facts: dict[str, str], mark: str | No
     try:
         with (
             c2pa.Signer.from_info(info) as signer,
-            c2pa.Builder(_definition(film, facts, mark)) as builder,
+            c2pa.Context.from_dict(SPARING) as context,
+            c2pa.Builder(_definition(film, facts, mark), context=context) as builder,
             film.open("rb") as source,
             fresh.open("w+b") as signed,
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 import subprocess
 import sys
 import threading
@@ -46,6 +47,30 @@ def verified(path: Path | str) -> tuple[int, dict]:
     done = CliRunner().invoke(app, ["verify", str(path)])
     assert done.exception is None or isinstance(done.exception, (SystemExit, VivifyError)), done.exception
     return done.exit_code, json.loads(done.stdout.splitlines()[-1])
+
+
+SIGN = """
+import resource, sys
+from pathlib import Path
+from clients.films.manifest import sign_film
+from clients.films.signing_keys import own_key
+import c2pa
+key, used = own_key(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+sign_film(Path(sys.argv[1]), key, {}, None)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is told in other units elsewhere")
+def test_a_long_film_is_not_signed_in_memory(tmp_path: Path, astronaut: Avatar) -> None:
+    pytest.importorskip("c2pa", reason="c2pa-python is not installed (extra 'c2pa')")
+    made = film(tmp_path / "film.mp4", astronaut)
+    with made.open("ab") as end:  # 96 MB that no player looks at
+        end.write(struct.pack(">I4s", 96 << 20, b"free"))
+        end.truncate(end.tell() - 8 + (96 << 20))
+    done = subprocess.run([sys.executable, "-c", SIGN, str(made)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 48
+    assert read_manifest(made).state == "valid"
 
 
 def test_a_film_of_ours_is_known_and_a_changed_byte_is_seen(tmp_path: Path, astronaut: Avatar) -> None:
