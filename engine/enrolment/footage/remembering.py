@@ -21,7 +21,7 @@ RIDGES = (0.01, 0.05, 0.2)
 MOUTH_AXES = 10
 FOLDS = 4  # stretches of the film, each judged by what the others taught
 GAIN = 0.03  # of the error that must be saved, or the region is left out
-FEWEST = 40  # frames that say anything
+FEWEST, EYES_FEWEST = 40, 100  # frames that say anything: light on lids wanders, which few do not tell from lids
 RARELY, EYES_RARELY = 0.15, 0.1  # movements rarer than that (of the most usual; of a coefficient) are not magnified
 SEEN = (1.0, 99.0)  # percentiles between which a film has shown a movement
 
@@ -60,7 +60,7 @@ def learn(region: str, raw: FloatArray, shown: FloatArray) -> tuple[Look, Judged
             found[k] += float((fade * np.abs(left)).mean()) * len(held) / count
     before = float((fade * np.abs(shown)).mean())
     best = int(np.argmin(found))
-    kept = count >= FEWEST and found[best] < (1 - GAIN) * before
+    kept = count >= (FEWEST if region == "mouth" else EYES_FEWEST) and found[best] < (1 - GAIN) * before
     return _fitted(region, raw, shown, RIDGES[best]), Judged(before, float(found[best]), kept)
 
 
