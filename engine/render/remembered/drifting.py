@@ -16,6 +16,7 @@ from engine.face.surround import smoothstep
 
 MARGIN = 1 / 16  # how far the nodes reach over the portrait's edge, as a share of its side
 HOLDS = 0.2  # of the face's width: how far from its outline the face's own motion is felt
+BORDER = 0.12  # of the portrait's side: how far from its border that is felt, or a drift would pull it into view
 
 
 def head_numbers(motion: Motion) -> FloatArray:
@@ -41,14 +42,15 @@ def node_cells(points: FloatArray, size: int) -> tuple[np.ndarray, FloatArray]:
 
 
 def freedom(avatar: Avatar, points: FloatArray) -> FloatArray:
-    """How far ``points`` [n, 2] of the portrait may drift, 0 on the face's outline to 1 away from it [n]."""
+    """How far ``points`` [n, 2] of the portrait may drift, 0 on the outline of face or portrait to 1 [n]."""
     oval = avatar.reference[list(top.OVAL), :2]
     width = float(np.linalg.norm(avatar.reference[top.EAR_RIGHT] - avatar.reference[top.EAR_LEFT]))
     away = np.full(len(points), np.inf)
     for a, b in zip(oval, np.roll(oval, -1, axis=0), strict=True):
         along = np.clip((points - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-6), 0, 1)
         away = np.minimum(away, np.linalg.norm(points - a - along[:, None] * (b - a), axis=1))
-    return smoothstep(away / (HOLDS * width)).astype(np.float32)
+    inward = np.minimum(points, avatar.size - 1 - points).min(1) / (BORDER * avatar.size)
+    return (smoothstep(away / (HOLDS * width)) * smoothstep(inward)).astype(np.float32)
 
 
 class Drifting:
