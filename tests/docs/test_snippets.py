@@ -26,9 +26,11 @@ pytestmark = pytest.mark.net
 
 KEY = "a key of thirty-two bytes, or more"
 # A card, other machines, devices and sound servers, which tests/outputs tries where they are; SadTalker's official
-# weights, in whose place tests/sadtalker has random ones.
-ELSEWHERE = ("--device cuda", "--network", "--camera", "--microphone", "--rtmp", "--srt", "--whip", "sadtalker")
-ELSEWHERE = (*ELSEWHERE, "vivify fleet")  # which wants Ray
+# weights, in whose place tests/sadtalker has random ones; Ray, which tests/fleet starts where it is installed.
+ELSEWHERE = (
+    *("--device cuda", "--network", "--camera", "--microphone", "--rtmp", "--srt", "--whip"),
+    *("sadtalker", "vivify fleet"),
+)
 SHELL = [(snippet, line) for snippet in snippets("sh") for line in commands(snippet)]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -149,6 +151,7 @@ ORDER = [
     "demo",
     "token",
     "serve",
+    "fleet",
 ]  # films need an avatar, judging needs a film
 
 
