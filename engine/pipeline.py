@@ -271,9 +271,11 @@ class Pipeline:
 
 
 def _let_go(row: Row, own: FloatArray) -> FloatArray:
-    """The head's own pose [6], and as much of the held one as a head that begins to move has not got itself yet."""
+    """The head's own pose [6], which takes over from the held one; a prior's begins anywhere, not at rest."""
     if row.held is None:
         return own
+    if row.since == 0:
+        row.held = row.held - own  # from here on, how far the held one is from where the own movement began
     rise = min((row.since + 1) / FRAMES_PER_SECOND, 1.0)
     row.since += 1
     if rise == 1.0:

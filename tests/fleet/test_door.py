@@ -138,6 +138,7 @@ async def test_a_nodes_death_is_nobody_elses_and_its_place_comes_back(two: Fleet
         assert took < 3
         gone = await ask_async("DELETE", f"{two.url}/api/session/{second.hello['session']}")
         assert gone.status == 404, "it is said at once, not waited for"
+        await asyncio.sleep(1)  # sounds come by 20 ms: a short span tells little
         span = kept.span()
         assert span.sound_ms > 900 * span.seconds
         assert span.fps > 15, "the machine starts a whole node beside it"

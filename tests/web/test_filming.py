@@ -46,7 +46,7 @@ def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Runnin
     assert "Tick the box" in page.inner_text("#film-message")
     page.check("#film-consent")
     page.click("#film-send")
-    page.wait_for_selector("#making-text:has-text('Following the face')", timeout=60_000)
+    page.wait_for_selector("#making:visible", timeout=60_000)
     page.reload()
     page.wait_for_selector("#making:visible")
     page.wait_for_selector("#learned:visible", timeout=90_000)
