@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +18,8 @@ from engine.audio.voice_survey import Survey, survey
 from engine.contracts import SAMPLE_RATE, FloatArray
 from engine.errors import VivifyError
 
+# Titles may be written in anything. PyAV from 19 on takes them as they are, and knows the wish no more.
+TITLES: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
 MAX_SECONDS = 1800  # half an hour of speech is 115 MB at 16 kHz; more is refused where all is held
 LONGEST_FILE_S = 24 * 3600.0  # and a day of it where nothing is
 MAX_CHANNELS = 64
@@ -153,7 +156,7 @@ class SoundFile:
     def _open(self) -> Iterator[InputContainer]:
         """The file, at its beginning. What FFmpeg cannot make of it becomes a sentence."""
         try:
-            with av.open(str(self.path), metadata_errors="ignore") as container:
+            with av.open(str(self.path), **TITLES) as container:
                 name = container.format.name
                 if name not in TELEPHONE:
                     self._refuse_headless(name)
