@@ -70,9 +70,8 @@ class Worker:
         self._config = config
         self._wire = wire
         self._memory = np.frombuffer(memory, np.uint8)
-        self._slots = self._memory.reshape(
-            SLOTS_PER_SESSION * config.max_sessions, -1
-        )  # the last byte: not fetched yet
+        # [slots, bytes]; the last byte of a slot: holds a picture that is not fetched yet
+        self._slots = self._memory.reshape(SLOTS_PER_SESSION * config.max_sessions, -1)
         self._commands = Commands(MOST_COMMANDS)
         self._table = avatars.installed()
         name, folder = avatars.resolve(config.avatar)

@@ -44,5 +44,5 @@ class ExpNetLips:
         if not len(ran):
             return
         self._net.inputs["windows"][:] = self._mel.step(samples, look_ahead, mask)
-        self._net.run(int(ran[-1] - ran[0]) + 1, int(ran[0]))
+        self._net.run_stretch(ran)
         shapes[np.ix_(ran, LIPS)] = self._net.outputs["expression"][np.ix_(ran, LIPS)]

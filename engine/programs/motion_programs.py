@@ -102,5 +102,5 @@ def _advance(program: Program, mask: Mask) -> None:
     """Run the rows of ``mask`` [B]; what the program says that others remember is dropped."""
     ran = np.flatnonzero(mask)
     if len(ran):
-        program.run(int(ran[-1] - ran[0]) + 1, int(ran[0]))
+        program.run_stretch(ran)
         program.inputs["memory"][ran] = program.outputs["memory.next"][ran]

@@ -59,7 +59,7 @@ class PriorMover:
         ran = np.flatnonzero(mask)
         self._mel.inputs["samples"][:] = samples
         if len(ran):
-            self._mel.run(int(ran[-1] - ran[0]) + 1, int(ran[0]))
+            self._mel.run_stretch(ran)
             self._mel.inputs["memory"][ran] = self._mel.outputs["memory.next"][ran]
         listens = self._listens + _SETTLES * (~speaking - self._listens)
         self._listens[:] = np.where(shown, listens, self._listens)

@@ -118,6 +118,10 @@ class Program:
         """Run ``rows`` rows, from ``first`` on."""
         self._session.run_with_iobinding(self._bindings(first, rows))
 
+    def run_stretch(self, rows: Array) -> None:
+        """Run from the first to the last of ``rows`` [n], which rise; what it says of others between is dropped."""
+        self.run(int(rows[-1] - rows[0]) + 1, int(rows[0]))
+
     def _bound(self, first: int, rows: int) -> onnxruntime.IOBinding:
         binding = self._session.io_binding()
         for bind, arrays in ((binding.bind_input, self.inputs), (binding.bind_output, self.outputs)):
