@@ -4,7 +4,7 @@ import { Devices } from "./devices.js";
 import { Panel, Receiver } from "./figures.js";
 import { Filming } from "./filming.js";
 import { OwnFaces } from "./own_faces.js";
-import { read, request, show } from "./server.js";
+import { read, request, show, unshow } from "./server.js";
 import { Session } from "./session.js";
 import { Told, openMicrophone, openSample } from "./voice.js";
 import { wishesOf } from "./wishes.js";
@@ -22,7 +22,7 @@ const AGAIN_MS = [500, 2000, 4000, 8000]; // pauses before each attempt to get a
 const RESTART_MS = [2000, 3000, 4000, 6000, 8000, 10000, 10000, 10000]; // the same, for a server that starts anew
 const devices = new Devices(at("microphone"), at("speaker"), video);
 const own = new OwnFaces(showMaking);
-const filming = new Filming(() => devices.microphone, (film, type) => bring(film, type, FILM_AGREED));
+const filming = new Filming(() => devices.microphone, (film, type, photo) => bring(film, type, FILM_AGREED, photo));
 
 function setState(state) {
   document.body.dataset.state = state;
@@ -173,7 +173,7 @@ async function showFigures() {
   panel.show(current.stats, receiver);
 }
 
-const pictureOf = (name) => `api/avatars/${encodeURIComponent(name)}/portrait`;
+const pictureOf = (name, what = "portrait") => `api/avatars/${encodeURIComponent(name)}/${what}`;
 
 /** What people read of an avatar's name: "lady_by_lake" is "Lady by lake". */
 function wordsOf(name) {
@@ -186,7 +186,21 @@ function showFace() {
   at("portrait").hidden = false;
   at("face-name").textContent = wordsOf(chosenFace());
   at("forget").hidden = !own.names.includes(chosenFace());
-  at("learned").hidden = at("learned").dataset.face !== chosenFace();
+  showLearned(own.told(chosenFace()));
+}
+
+/** What was used of a film or photo that the visitor brought, in a picture and in words. */
+function showLearned(told) {
+  at("learned").hidden = !told;
+  if (!told) return;
+  at("learned-of").textContent = told.film ? "What the film taught" : "What the photo showed";
+  at("learned-list").replaceChildren(...told.notes.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  showSheet();
+}
+
+/** Fetched only for those who look at it. */
+function showSheet() {
+  if (at("learned").open && !at("learned").hidden) show(at("learned-sheet"), pictureOf(chosenFace(), "preview"));
 }
 
 function listFaces() {
@@ -203,8 +217,10 @@ function listFaces() {
   at("bring").hidden = at("agreed").hidden = !server.portraits;
   at("film").hidden = !server.films.length;
   filming.limits = server;
-  at("photo").accept = [...server.photos, ...server.photos.includes("image/heic") ? [".heic", ".heif"] : []].join();
+  at("photo").accept = at("film-photo").accept = photoKinds();
 }
+
+const photoKinds = () => [...server.photos, ...server.photos.includes("image/heic") ? [".heic", ".heif"] : []].join();
 
 const AGREED = "By who brought the portrait, on the page: it shows themselves, or the person agreed.";
 
@@ -218,36 +234,37 @@ function agreed() {
 const FILM_AGREED = "By who brought the film, on the page: it shows themselves, or the person agreed.";
 
 /** A photograph or a film becomes an avatar on the server; it is then the chosen face. */
-async function bring(file, type, consent) {
-  await follow(() => own.bring(file, type, consent, () => filming.sent()));
+async function bring(file, type, consent, photo = null) {
+  const made = await follow(() => own.bring(file, type, consent, () => filming.sent(), photo));
+  if (made?.film) filming.made();
   at("photo").value = "";
 }
 
 const typeOf = (photo) => photo.type || (/\.hei[cf]$/i.test(photo.name) ? "image/heic" : "application/octet-stream");
 
-/** Wait for a face that is being made, also one from before the page was loaded again. */
+/** Wait for a face that is being made, also one from before the page was loaded again: the same, or null. */
 async function follow(making) {
   tell(null);
   at("photo").disabled = at("film").disabled = true;
   try {
     const made = await making();
     if (made) showMade(made);
+    return made;
   } catch (error) {
     tell(error instanceof Told ? error.message : "It could not be sent: try again.");
     if (!(error instanceof Told)) console.error(error);
+    return null;
   } finally {
     setState(document.body.dataset.state);
   }
 }
 
-function showMade({ avatar, warnings, film }) {
+function showMade({ avatar, warnings }) {
   server.avatars.push(avatar);
   server.default = busyNow() ? chosenFace() : avatar; // a running session keeps its face
   listFaces();
-  at("learned").dataset.face = film ? avatar : "";
-  at("learned-list").replaceChildren(...warnings.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  at("learned").open = warnings.length > 0;
   showFace();
-  if (!film && warnings.length) tell(warnings.join(" "));
 }
 
 function showMaking(text, share) {
@@ -261,6 +278,7 @@ async function forget() {
   const avatar = chosenFace();
   try {
     await own.delete(avatar);
+    unshow(pictureOf(avatar, ""));
     server.avatars = server.avatars.filter((name) => name !== avatar);
     server.default = server.avatars[0];
     listFaces();
@@ -323,6 +341,7 @@ at("photo").addEventListener("change", () => {
   else at("photo").value = "";
 });
 at("film").addEventListener("click", () => filming.open());
+at("learned").addEventListener("toggle", showSheet);
 at("making-stop").addEventListener("click", () => own.stop());
 at("forget").addEventListener("click", forget);
 at("mute").addEventListener("click", () => mute(voice?.track.enabled));

@@ -8,16 +8,20 @@ const COUNT = 3, COUNT_MS = 700; // before it begins
 const LOOK_MS = 100;
 const LEAST_S = 3, BRIEF_S = 10; // below is not sent, below is told
 const FAINT = 0.3, FAINT_S = 5; // a level that is hardly a voice, and for how long before it is said
+const MOST_PHOTO = 12 << 20; // bytes
 const TYPES = { mp4: "video/mp4", m4v: "video/mp4", mov: "video/quicktime", mkv: "video/x-matroska", webm: "video/webm" };
 const at = (id) => document.getElementById(id);
 
-/** `microphone()` tells the chosen one's id, `send(blob, type)` takes a film; `limits`: film_bytes, film_seconds, films. */
+/**
+ * `microphone()` tells the chosen one's id, `send(blob, type, photo)` takes a film, and the photo that may go with it;
+ * `limits`: film_bytes, film_seconds, films.
+ */
 export class Filming {
   constructor(microphone, send) {
     this.microphone = microphone;
     this.send = send;
     this.limits = { film_bytes: 0, film_seconds: 0, films: [] };
-    this.camera = this.take = this.film = null;
+    this.camera = this.take = this.film = this.photo = null;
     at("film-open").addEventListener("click", () => this.#openCamera());
     at("film-record").addEventListener("click", () => this.#record());
     at("film-stop").addEventListener("click", () => this.#stop());
@@ -25,6 +29,8 @@ export class Filming {
     at("film-send").addEventListener("click", () => this.#sendIt());
     at("film-close").addEventListener("click", () => this.close());
     at("film-file").addEventListener("change", () => this.#bring(at("film-file").files[0]));
+    at("film-photo").addEventListener("change", () => this.#beside(at("film-photo").files[0] ?? null));
+    at("film-photo-drop").addEventListener("click", () => this.#beside(null));
     at("filming").addEventListener("close", () => this.#letGo());
     at("filming").addEventListener("cancel", (event) => { // Escape ends a film, and does not throw it away
       if (at("filming").dataset.step !== "recording") return;
@@ -36,7 +42,7 @@ export class Filming {
 
   /** What would be lost if the page were left now. */
   get unsent() {
-    return this.take !== null || this.film !== null;
+    return this.take !== null || (this.film !== null && !this.film.sent);
   }
 
   open() {
@@ -50,9 +56,14 @@ export class Filming {
     at("filming").close();
   }
 
-  /** The film is the server's now. */
+  /** The server has the film; it stays here as well until its face is made, in case that fails. */
   sent() {
+    if (this.film) this.film.sent = true;
+  }
+
+  made() {
     this.#drop();
+    this.#beside(null);
     this.#step("intro");
   }
 
@@ -165,7 +176,8 @@ export class Filming {
 
   #review(blob, type, seconds) {
     this.#letGo();
-    this.film = { blob, type, address: URL.createObjectURL(blob) };
+    this.film = { blob, type, address: URL.createObjectURL(blob), sent: false };
+    at("film").textContent = "Look at your film";
     const view = at("film-view");
     view.src = this.film.address;
     view.muted = false;
@@ -192,8 +204,25 @@ export class Filming {
       return at("film-consent").focus();
     }
     const { blob, type } = this.film;
+    this.film.sent = false;
     this.close();
-    this.send(blob, type);
+    this.send(blob, type, this.photo);
+  }
+
+  /** A photo that becomes the portrait, or none. */
+  #beside(photo) {
+    at("film-photo").value = "";
+    if (photo && photo.size > MOST_PHOTO) {
+      return this.#tell(`A photo of at most ${MOST_PHOTO >> 20} MB is taken, and this one has ${photo.size >> 20}: export it smaller.`);
+    }
+    this.#tell(null);
+    const view = at("film-photo-view");
+    if (this.photo) URL.revokeObjectURL(view.src);
+    this.photo = photo;
+    view.hidden = at("film-photo-drop").hidden = !photo;
+    if (photo) view.src = URL.createObjectURL(photo);
+    else view.removeAttribute("src");
+    at("film-photo-text").textContent = photo ? "Another photo" : "Add a photo";
   }
 
   /** Of camera and microphone, and of what is being taken. */
@@ -212,6 +241,7 @@ export class Filming {
     this.#letGo();
     if (this.film) URL.revokeObjectURL(this.film.address);
     this.film = null;
+    at("film").textContent = "Film yourself";
     const view = at("film-view");
     view.onerror = view.onloadedmetadata = view.ondurationchange = null;
     view.removeAttribute("src");

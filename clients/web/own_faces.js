@@ -22,7 +22,16 @@ export class OwnFaces {
   }
 
   get names() {
-    return kept("faces") ?? [];
+    return this.#faces.map(({ name }) => name);
+  }
+
+  /** What was told when a face was made: { film, notes }; null for one that is not the visitor's. */
+  told(name) {
+    return this.#faces.find((face) => face.name === name) ?? null;
+  }
+
+  get #faces() {
+    return kept("own") ?? [];
   }
 
   /** Whether something is being sent or made. */
@@ -35,14 +44,18 @@ export class OwnFaces {
     return this.busy && kept("enrolment") === null;
   }
 
-  /** Send a photo or film and wait for its face: { avatar, warnings, film }; null when it was stopped. Throws Told. */
-  async bring(file, type, consent, sent = () => {}) {
+  /**
+   * Send a photo or film and wait for its face: { avatar, warnings, film }; null when it was stopped. Throws Told.
+   * `photo` may go with a film, and becomes the portrait.
+   */
+  async bring(file, type, consent, sent = () => {}, photo = null) {
     const film = type.startsWith("video/");
-    const what = film ? "Sending the film" : "Sending the portrait";
+    const what = photo ? "Sending photo and film" : film ? "Sending the film" : "Sending the portrait";
     return this.#making(async (signal) => {
       this.show(what, 0);
-      const path = `api/avatars?consent=${encodeURIComponent(consent)}`;
-      const { location } = await upload(path, file, type, (share) => this.show(what, share), signal);
+      const path = `api/avatars?consent=${encodeURIComponent(consent)}${photo ? `&photo_bytes=${photo.size}` : ""}`;
+      const body = photo ? new Blob([photo, file]) : file;
+      const { location } = await upload(path, body, type, (share) => this.show(what, share), signal);
       keep("enrolment", { name: location.split("/").at(-1), film });
       sent();
       return this.#follow(signal);
@@ -66,13 +79,13 @@ export class OwnFaces {
   async delete(avatar) {
     const answer = await request(`api/avatars/${encodeURIComponent(avatar)}`, { method: "DELETE" });
     if (!answer.ok && answer.status !== 404) throw new Told("The face could not be deleted: try again.");
-    keep("faces", this.names.filter((name) => name !== avatar));
+    keep("own", this.#faces.filter(({ name }) => name !== avatar));
   }
 
   /** Those of the kept faces that the server still has. */
   async there() {
     const answers = await Promise.all(this.names.map((name) => request(`api/avatars/${encodeURIComponent(name)}/portrait`)));
-    keep("faces", this.names.filter((_, i) => answers[i].status !== 404));
+    keep("own", this.#faces.filter((_, i) => answers[i].status !== 404));
     return this.names;
   }
 
@@ -102,7 +115,7 @@ export class OwnFaces {
       if (job) missed = 0;
       if (job?.state === "refused") throw this.#ended(new Told(job.error));
       if (job?.state === "done") {
-        keep("faces", [...this.names, job.avatar]);
+        keep("own", [...this.#faces, { name: job.avatar, film, notes: job.warnings }]);
         this.#ended();
         return { avatar: job.avatar, warnings: job.warnings, film };
       }

@@ -77,6 +77,15 @@ export async function show(image, path) {
   else pictures.delete(path);
 }
 
+/** Keep no pictures of paths that begin so. */
+export async function unshow(begin) {
+  for (const path of [...pictures.keys()].filter((path) => path.startsWith(begin))) {
+    const address = await pictures.get(path);
+    pictures.delete(path);
+    if (address) URL.revokeObjectURL(address);
+  }
+}
+
 async function fetched(path) {
   const response = await ask(path).catch(() => null);
   return response?.ok ? URL.createObjectURL(await response.blob()) : null;

@@ -1,10 +1,11 @@
 """Enrolment in a process of its own, for photos and films of strangers.
 
-Started as ``python -m engine.process.enrolment_worker FILE FOLDER SIZE CONSENT [SECONDS]``; with SECONDS the file is a
-film, of which at most so many are used. It has limits of its own (processor time, memory, size of what it writes) and
-gets only the time that nothing else wants. It tells on standard output, one JSON object a line: ``{"unlimited"}`` where
-the system does not hold it to its memory, ``{"progress", "share"}`` with a share of the whole from 0 to 1, then
-``{"error"}``, or ``{"warnings"}`` when the avatar is in the folder.
+Started as ``python -m engine.process.enrolment_worker FILE FOLDER SIZE CONSENT [SECONDS [PHOTO]]``; with SECONDS, FILE
+is a film, of which at most so many are used, and PHOTO, where it is given, its portrait. It has limits of its own
+(processor time, memory, size of what it writes) and gets only the time that nothing else wants. It tells on standard
+output, one JSON object a line: ``{"unlimited"}`` where the system does not hold it to its memory, ``{"progress",
+"share"}`` with a share of the whole from 0 to 1, then ``{"error"}``, or ``{"warnings"}`` when the avatar is in the
+folder, with a sheet of what was understood of it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ FILE_LIMIT = 64 << 20  # bytes of any file it writes
 TOO_LARGE = "The portrait takes more memory than is set aside for one: give a picture of fewer pixels."
 FILM_TOO_LARGE = "The film takes more memory than is set aside for one: send a shorter one, or one of fewer pixels."
 STAGES = {  # of a film, and the share of the whole at which each begins
-    "looking through the film": 0.0,
+    "looking at the photo": 0.0,
+    "looking through the film": 0.02,
     "following the face": 0.1,
     "choosing the portrait": 0.4,
     "learning": 0.5,
@@ -82,6 +84,7 @@ def holds(limits: Limits = PHOTO) -> bool:
 def main() -> None:
     source, folder, size, consent = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     seconds = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+    photo = Path(sys.argv[6]) if len(sys.argv) > 6 else None
     limits = FILM._replace(cpu_s=FILM.cpu_s + FILM_CPU_PER_S * seconds) if seconds else PHOTO
     facts = {"name": source.stem, **({"consent": consent} if consent else {})}
     with os.fdopen(os.dup(1), "w") as out:
@@ -96,14 +99,17 @@ def main() -> None:
         try:
             tell(progress="starting", share=0.0)
             if seconds:
-                avatar, warnings = _of_film(source, seconds, size, facts, tell)
+                avatar, warnings = _of_film(source, photo, seconds, size, facts, tell)
             else:
                 avatar, warnings = _of_photo(source, size, facts, tell)
             tell(progress="saving", share=STAGES["saving"])
             avatar.save(folder)
+            _draw_preview(avatar, folder)
             tell(warnings=list(warnings))
         except VivifyError as error:
             text = str(error).replace(f"'{source}'", "the film")  # the server's paths are nobody's business
+            for brought in (source, photo or source):
+                text = text.replace(f" {brought.name}", "")  # nor are names that nobody has given
             tell(error=text[:1].upper() + text[1:])
         except MemoryError:
             tell(error=FILM_TOO_LARGE if seconds else TOO_LARGE)
@@ -119,16 +125,31 @@ def _of_photo(source: Path, size: int, facts: dict[str, str], tell: Tell) -> tup
 
 
 def _of_film(
-    source: Path, seconds: int, size: int, facts: dict[str, str], tell: Tell
+    source: Path, photo: Path | None, seconds: int, size: int, facts: dict[str, str], tell: Tell
 ) -> tuple[Avatar, tuple[str, ...]]:
     from engine.enrolment.footage.film_enrolment import enroll_film
+    from engine.enrolment.photos.photo import read_photo
+    from engine.enrolment.photos.photo_formats import of_strangers
     from engine.enrolment.photos.visitors_films import seconds_of_strangers
 
     length = seconds_of_strangers(source)
-    avatar, words = enroll_film(source, size, facts, told=shares(tell), longest_s=min(length + 1.0, seconds))
+    avatar, words = enroll_film(
+        source,
+        size,
+        facts,
+        read_photo(photo, of_strangers()) if photo else None,
+        shares(tell),
+        longest_s=min(length + 1.0, seconds),
+    )
     if length > seconds + 1:
         words = (*words, f"Of the film's {length:.0f} s the first {seconds} were used.")
     return avatar, words
+
+
+def _draw_preview(avatar: Avatar, folder: Path) -> None:
+    from engine.render.preview import save_preview
+
+    save_preview(avatar, folder)
 
 
 def shares(tell: Tell) -> Callable[[str, float], None]:

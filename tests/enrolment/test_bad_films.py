@@ -9,10 +9,12 @@ import av
 import numpy as np
 import pytest
 
+from engine.audio.sound_files import TITLES
 from engine.enrolment.footage.film_crops import whole
-from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.film_survey import GLANCES, glances, survey
 from engine.enrolment.footage.manner_fit import late_by
 from engine.enrolment.footage.talking_film import Film, watch
+from engine.enrolment.photos.visitors_films import seconds_of_strangers
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.imaging.resampling import resized
@@ -22,9 +24,12 @@ pytestmark = pytest.mark.cpu
 
 
 def written(path: Path, pictures: list[np.ndarray], times: list[float]) -> Path:
-    """A film of RGB ``pictures``, each shown from its time on."""
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=25, options={"crf": "8", "preset": "ultrafast", "bf": "0"})
+    """A film of RGB ``pictures``, each shown from its time on. WebM as browsers record it: it names no length."""
+    webm = path.suffix == ".webm"
+    fast = {"deadline": "realtime", "cpu-used": "8"} if webm else {"crf": "8", "preset": "ultrafast", "bf": "0"}
+    with av.open(str(path), "w", options={"live": "1"} if webm else {}) as file:
+        stream = file.add_stream("libvpx" if webm else "libx264", rate=25, options=fast)
+        file.metadata["title"] = "TITLE"
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, 1000)
         stream.codec_context.time_base = Fraction(1, 1000)
@@ -67,6 +72,22 @@ def test_a_tall_film_is_taken_as_it_is(face: np.ndarray, tmp_path: Path) -> None
     film = watch(path, silent=True)
     assert film.looked_at == (448, 256)
     assert np.isfinite(film.landmarks).all()
+
+
+def test_a_recording_that_names_no_length_is_looked_at_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    times = [k / 25 for k in range(30)]
+    grey = [np.full((64, 64, 3), 8 * k, np.uint8) for k in range(30)]
+    seen = []
+    for name in ("a.webm", "a.mkv"):
+        path = written(tmp_path / name, grey, times)
+        path.write_bytes(path.read_bytes().replace(b"TITLE", b"Caf\xe9s"))  # no UTF-8, as some recorders write
+        with av.open(str(path), **TITLES) as file:
+            assert (file.duration is None) == (name == "a.webm")
+        seen.append([float(picture.mean()) for picture in glances(path, 180)])
+        assert seconds_of_strangers(path) == pytest.approx(1.2, abs=0.05)
+    assert len(seen[0]) == GLANCES
+    assert np.allclose(*seen, atol=4), "as one that names it"
+    assert np.ptp(seen[0]) > 150
 
 
 def test_a_film_of_four_thousand_pixels_is_looked_at_smaller(tmp_path: Path) -> None:

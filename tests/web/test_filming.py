@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from acted_film import fake_camera
 from driven_page import opened, start, state
 from serving import Running
+
+from engine.face.png import read_png, write_png
+from engine.paths import assets
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +33,10 @@ def browser(microphone: Path, camera: Path, launched: Any) -> Iterator[Any]:
         yield browser
 
 
-def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Running) -> None:
+def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Running, tmp_path: Path) -> None:
+    painted = read_png(assets() / "avatars" / "lady_in_black" / "portrait.png", 1 << 24)[..., :3]
+    bluish = np.clip(painted * [0.7, 0.9, 1.4], 0, 255).astype(np.uint8)  # told from the film by its colours
+    write_png(tmp_path / "me.png", bluish)
     page = next(pages := opened(browser, server.url))
     page.click("#film")
     page.click("#film-open")
@@ -45,19 +52,25 @@ def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Runnin
     page.click("#film-send")
     assert "Tick the box" in page.inner_text("#film-message")
     page.check("#film-consent")
+    page.set_input_files("#film-photo", str(tmp_path / "me.png"))
+    page.wait_for_selector("#film-photo-view:visible")
     page.click("#film-send")
     page.wait_for_selector("#making:visible", timeout=60_000)
     page.reload()
     page.wait_for_selector("#making:visible")
     page.wait_for_selector("#learned:visible", timeout=90_000)
     assert page.inner_text("#face-name") == "Yours"
-    page.click("#learned summary")
-    assert "The film shows the face" in page.inner_text("#learned-list")
+    assert "The film shows the face" in page.inner_text("#learned-list"), "open of itself"
     (name,) = server.service.portraits.folders
-    facts = json.loads((server.service.portraits.folders[name] / "avatar.json").read_text())
-    assert "on the page" in facts["consent"]
+    folder = server.service.portraits.folders[name]
+    assert "on the page" in json.loads((folder / "avatar.json").read_text())["consent"]
+    portrait = read_png(folder / "portrait.png", 1 << 24)
+    assert portrait[..., 2].mean() > 1.1 * portrait[..., 0].mean(), "the photo is its portrait"
     page.reload()
     page.wait_for_selector(f"input[value={name}]:checked", state="attached")
+    page.click("#learned summary")
+    assert "The film shows the face" in page.inner_text("#learned-list"), "and told again"
+    page.wait_for_function("() => document.getElementById('learned-sheet').naturalWidth === 960")
     start(page, "sample")
     page.wait_for_selector("#stage.speaking", timeout=15_000)
     assert next(iter(server.service.sessions.values())).avatar == name
@@ -65,6 +78,7 @@ def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Runnin
     assert state(page) == "idle"
     page.click("#forget")
     page.wait_for_selector(f"input[value={name}]", state="detached")
+    assert not page.is_visible("#learned")
     assert not server.service.portraits.folders
     assert not list(server.service.portraits._home.iterdir())  # type: ignore[union-attr]
     next(pages, None)
@@ -83,4 +97,5 @@ def test_what_cannot_be_filmed_is_said_in_words(browser: Any, server: Running) -
     page.click("#film-send")
     page.wait_for_selector("#message:has-text('cannot be read')", timeout=30_000)
     page.wait_for_selector("#making", state="hidden")
+    assert page.inner_text("#film") == "Look at your film", "which is kept until a face is made of it"
     next(pages, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import time
@@ -13,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from acted_film import recorded
+from PIL import Image
 from serving import Running, running
 from whip_peers import ask
 
@@ -86,12 +88,16 @@ def test_who_brought_it_alone_may_stop_and_delete_it(tmp_path: Path) -> None:
         (tmp_path / "folder" / "avatar").mkdir(parents=True)
         portraits.folders["own-x"], portraits._owners["own-x"] = tmp_path / "folder" / "avatar", owner
         portraits._jobs["one"] = Job("one", owner, tmp_path / "folder", 60, state="done", avatar="own-x")
+        (tmp_path / "folder" / "avatar" / "preview.png").write_bytes(b"the sheet")
+        sheet = "/api/avatars/own-x/preview"
+        assert [status("GET", sheet, token) for token in tokens] == [200, 404, 403], "the sheet is its owner's alone"
         for path in ("/api/enrolments/one", "/api/avatars/own-x"):
             assert status("DELETE", path, tokens[2]) == 403, "without the right to enrol"
             assert status("DELETE", path, tokens[1]) == 404, "another's"
         assert status("DELETE", "/api/enrolments/one", tokens[0]) == 204
         assert not (tmp_path / "folder").exists(), "what came of it goes with it"
         assert status("DELETE", "/api/avatars/own-x", tokens[0]) == 404
+        assert status("GET", sheet, tokens[0]) == 404
 
 
 @pytest.mark.net
@@ -101,6 +107,9 @@ def test_who_brought_it_alone_may_stop_and_delete_it(tmp_path: Path) -> None:
         ("/api/avatars", "video/webm", 100, 403, "Films are taken here only with their person's consent"),
         (BRING, "video/x-msvideo", 100, 415, "video/webm"),
         (BRING, "video/mp4", 201 << 20, 413, "at most 209715200 bytes"),
+        (f"{BRING}&photo_bytes={13 << 20}", "video/mp4", 14 << 20, 413, "The photo was expected to hold at most"),
+        (f"{BRING}&photo_bytes=9", "image/png", 100, 400, "send a photo alone without it"),
+        (f"{BRING}&photo_bytes=-9", "video/mp4", 100, 400, "photo_bytes was expected to be of another form"),
     ],
 )
 def test_what_is_unfit_is_refused_before_it_is_read(
@@ -121,11 +130,19 @@ def test_what_is_unfit_is_refused_before_it_is_read(
 def test_what_is_no_film_and_what_takes_too_long_ends_in_a_sentence(
     film: Path, server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def became(body: bytes) -> dict[str, Any]:
-        at = ask("POST", server.url + BRING, body, WEBM).headers["location"]
+    def became(body: bytes, where: str = BRING) -> dict[str, Any]:
+        at = ask("POST", server.url + where, body, WEBM).headers["location"]
         wait_for(lambda: job(server, at)["state"] != "working")
         return job(server, at)
 
+    plain = io.BytesIO()
+    Image.new("RGB", (300, 300), (90, 120, 90)).save(plain, "PNG")
+    for photo, words in ((plain.getvalue(), "No face was found in the photo"), (b"GIF89a", "is no picture")):
+        told = became(photo + film.read_bytes(), f"{BRING}&photo_bytes={len(photo)}")
+        assert words in told["error"], "before the film is followed"
+        assert "upload" not in told["error"], "nothing of the server's names"
+    short = ask("POST", f"{server.url}{BRING}&photo_bytes=1000", b"too few", WEBM)
+    assert (short.status, b"a film behind it" in short.body) == (400, True)
     told = became(b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")
     assert told["state"] == "refused"
     assert "WebM, MP4, MOV or MKV" in told["error"]

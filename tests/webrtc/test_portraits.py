@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import time
 from typing import Any
 
 import pytest
+from PIL import Image
 from serving import Running, running
 from websockets.sync.client import connect
 from whip_peers import Reply, ask
@@ -43,6 +45,10 @@ def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pyt
         name = job["avatar"]
         assert name not in ask("GET", f"{server.url}/api/avatars").body.decode()
         assert ask("GET", f"{server.url}/api/avatars/{name}/portrait").body.startswith(b"\x89PNG")
+        sheet = ask("GET", f"{server.url}/api/avatars/{name}/preview")
+        assert sheet.headers["content-type"] == "image/png"
+        with Image.open(io.BytesIO(sheet.body)) as picture:
+            assert picture.size == (960, 640), "face, person, and the face in motion"
         assert ask("POST", f"{server.url}/api/avatars", b"x", PNG).status == 503, "the one place is taken"
         folder = server.service.portraits.folders[name]
         assert [path.name for path in folder.parent.iterdir()] == ["avatar"], "the photo itself is not kept"
@@ -57,7 +63,8 @@ def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pyt
         while folder.exists():
             assert time.monotonic() < until, "what nobody uses is deleted"
             time.sleep(0.1)
-        assert ask("GET", f"{server.url}/api/avatars/{name}/portrait").status == 404
+        for picture in ("portrait", "preview"):
+            assert ask("GET", f"{server.url}/api/avatars/{name}/{picture}").status == 404
 
 
 def test_what_is_no_portrait_is_refused_in_a_sentence(server: Running) -> None:

@@ -278,7 +278,7 @@ def _others(app: FastAPI, door: Door, gate: Gate) -> None:
 def _name_in(path: str) -> str:
     """The name that tells a path's node: a session's, a viewer's, an enrolment's, a portrait's; '' without one."""
     match PurePosixPath(path).parts:
-        case ("api", "session" | "enrolments" | "avatars", name) | ("api", "avatars", name, "portrait"):
+        case ("api", "session" | "enrolments" | "avatars", name) | ("api", "avatars", name, "portrait" | "preview"):
             return name
         case ("whip", "session", name):
             return name

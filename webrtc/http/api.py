@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
-import av
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -43,6 +40,7 @@ from webrtc.http.schemas import (
 from webrtc.http.whip import RESTARTED, trickle, watch_link
 from webrtc.service import Service, Stopping, Wanted
 from webrtc.visitors.enrolment_job import Job
+from webrtc.visitors.still_pictures import opaque, opaque_kept
 from webrtc.visitors.visitor_portraits import NoPortraits
 
 JSON = "application/json"
@@ -148,11 +146,13 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         request: Request,
         response: Response,
         consent: Annotated[str, Query(max_length=LONGEST)] = "",
+        photo_bytes: Annotated[int, Query(ge=0)] = 0,
         caller: Caller = brings,
     ) -> Enrolment:
         """Make an avatar of a photograph, or of a film of the person; how far it is, is told at the Location.
 
-        ``consent``: who agreed to what; films need it.
+        ``consent``: who agreed to what; films need it. ``photo_bytes``: the body begins with a photograph of so many
+        bytes, which becomes the portrait, and the film comes behind it.
         """
         if not service.config.portraits:
             raise NoPortraits
@@ -162,13 +162,17 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         if film and not _films(service):
             raise NoPortraits("films")
         most, limit_s = (MOST_FILM, FILM_LIMIT_S) if film else (MOST_PHOTO, UPLOAD_LIMIT_S)
-        check_upload(request, f"{PHOTOS}, {FILMS}" if _films(service) else PHOTOS, "Accept-Post", most)
-        job = await service.portraits.bring(
-            caller,
-            functools.partial(save_body, request, most=most, limit_s=limit_s),
-            consent.strip(),
-            service.config.film_seconds if film else 0,
-        )
+        check_upload(request, f"{PHOTOS}, {FILMS}" if _films(service) else PHOTOS, "Accept-Post", most + photo_bytes)
+        if photo_bytes and not film:
+            raise BadRequest("The parameter photo_bytes is for a photo before a film: send a photo alone without it.")
+        if photo_bytes > MOST_PHOTO:
+            raise BadRequest(f"The photo was expected to hold at most {MOST_PHOTO} bytes: give a smaller one.", 413)
+
+        async def receive(job: Job) -> None:
+            await save_body(request, job.source, most, limit_s, (job.photo, photo_bytes) if photo_bytes else None)
+
+        seconds = service.config.film_seconds if film else 0
+        job = await service.portraits.bring(caller, receive, consent.strip(), seconds)
         response.headers["Location"] = f"{prefix_of(request)}/api/enrolments/{job.name}"
         return _enrolment(job)
 
@@ -197,8 +201,18 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
     )
     async def portrait(avatar: str) -> Response:
         """The still picture of an avatar."""
-        picture = _opaque if avatar in service.portraits.folders else _opaque_kept  # what is deleted is nowhere
+        picture = opaque if avatar in service.portraits.folders else opaque_kept  # what is deleted is nowhere
         return Response(await asyncio.to_thread(picture, _portrait(service, avatar)), media_type="image/png")
+
+    @router.get(
+        "/api/avatars/{avatar}/preview",
+        response_class=Response,
+        responses={**content(200, "image/png", "Its mesh and mask, and its face in motion."), **refusals(404)},
+    )
+    async def preview(avatar: str, caller: Caller = owns) -> Response:
+        """What was understood of a photo or film that one has brought, on one sheet."""
+        sheet = await asyncio.to_thread(service.portraits.preview, avatar, caller)
+        return Response(sheet, media_type="image/png")
 
     @router.get(
         "/api/sample",
@@ -285,16 +299,3 @@ def _portrait(service: Service, name: str) -> Path:
     if name in table:
         return table[name] / "portrait.png"
     return avatars.resolve(service.config.engine.avatar)[1] / "portrait.png"
-
-
-def _opaque(path: Path) -> bytes:
-    """A portrait's PNG without its matte: as the video shows it."""
-    with av.open(str(path)) as file:
-        frame = next(file.decode(video=0)).reformat(format="rgb24")
-    encoder = av.CodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb24"
-    encoder.time_base = Fraction(1, 1)
-    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
-
-
-_opaque_kept = functools.lru_cache(maxsize=16)(_opaque)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import Request
@@ -54,21 +54,25 @@ def check_upload(request: Request, media_types: str, accept: str, most: int) -> 
         raise _too_long(most)
 
 
-async def save_body(request: Request, path: Path, most: int, limit_s: float = UPLOAD_LIMIT_S) -> None:
-    """Write the request's body into a file as it comes. Raises BadRequest when it is too long, or stops coming."""
-    count, block = 0, bytearray()
+async def save_body(
+    request: Request,
+    path: Path,
+    most: int,
+    limit_s: float = UPLOAD_LIMIT_S,
+    ahead: tuple[Path, int] | None = None,
+) -> None:
+    """Write the request's body into a file of at most ``most`` bytes as it comes.
+
+    ``ahead``: a file of its own for so many bytes at its beginning. Raises BadRequest when the body is too long, too
+    short for what is ahead, or stops coming.
+    """
+    pieces = _Pieces(request)
     try:
-        with path.open("wb") as file:
-            async with asyncio.timeout(limit_s):
-                async for part in _pieces(request):
-                    count += len(part)
-                    if count > most:
-                        raise _too_long(most)
-                    block += part
-                    if len(block) >= BLOCK:
-                        await asyncio.to_thread(file.write, block)
-                        block = bytearray()
-            file.write(block)
+        async with asyncio.timeout(limit_s):
+            if ahead and await _save(pieces, *ahead) < ahead[1]:
+                raise BadRequest(f"A photo of {ahead[1]} bytes and a film behind it were expected, but fewer came.")
+            if await _save(pieces, path, most + 1) > most:
+                raise _too_long(most)
     except TimeoutError:
         raise BadRequest(
             f"The body was expected within {limit_s} s, and each piece within {PIECE_LIMIT_S} s, but it did not come.",
@@ -78,16 +82,37 @@ async def save_body(request: Request, path: Path, most: int, limit_s: float = UP
         raise _broken_off() from None
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """Raises TimeoutError when none comes."""
-    stream = aiter(request.stream())
-    while True:
-        async with asyncio.timeout(PIECE_LIMIT_S):
-            try:
-                part = await anext(stream)
-            except StopAsyncIteration:
-                return
-        yield part
+class _Pieces:
+    """A request's body as it comes, cut wherever a file ends."""
+
+    def __init__(self, request: Request) -> None:
+        self._stream = aiter(request.stream())
+        self._left = b""
+
+    async def next(self, most: int) -> bytes:
+        """The next piece, of at most so many bytes; b'' at the end. Raises TimeoutError when none comes."""
+        while not self._left:
+            async with asyncio.timeout(PIECE_LIMIT_S):
+                try:
+                    self._left = await anext(self._stream)
+                except StopAsyncIteration:
+                    return b""
+        piece, self._left = self._left[:most], self._left[most:]
+        return piece
+
+
+async def _save(pieces: _Pieces, path: Path, most: int) -> int:
+    """Write at most so many bytes into a file; how many there were."""
+    count, block = 0, bytearray()
+    with path.open("wb") as file:
+        while count < most and (piece := await pieces.next(most - count)):
+            count += len(piece)
+            block += piece
+            if len(block) >= BLOCK:
+                await asyncio.to_thread(file.write, block)
+                block = bytearray()
+        file.write(block)
+    return count
 
 
 def media_type_of(request: Request) -> str:

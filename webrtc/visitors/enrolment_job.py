@@ -25,8 +25,8 @@ log = logging.getLogger("vivify")
 class Job:
     """``state`` is working, done or refused; ``share`` how much is done, 0 to 1.
 
-    ``folder`` holds what was brought, as ``source``, and then the avatar; ``film_s``: how many seconds of a film are
-    used, 0 for a photo.
+    ``folder`` holds what was brought, as ``source`` and, beside a film, ``photo``, and then the avatar; ``film_s``: how
+    many seconds of a film are used, 0 for a photo.
     """
 
     name: str
@@ -51,14 +51,20 @@ class Job:
         """The file's name never comes from outside."""
         return self.folder / "portrait.upload"
 
+    @property
+    def photo(self) -> Path:
+        """The portrait that a film may have beside it."""
+        return self.folder / "beside.upload"
+
     def run(self, size: int, consent: str) -> dict[str, object]:
         """Enrol, and wait for the end; what the process told last. What was brought is deleted then."""
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         command = [sys.executable, "-m", "engine.process.enrolment_worker", str(self.source)]
         last: dict[str, object] = {}
+        beside = [str(self.photo)] if self.photo.exists() else []
         try:
             self._process = subprocess.Popen(
-                [*command, str(self.folder / "avatar"), str(size), consent, str(self.film_s)],
+                [*command, str(self.folder / "avatar"), str(size), consent, str(self.film_s), *beside],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
@@ -77,7 +83,8 @@ class Job:
             timer.cancel()
         except (OSError, ValueError):
             last = {}
-        self.source.unlink(missing_ok=True)
+        for brought in (self.source, self.photo):
+            brought.unlink(missing_ok=True)
         return last
 
     def _hear(self, told: dict[str, object]) -> None:

@@ -20,9 +20,10 @@ from webrtc.visitors.enrolment_job import Job
 
 KEPT_S = 3600.0  # an avatar that nobody has used for so long is deleted
 JOBS = 64  # finished enrolments that can still be asked about
+PREVIEW = "preview.png"  # beside an avatar's files
 MOST_COMING = {"photo": 4, "film": 2}  # that are being sent at the same time: a film lies on the disk meanwhile
 
-Receive = Callable[[Path], Awaitable[None]]  # puts what is brought into a file
+Receive = Callable[[Job], Awaitable[None]]  # puts what is brought into the job's files
 
 
 class TooManyPortraits(VivifyError):
@@ -71,7 +72,7 @@ class VisitorPortraits:
         job.folder = self._folder(job.name)
         self._coming.append((caller.visitor, job.kind))
         try:
-            await receive(job.source)
+            await receive(job)
             self._make_room(caller, job.kind)
         except BaseException:
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -107,6 +108,15 @@ class VisitorPortraits:
         if self._owners.get(avatar) != caller.owner:
             raise UnknownSession
         self._remove(avatar)
+
+    def preview(self, avatar: str, caller: Caller) -> bytes:
+        """The sheet of what was understood of it, a PNG. Raises UnknownSession when it is not the caller's."""
+        if self._owners.get(avatar) != caller.owner:
+            raise UnknownSession
+        try:
+            return (self.folders[avatar] / PREVIEW).read_bytes()
+        except (KeyError, OSError):  # deleted in this moment
+            raise UnknownSession from None
 
     def _make_room(self, caller: Caller, kind: str) -> None:
         """Let an owner's further portrait take the place of the oldest that nobody shows. Raises as `bring`."""

@@ -53,6 +53,11 @@ def enroll_film(
     ``photo`` [H, W, 3] is its portrait, where the best frame is not to be. What was tracked is kept in the folder
     ``keep`` until all is done, for an attempt that goes on. Raises VivifyError with one sentence.
     """
+    own_portrait = None
+    if photo is not None:
+        told("looking at the photo", 0.0)
+        own_portrait = take_portrait(photo, face_model().triangles, size)
+        photo = None  # large pictures are not held while a film is followed
     told("looking through the film", 0.0)
     quarter = survey(path, longest_s)
     film = _watched(path, quarter, told, keep, longest_s)
@@ -67,7 +72,7 @@ def enroll_film(
     if seconds < BRIEF_S:
         words.append(f"That is short: {BRIEF_S:.0f} s and more teach more.")
     told("choosing the portrait", 0.0)
-    portrait, at, shape = _portrait(path, film, quarter, size, photo)
+    portrait, at, shape = _portrait(path, film, quarter, size, own_portrait)
     avatar, notes = build_portrait(portrait, {**facts, "film": path.name})
     own = (at, portrait.framing) if at is not None and portrait.framing is not None else None
     lessons = framed(film, shots, avatar, shape, own)
@@ -111,16 +116,16 @@ def _kept(file: Path, stamp: str) -> Tracked | None:
 
 
 def _portrait(
-    path: Path, film: Film, quarter: int, size: int, photo: ByteArray | None
+    path: Path, film: Film, quarter: int, size: int, own: Portrait | None
 ) -> tuple[Portrait, int | None, tuple[int, ...]]:
-    """The portrait, its frame in the film (None for a photo), and the film's own (H, W, 3)."""
+    """The portrait, its frame in the film (None for a photo's ``own``), and the film's own (H, W, 3)."""
     triangles = face_model().triangles
     order = candidates(film.landmarks)
-    frames = sorted(order) if photo is None else order[:1]
+    frames = sorted(order) if own is None else order[:1]
     pictures = dict(zip(frames, whole(path, film, np.array(frames), quarter), strict=True))
     shape = next(iter(pictures.values())).shape
-    if photo is not None:
-        return take_portrait(photo, triangles, size), None, shape
+    if own is not None:
+        return own, None, shape
     grow = shape[1] / film.looked_at[1]
     sharp = [sharpness(pictures[k], film.landmarks[k] * grow) for k in order]
     last: VivifyError | None = None
@@ -149,6 +154,7 @@ def _taught(
     looks: dict[str, Look] = {}
     for region in REGIONS:
         if not len(raw[region]):
+            words.append(f"Left as the photo shows it: {CALLED[region]} (the film's light differs too much from it).")
             continue
         look, judged = learn(region, raw[region], shown[region])
         change = 100 * (judged.after / max(judged.before, 1e-6) - 1)

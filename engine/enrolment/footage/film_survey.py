@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from engine.audio.sound_files import TITLES
 from engine.contracts import ByteArray
 from engine.enrolment.face_search import face_height
 from engine.enrolment.footage.talking_film import decoded
@@ -34,7 +35,7 @@ def survey(path: Path, longest_s: float) -> int:
     seen: list[tuple[int, float]] = []
     pairs = 0
     try:
-        pictures = _glances(path, longest_s)
+        pictures = glances(path, longest_s)
     except (av.FFmpegError, OSError) as error:
         reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
         raise VivifyError(
@@ -65,15 +66,13 @@ def survey(path: Path, longest_s: float) -> int:
     return max(set(turns), key=turns.count)
 
 
-def _glances(path: Path, longest_s: float) -> list[ByteArray]:
+def glances(path: Path, longest_s: float) -> list[ByteArray]:
     """Some pictures, far apart, upright as far as the film knows."""
-    with av.open(str(path)) as container:
+    with av.open(str(path), **TITLES) as container:
         if not container.streams.video:
             raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
-        stream = container.streams.video[0]
-        length = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-        length = length or float(container.duration or 0) / av.time_base
-    wanted = (np.arange(GLANCES) + 0.5) / GLANCES * min(length or longest_s, longest_s)
+        length = _seconds_of(container)
+    wanted = (np.arange(GLANCES) + 0.5) / GLANCES * min(length, longest_s)
     out: list[ByteArray] = []
     first = None
     for frame, turn in decoded(path):
@@ -87,3 +86,18 @@ def _glances(path: Path, longest_s: float) -> list[ByteArray]:
             if len(out) == GLANCES:
                 break
     return out
+
+
+def _seconds_of(container: av.container.InputContainer) -> float:
+    """How long its pictures are: as it says, or, since browsers name no length of what they record, by its packets."""
+    stream = container.streams.video[0]
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration:
+        return float(container.duration) / av.time_base
+    first, end = np.inf, -np.inf
+    for packet in container.demux(stream):
+        if packet.pts is not None and packet.time_base is not None:
+            first = min(first, float(packet.pts * packet.time_base))
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return max(end - first, 0.0)

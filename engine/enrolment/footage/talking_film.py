@@ -17,6 +17,7 @@ from typing import TypeVar
 import av
 import numpy as np
 
+from engine.audio.sound_files import TITLES
 from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, ByteArray, FloatArray
 from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError
@@ -149,7 +150,7 @@ def _pictures(path: Path, quarter: int = 0) -> Iterator[tuple[float, ByteArray, 
 
 def decoded(path: Path) -> Iterator[tuple[av.VideoFrame, int]]:
     """The pictures of a film that have a time, at most some 35 a second, and the quarter turns to the left due."""
-    with av.open(str(path)) as container:
+    with av.open(str(path), **TITLES) as container:
         if not container.streams.video:
             raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
         stream = container.streams.video[0]
@@ -180,7 +181,7 @@ def _listen(path: Path, longest_s: float) -> tuple[float, FloatArray]:
     """When the sound begins, in seconds of the file's clock, and the sound [n] mono at 16 kHz."""
     begin, pieces = None, []
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    with av.open(str(path)) as container:
+    with av.open(str(path), **TITLES) as container:
         if not container.streams.audio:
             return 0.0, np.zeros(0, np.float32)
         for frame in container.decode(audio=0):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 
+from engine.audio.sound_files import TITLES
 from engine.errors import VivifyError
 
 MEDIA_TYPES = ("video/webm", "video/mp4", "video/quicktime", "video/x-matroska")
@@ -32,7 +33,7 @@ def seconds_of_strangers(path: Path) -> float:
     if kind is None:
         raise _unread()
     try:
-        with av.open(str(path), format=kind) as container:
+        with av.open(str(path), format=kind, **TITLES) as container:
             _check(container)
             first, last = None, 0.0
             for packet in container.demux(video=0):

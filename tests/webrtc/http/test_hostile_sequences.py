@@ -36,7 +36,8 @@ REFUSED = {400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 421, 422, 428, 429,
 PATHS = (
     *("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/api/avatars", "/api/sample", "/api/ice-servers"),
     *("/api/session", "/api/session/{}", "/whip/{}", "/whip/session/{}", "/whep/{}", "/whep/{}/{}", "/obs/{}", "/{}"),
-    *("/api/avatars/{}/portrait", "/api/enrolments/{}", "/api/avatars", "/whip/astronaut", "/whip/astronaut?{}={}"),
+    *("/api/avatars/{}/portrait", "/api/avatars/{}/preview", "/api/enrolments/{}", "/api/avatars"),
+    *("/whip/astronaut", "/whip/astronaut?{}={}"),
 )
 METHODS = ("GET", "POST", "PATCH", "DELETE", "OPTIONS", "HEAD", "PUT", "TRACE", "BREW")
 TYPES = (SDP["Content-Type"], FRAGMENT, "application/json", "image/png", "text/plain", "", "application/sdp; charset=x")

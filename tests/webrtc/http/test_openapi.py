@@ -79,7 +79,8 @@ def test_every_operation_answers_as_documented(document: dict[str, Any]) -> None
         assert call("GET", "/api/enrolments/{enrolment}", {"enrolment": "none"}).status == 404
         assert call("DELETE", "/api/enrolments/{enrolment}", {"enrolment": "none"}).status == 404
         assert call("DELETE", "/api/avatars/{avatar}", known).status == 404, "only what one has brought"
-        assert call("GET", "/api/avatars/{avatar}/portrait", {"avatar": "x"}).status == 404
+        for picture in ("portrait", "preview"):
+            assert call("GET", f"/api/avatars/{{avatar}}/{picture}", {"avatar": "x"}).status == 404
         body = json.dumps({"type": "offer", "sdp": offer("page")})
         for way, template, resource, good in (
             ("page", "/api/session", "/api/session/{session}", body),

@@ -39,6 +39,7 @@ ROUTES = [  # method, path, who may, what one who may gets
     ("GET", "/api/ice-servers", {"speak", "watch"}, 200),
     ("GET", "/api/avatars", LOOKS, 200),
     ("GET", "/api/avatars/astronaut/portrait", LOOKS, 200),
+    ("GET", "/api/avatars/astronaut/preview", {"enrol"}, 404),
     ("GET", "/api/sample", LOOKS, 200),
     ("POST", "/api/avatars", {"enrol"}, 415),
     ("GET", "/api/enrolments/none", {"enrol"}, 404),
