@@ -72,7 +72,7 @@ class Drawn:
 
     row: int
     motion: Motion | None
-    picture: ByteArray | None  # RGB [H, W, 3], RGBA [H, W, 4] where the matte was asked for
+    picture: ByteArray | None  # RGB [H, W, 3] or I420 [H * 3 // 2, W]; RGBA [H, W, 4] where the matte was asked for
     features_ms: float
     motion_ms: float
     render_ms: float
@@ -81,12 +81,15 @@ class Drawn:
 class Pipeline:
     """The networks once, and up to ``max_sessions`` rows that join and leave while others run."""
 
-    def __init__(self, config: EngineConfig, weights: Path | None = None, unhurried: bool = False) -> None:
-        """``weights`` of the face's motion instead of the bundled ones; ``unhurried`` as for `Painters`."""
+    def __init__(
+        self, config: EngineConfig, weights: Path | None = None, unhurried: bool = False, planes: bool = False
+    ) -> None:
+        """``weights`` of the face's motion instead of the bundled ones; ``unhurried``, ``planes`` as for `Painters`."""
         self.config = config
         self._networks = self._open(weights)
         self._mover = open_mover(config.moved_by, config.max_sessions)
-        self._painters = Painters(config.quality, config.size, assets() / "weights" / "picture.safetensors", unhurried)
+        picture = assets() / "weights" / "picture.safetensors"
+        self._painters = Painters(config.quality, config.size, picture, unhurried, planes)
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
         # The kernels let go of Python's lock: several cores draw pictures of several sessions, or share one.

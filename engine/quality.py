@@ -66,11 +66,14 @@ class Painters:
     """Makes the renderers of one engine's sessions and sees to it that all draw in the quality that holds just now.
 
     Raises VivifyError where learned pictures are asked for and there are no weights. Who leaves it to the machine gets
-    geometry then. ``unhurried`` engines have no deadline: they never give the networks up.
+    geometry then. ``unhurried`` engines have no deadline: they never give the networks up. ``planes``: pictures without
+    a matte are planar I420, for whoever encodes them.
     """
 
-    def __init__(self, quality: Quality, size: int, weights: Path, unhurried: bool = False) -> None:
-        self._size = size
+    def __init__(
+        self, quality: Quality, size: int, weights: Path, unhurried: bool = False, planes: bool = False
+    ) -> None:
+        self._size, self._planes = size, planes
         self._prepared: OrderedDict[int, tuple[Avatar, Prepared]] = OrderedDict()  # by identity
         wanted = quality == "learned" or (quality == "auto" and weights.is_file())
         self._networks = PicturePrograms(weights) if wanted else None
@@ -87,6 +90,8 @@ class Painters:
         self._prepared[id(avatar)] = avatar, known
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
+        if self._planes:
+            known.scene.planes(avatar.size / self._size)  # here, where no picture waits for it
         if self._networks is None or (avatar.film and avatar.film.looks):  # a film of the person knows better
             return Renderer(avatar, self._size, known)
         renderer = LearnedRenderer(avatar, self._networks, self._size, known)
@@ -104,7 +109,7 @@ class Painters:
             renderer.canvas = self._canvases.pop()
         except IndexError:
             renderer.canvas = Canvas(self._size)
-        picture = renderer.render(motion, alpha=alpha)
+        picture = renderer.planes(motion) if self._planes and not alpha else renderer.render(motion, alpha=alpha)
         self._canvases.append(renderer.canvas)
         renderer.canvas = None
         return picture

@@ -17,7 +17,7 @@ def chosen_pipeline(config: EngineConfig) -> tuple[Pipeline, Callable[[Avatar], 
     if config.method == "sadtalker":
         return _sadtalker(config), lambda avatar: None
     if config.device == "cpu":
-        return Pipeline(config), lambda avatar: None
+        return Pipeline(config, planes=True), lambda avatar: None
     try:
         from engine.cuda.cuda_pipeline import DevicePipeline
     except ImportError as missing:

@@ -49,7 +49,7 @@ GRAIN_S = 0.001  # for which a loading thread may hold Python's lock (5 ms by it
 def i420(picture: ByteArray, memory: ByteArray) -> ByteArray:
     """RGB [H, W, 3] -> planar I420 [H * 3 // 2, W]; RGBA -> [H * 3 // 2, 2 W]: the colours, and the matte as grey.
 
-    Written to the beginning of ``memory`` [n]; what comes as planes already, from a GPU, is copied there.
+    Written to the beginning of ``memory`` [n]; what comes as planes already is copied there.
     """
     if picture.ndim == 2:
         flat = memory[: picture.size]

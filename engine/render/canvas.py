@@ -15,7 +15,7 @@ class Canvas:
 
     What each pixel sees: ``depth``, ``which`` [size, size] and ``places`` [2, size, size], where in the texture. Where
     surfaces end: ``slots`` [size, size] numbers such pixels, ``tiles`` [t, t] tells where any are, and the ``fine_``
-    ones [n, 8] are what their points see.
+    ones [n, 8] are what their points see. ``odd`` [t, t] tells where a texture may not be shown as it is.
     """
 
     def __init__(self, size: int) -> None:
@@ -28,13 +28,19 @@ class Canvas:
         self.slots = np.empty(shape, np.int32)
         tiles = -(-size // numba_kernels.TILE)
         self.tiles = np.empty((tiles, tiles), np.uint8)
+        self.odd = np.empty((tiles, tiles), np.uint8)
         most = int(EDGE_SHARE * size * size)
         self.fine_depth = np.empty((most, numba_kernels.SAMPLES), np.float32)
         self.fine_which = np.empty((most, numba_kernels.SAMPLES), np.int32)
         self.fine_window = np.empty((most, numba_kernels.SAMPLES), np.uint8)
         self._fine_maps = np.empty(most * numba_kernels.SAMPLES * MOST_CHANNELS, np.float32)
 
-    def fine_maps(self, channels: int) -> np.ndarray:
-        """What edges' points carry [n, 8, channels]."""
+    def view(self, special: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What pixels see, as `kernels.cpu.scene_steps` takes it; ``special`` [F] is the scene's."""
+        return self.depth, self.which, self.places, special, self.odd
+
+    def fine(self, channels: int) -> tuple[np.ndarray, ...]:
+        """What edges' points see, as it takes it: depth, which, window [n, 8], and what they carry [n, 8, channels]."""
         shape = (*self.fine_which.shape, channels)
-        return self._fine_maps[: np.prod(shape)].reshape(shape)
+        carried = self._fine_maps[: np.prod(shape)].reshape(shape)
+        return self.fine_depth, self.fine_which, self.fine_window, carried

@@ -15,7 +15,7 @@ import numpy as np
 from engine.contracts import FloatArray
 from engine.face import topology as top
 from engine.face.morphable_model import face_model
-from kernels.cpu.subdivision import combine
+from kernels.cpu.subdivision import combine, thicken
 
 WING = 1 / 16  # the butterfly's outer weights
 MOST_BEND = 0.15  # of an edge's length that its middle may leave the straight line, on the mean face
@@ -57,6 +57,10 @@ class DenseMesh:
         out = np.empty((self.count, values.shape[1]), np.float32)
         combine(self._which, self._weights, np.ascontiguousarray(values, np.float32), out)
         return out
+
+    def thicken(self, vertices: FloatArray, maps: FloatArray) -> None:
+        """The extra vertices' own rows of ``vertices`` [V, 3] and ``maps`` [V, C], in place."""
+        thicken(self._which, self._weights, self._first, vertices, maps)
 
     @property
     def combinations(self) -> tuple[np.ndarray, FloatArray]:

@@ -18,10 +18,15 @@ class HeadTurn:
 
     def __init__(self, pivot: FloatArray, unit: float, rotation: FloatArray, translation: FloatArray) -> None:
         """Around ``pivot`` [3] in pixels, and moved by ``translation`` [3], which counts in ``unit`` pixels."""
-        self.rotation = np.asarray(rotation, np.float32)
-        self._pivot = pivot
-        self._shift = pivot + np.asarray(translation, np.float32) * np.float32(unit)
+        self.rotation = np.ascontiguousarray(rotation, np.float32)
+        self._pivot = np.asarray(pivot, np.float32)
+        self._shift = self._pivot + np.asarray(translation, np.float32) * np.float32(unit)
         self.still = bool(np.array_equal(self.rotation, np.eye(3)) and not np.any(translation))
+
+    @property
+    def numbers(self) -> tuple[FloatArray, FloatArray, FloatArray, bool]:
+        """As `engine.render.placing` takes it: pivot, rotation, shift, and whether there is any turn."""
+        return self._pivot, self.rotation, self._shift, not self.still
 
     def __call__(self, points: FloatArray) -> FloatArray:
         """Turned points [N, 3]; bit-exact copies when the head keeps the portrait's pose."""
@@ -31,7 +36,7 @@ class HeadTurn:
 
 
 class OuterField:
-    """Driven places of the sheet's vertices."""
+    """How the sheet hangs on a driven face."""
 
     def __init__(self, sheet: PreparedSheet, reference: FloatArray) -> None:
         """``reference`` [468, 3] is the face on which the ``sheet`` hangs."""
@@ -39,10 +44,8 @@ class OuterField:
         self._oval = np.array(OVAL)
         self._reference = reference[self._oval]
 
-    def __call__(self, face: FloatArray, turn: HeadTurn) -> FloatArray:
-        """Places [G, 3] for the driven, not yet turned ``face`` [468, 3] and the head's turn."""
-        sheet, points = self._sheet, self._sheet.points.copy()
-        points[sheet.moved] += sheet.hang @ (face[self._oval] - self._reference)
-        if not turn.still:
-            points += (turn(points) - points) * sheet.head
+    def __call__(self, face: FloatArray) -> FloatArray:
+        """Places of its vertices [G, 3] for the driven ``face`` [468, 3], before the head turns."""
+        points = self._sheet.points.copy()
+        points[self._sheet.moved] += self._sheet.hang @ (face[self._oval] - self._reference)
         return points

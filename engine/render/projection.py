@@ -22,6 +22,7 @@ from engine.face.panels import MARGIN, place, window
 from engine.render.dense_mesh import DenseMesh
 from engine.render.matte import clean_colours
 from engine.render.parts.scene_part import Part
+from kernels.cpu import pixel_kernels
 
 TUCK = 0.07  # share of the way to the nose
 PORTRAIT = 0  # the layer of skin and surroundings
@@ -49,6 +50,11 @@ class Shown:
     before: int
     opening: tuple[int, int] | None = None  # the triangles stretched over it
     behind: int = 0  # the first of those drawn only through it
+
+    @property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """As `kernels.cpu.scene_steps` takes it: nothing stretches over no opening."""
+        return self.before, *(self.opening or (0, 0)), self.behind
 
 
 class Scene:
@@ -91,6 +97,7 @@ class Scene:
         self.whole = Shown(ends[outside])  # lips and what is between them as one surface
         self.triangles = np.ascontiguousarray(np.vstack([triangles for triangles, _ in pieces]), np.int32)  # [F, 3]
         self.layers = np.repeat([layer for _, layer in pieces], [len(t) for t, _ in pieces]).astype(np.int32)  # [F]
+        self.plain = int(np.argmax(self.layers != self.layers[0]))  # as many, skin and sheet, come before all others
         # [F]: the sign of a triangle's area where it shows its back; the sheet is wound the other way. Skin and sheet
         # are one surface that covers the picture: wherever one of its triangles faces away, it lies folded between at
         # least two that face us, and needs no drawing. What lies behind them may be seen from any side.
@@ -110,18 +117,18 @@ class Scene:
             self.maps[: top.VERTICES, 3:5] = twins + TUCK * (avatar.reference[5, :2] - twins)
             self.maps[:, 5] = 0
         self.atlas = self._with_panels(avatar, _skin(avatar))  # [h, w, 3] uint8
+        self._planes: dict[int, tuple[ByteArray, ByteArray]] = {}  # by reach: one for each size of picture
 
     def thicken(self, vertices: FloatArray, maps: FloatArray) -> None:
         """Place the dense mesh's own rows of ``vertices`` [V, 3] and ``maps`` [V, C] after the given ones, in place."""
-        rows = slice(self.base, self.base + self.dense.count)
-        both = self.dense(np.concatenate([vertices[: self.base], maps[: self.base]], axis=1))
-        vertices[rows], maps[rows] = both[:, :3], both[:, 3:]
+        self.dense.thicken(vertices, maps)
 
     def as_portrait(self) -> Scene:
         """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""
         scene = copy(self)
         for name in ("texels", "clean_texels"):
             scene.__dict__.pop(name, None)
+        scene._planes = {}
         scene.atlas = self._with_panels(self._avatar, self._avatar.portrait)
         return scene
 
@@ -129,6 +136,18 @@ class Scene:
     def texels(self) -> ByteArray:
         """``atlas`` with a fourth byte a pixel [h, w, 4], as `kernels.cpu.painting` reads it."""
         return _by_fours(self.atlas)
+
+    def planes(self, step: float) -> tuple[ByteArray, ByteArray]:
+        """``atlas`` as brightness [h, w] and colour differences [h, w, 2], as `kernels.cpu.painting` reads them.
+
+        ``step`` is how many texture pixels there are for one of the picture.
+        """
+        reach = int(step / 2)
+        if reach not in self._planes:
+            bright, tinted = np.empty(self.atlas.shape[:2], np.uint8), np.empty((*self.atlas.shape[:2], 2), np.uint8)
+            pixel_kernels.texture_planes(self.atlas, reach, bright, tinted)
+            self._planes[reach] = bright, tinted
+        return self._planes[reach]
 
     @cached_property
     def clean_texels(self) -> ByteArray:

@@ -22,10 +22,12 @@ from engine.render.parts.driven_face import DrivenFace, tucking
 from engine.render.parts.eyes import Eye
 from engine.render.parts.lip_offsets import check_offsets
 from engine.render.parts.mouth import Mouth
+from engine.render.placing import place
 from engine.render.prepared import Prepared, prepare
 from engine.render.projection import Shown, projection_texture
 from engine.render.remembered.drifting import Drifting
 from engine.render.remembered.recall import Recall
+from kernels.cpu.pixel_kernels import bytes_to_i420
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
 CREASE = 0.25  # how much darker lips meet that the portrait shows apart
@@ -33,6 +35,8 @@ CONTACT = 0.35  # how much darker a lip is where teeth stand on it
 ALONG_RIM = np.sin(np.linspace(0.12, np.pi - 0.12, 11)) ** 0.5  # [11] of either, column by column: less at corners
 CORNER, GATHERS = 0.45, 0.65  # centimetres around a corner of the lips; of its way inwards that its texture does not go
 BOUNDS = (-1.0, 1.5)  # that blendshapes are held within
+UPPER, LOWER = np.array(top.LIP_INNER_UPPER), np.array(top.LIP_INNER_LOWER)
+NO_DRIFT = np.zeros((0, 2), np.float32)
 NOTHING = 0.02  # pixels between the lips below which the inside of the mouth is not drawn
 
 
@@ -68,7 +72,7 @@ class Renderer:
         self._field = OuterField(known.sheet, known.face.reference)
         self._eyes = [Eye(known.eyes[0], right=True), Eye(known.eyes[1], right=False)]
         self._mouth = Mouth(known.mouth)
-        self._oval = list(top.OVAL)
+        self._oval = np.array(top.OVAL)
         sizes = [len(part.points) for eye in known.eyes for part in eye.parts]
         counts = np.cumsum([self.scene.base + self.scene.dense.count, *sizes])
         self._iris_at = [int(counts[1]), int(counts[5])]  # where the irises' vertices begin
@@ -108,42 +112,53 @@ class Renderer:
         out[..., 3] = layer[..., 0]
         return out
 
+    @property
+    def direct(self) -> bool:
+        """Whether what geometry paints is the picture, and nothing has to be added to its RGB."""
+        return not self._recalls
+
+    def planes(self, motion: Motion, out: ByteArray | None = None) -> ByteArray:
+        """`render` as planar I420 [size * 3 // 2, size], BT.601 in its limited range; ``size`` must be even.
+
+        Painted as such where nothing has to be added to the picture's RGB, in half the time.
+        """
+        if out is None:
+            out = np.empty((self.size * 3 // 2, self.size), np.uint8)
+        if self.direct:
+            self.painter = self._draw(motion, out, False)
+        else:
+            bytes_to_i420(self.render(motion), out)
+        return out
+
     def pose(self, motion: Motion) -> Posed:
         """Where everything is for ``motion``, and what it samples. Touches nothing of the renderer's own."""
         beta, offsets = check(motion)
-        face = self._drive(beta, offsets)
-        turn = self._turn(motion)
+        own = self._drive.own_share(beta, offsets)
+        face, turn, scene = self._drive(beta, offsets, own), self._turn(motion), self.scene
         inside, shade, out_of_mouth = self._mouth.pose(beta, face)
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
-        around = self._field(face, turn)
-        if self._drifting and not turn.still:
-            around[:, :2] += self._drifting(motion)
-        head = turn(np.concatenate([face, *eyes, inside]))
-        front = np.concatenate([head[: top.VERTICES], around, head[self._oval]])
-        extra = np.zeros((self.scene.dense.count, 3), np.float32)
-        vertices = np.concatenate([front, extra, head[top.VERTICES :]], dtype=np.float32)
-        vertices[:, 2] += self.scene.back
-        maps = self.scene.maps.copy()
+        head, around = np.concatenate([face, *eyes, inside], dtype=np.float32), self._field(face)
+        drift = self._drifting(motion) if self._drifting and not turn.still else NO_DRIFT
+        vertices, factor = np.empty((len(scene.back), 3), np.float32), np.float32(self.size / self.avatar.size)
+        sheet = around, self.prepared.sheet.head, drift, self._oval
+        place(head, top.VERTICES, *sheet, turn.numbers, scene.back, factor, scene.dense.count, vertices)
+        maps = scene.maps.copy()
         maps[len(maps) - len(shade) :, 2] = shade
         self._slide_lids(maps, beta)
-        self._tuck_outline(maps, face, turn)
-        self._turn_into_view(maps, turn)
+        gate = None if turn.still else self._towards_viewer(turn)
+        self._tuck_outline(maps, face, gate)
+        self._turn_into_view(maps, gate)
         for eye, gaze, at in zip(self._eyes, eyes[1::4], self._iris_at, strict=True):
             maps[at : at + len(gaze), :2] = eye.look_texture(gaze)
-        factor = self.size / self.avatar.size
-        if factor != 1:
-            vertices[:, :2] = (vertices[:, :2] + 0.5) * factor - 0.5
-        own = self._drive.own_share(beta, offsets)
         plain = maps.copy() if own > 0 else maps
         self._darken_seam(maps, face, beta)
         self._let_corners_go(maps, face)
-        gap = np.abs(face[list(top.LIP_INNER_LOWER)] - face[list(top.LIP_INNER_UPPER)]).max()
-        scene = self.scene
+        gap = np.abs(face[LOWER] - face[UPPER]).max()
         shown = scene.closed if gap <= NOTHING else scene.tongue_out if out_of_mouth else scene.open
         return Posed(vertices, maps, plain, shown, own, face)
 
     def _draw(self, motion: Motion, out: ByteArray, clean: bool) -> Compositor:
-        """Paint RGB into ``out`` and return who painted last."""
+        """Paint RGB, or planar I420, into ``out`` and return who painted last."""
         posed = self.pose(motion)
         vertices, own = posed.vertices, posed.own
         self.canvas = self.canvas or Canvas(self.size)
@@ -204,14 +219,16 @@ class Renderer:
         toward = -(normals @ turn.rotation[2])
         return np.asarray(smoothstep((toward + normals[:, 2] - 0.02) / 0.10), np.float32)
 
-    def _tuck_outline(self, maps: FloatArray, face: FloatArray, turn: HeadTurn) -> None:
-        """Vertices on the outline's soft pixels sample the skin beside them once they turn or move."""
+    def _tuck_outline(self, maps: FloatArray, face: FloatArray, towards: FloatArray | None) -> None:
+        """Vertices on the outline's soft pixels sample the skin beside them once they turn ``towards`` us or move."""
         known = self.prepared.face
         rows = known.soft
         if not len(rows):
             return
         moved = np.abs(face[rows] - known.reference[rows]).max(1) / self.prepared.head.scale
-        gate = np.maximum(self._towards_viewer(turn)[rows], smoothstep((moved - 0.02) / 0.12))
+        gate = smoothstep((moved - 0.02) / 0.12)
+        if towards is not None:
+            gate = np.maximum(towards[rows], gate)
         maps[rows, :2] += gate[:, None] * known.tuck
 
     def _let_corners_go(self, maps: FloatArray, face: FloatArray) -> None:
@@ -229,14 +246,13 @@ class Renderer:
                 rows, share = beside(corner)
                 maps[rows, :2] += share * outward * GATHERS * min(drawn_in, 1.0) * scale * across[:2]
 
-    def _turn_into_view(self, maps: FloatArray, turn: HeadTurn) -> None:
+    def _turn_into_view(self, maps: FloatArray, gate: FloatArray | None) -> None:
         """Skin that the portrait hides takes its mirror twin's texture, and its rim lets go of the sheet.
 
         Gated by how far each vertex has turned towards the viewer, so the portrait's own pose stays exact.
         """
-        if turn.still:
+        if gate is None:
             return
-        gate = self._towards_viewer(turn)
         if maps.shape[1] == 6:
             maps[: top.VERTICES, 5] = self.prepared.face.mirror_share * gate
         share, rim = gate[self._oval, None], self.scene.rim
@@ -244,14 +260,13 @@ class Renderer:
 
     def _darken_seam(self, maps: FloatArray, face: FloatArray, beta: FloatArray) -> None:
         """Rims darken where nothing painted does: lips closed over an open smile, a lower lip under the teeth."""
-        upper, lower = list(top.LIP_INNER_UPPER), list(top.LIP_INNER_LOWER)
         tuck, apart = tucking(beta), self.prepared.lips.apart
         if not apart and tuck <= 0:
             return
-        gap = np.linalg.norm(face[lower] - face[upper], axis=1) / self.prepared.head.scale
+        gap = np.linalg.norm(face[LOWER] - face[UPPER], axis=1) / self.prepared.head.scale
         closed = CREASE * ALONG_RIM * np.clip(1 - gap / 0.3, 0, 1) * apart
-        maps[upper, 2] = 1 - closed
-        maps[lower, 2] = 1 - np.maximum(closed, CONTACT * tuck * ALONG_RIM)
+        maps[UPPER, 2] = 1 - closed
+        maps[LOWER, 2] = 1 - np.maximum(closed, CONTACT * tuck * ALONG_RIM)
 
 
 @cache
@@ -269,7 +284,9 @@ def check(motion: Motion) -> tuple[FloatArray, FloatArray | None]:
     beta = np.asarray(motion.blendshapes, np.float32)
     if beta.shape != (len(NAMES),):
         raise ValueError(f"Motion.blendshapes was expected to have shape ({len(NAMES)},), but came as {beta.shape}.")
-    return np.clip(np.nan_to_num(beta), *BOUNDS), check_offsets(motion.lip_offsets)
+    if not np.isfinite(beta).all():
+        beta = np.nan_to_num(beta)
+    return np.minimum(np.maximum(beta, BOUNDS[0]), BOUNDS[1]), check_offsets(motion.lip_offsets)
 
 
 def still(position: int = 0) -> Motion:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kernels.checks import Raster, check_names
-from kernels.cpu import edges, numba_kernels, painting, pixel_kernels
+from kernels.cpu import numba_kernels, painting, pixel_kernels, scene_steps
 from kernels.scenes import Look, Painted, Scenes
 
 
@@ -87,7 +87,7 @@ def paint_scenes(
     places = np.empty((rows, size, size, channels), np.float32)
     for r in range(rows):
         table = [_array(t[scene[r]], None) for t in tables]
-        given = _array(vertices[r]), _array(maps[r]), shown[r].tolist()
+        given = _array(vertices[r]), _array(maps[r]), tuple(shown[r].tolist())
         _paint_scene(*given, table, look, which[r], places[r], rgb[r])
     return Painted(*(torch.from_numpy(a) for a in (rgb, which, places)))
 
@@ -95,7 +95,7 @@ def paint_scenes(
 def _paint_scene(
     vertices: np.ndarray,
     maps: np.ndarray,
-    shown: list[int],
+    shown: tuple[int, int, int, int],
     table: list[np.ndarray],
     look: Look,
     which: np.ndarray,
@@ -103,31 +103,24 @@ def _paint_scene(
     rgb: np.ndarray,
 ) -> None:
     """One row of `paint_scenes`, written to ``which``, ``places`` and ``rgb``."""
-    before, first, last, behind = shown
+    _, first, last, _ = shown
     triangles, layers, facing, offsets, atlas, extent, gain = table
     size = which.shape[0]
-    rows = (0, size)
-    depth, seen = np.full((size, size), numba_kernels.FAR, np.float32), np.empty((size, size), np.uint8)
+    rows, mesh, sides = (0, size), (vertices, triangles, maps), -(-size // numba_kernels.TILE)
+    depth, window = np.empty((size, size), np.float32), np.empty((size, size), np.uint8)
     where, special = np.empty((2, size, size), np.float32), np.zeros(len(triangles), np.bool_)
-    which[:] = -1
-    view = depth, which, where, special
-    numba_kernels.see(vertices, triangles[:before], facing, maps, rows, *view)
+    odd, tiles = np.empty((sides, sides), np.uint8), np.empty((sides, sides), np.uint8)
+    view = depth, which, where, special, odd
+    scene_steps.see_rows(mesh, shown, facing, 0, rows, view, tiles)
     if last > first:
-        span = numba_kernels.open_window(which, depth, first, last, seen)
-        numba_kernels.see_within(vertices, triangles[behind:], maps, behind, seen, span, *view)
-    numba_kernels.interpolate(vertices, triangles, maps, which, places)
-    slots, tiles = np.empty((size, size), np.int32), np.zeros((-(-size // numba_kernels.TILE),) * 2, np.uint8)
-    count = edges.find_edges(which, where, layers, look.jump, rows, 0, look.most, slots, tiles)
-    shape = (count, numba_kernels.SAMPLES)
+        scene_steps.see_inside(mesh, shown, window, view)
+    numba_kernels.interpolate(*mesh, which, places)
+    shape = (min(look.most, size * size), numba_kernels.SAMPLES)
     carried = np.empty((*shape, maps.shape[1]), np.float32)
-    fine = np.full(shape, numba_kernels.FAR, np.float32), np.full(shape, -1, np.int32)
-    near = np.ones(shape, np.uint8)
-    given = rows, slots, tiles, near
-    numba_kernels.supersample(vertices, triangles[:before], facing, *given, 0, *fine)
-    if last > first:
-        numba_kernels.open_window(fine[1], fine[0], first, last, near)
-        numba_kernels.supersample(vertices, triangles[behind:], np.zeros_like(facing), *given, behind, *fine)
-    numba_kernels.interpolate_points(vertices, triangles, maps, rows, slots, tiles, fine[1], carried)
+    fine = np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(shape, np.uint8), carried
+    slots = np.empty((size, size), np.int32)
+    scene_steps.refine(mesh, shown, facing, layers, look.jump, rows, 0, shape[0], view, (slots, tiles), fine)
     atlas = np.ascontiguousarray(np.pad(atlas[: extent[0], : extent[1]], ((0, 0), (0, 0), (0, 1))))
-    seen_at = (which, where, slots, special), (vertices, triangles, maps), (fine[1], carried)
-    painting.paint(atlas, offsets, layers, *seen_at, gain, look.spread, np.float32(look.warmth), rows, rgb)
+    seen = (which, where, slots, special), mesh, (fine[1], carried)
+    at = gain, look.spread, np.float32(look.warmth)
+    painting.paint(atlas, offsets, layers, *seen, tiles, odd, at, rows, rgb)

@@ -28,10 +28,16 @@ def _parted(which, places, layer, jump, y, x, ny, nx):
 @compiled(inline="always")
 def _number(edge, y, x, count, limit, slots, tiles):
     """Give a pixel on an edge the next number, if it has none and there is one; the number after it."""
-    if edge and slots[y, x] < 0 and count < limit:
-        slots[y, x] = count
-        tiles[y // TILE, x // TILE] = 1
-        count += 1
+    if edge and count < limit:
+        j, i = y // TILE, x // TILE
+        if tiles[j, i] == 0:
+            tiles[j, i] = 1
+            for row in range(j * TILE, min(j * TILE + TILE, slots.shape[0])):
+                for column in range(i * TILE, min(i * TILE + TILE, slots.shape[1])):
+                    slots[row, column] = -1
+        if slots[y, x] < 0:
+            slots[y, x] = count
+            count += 1
     return count
 
 
@@ -41,18 +47,16 @@ def find_edges(which, places, layer, jump, rows, first, limit, slots, tiles):
 
     which [H, W] int32 and places [2, H, W] as `kernels.cpu.numba_kernels.see` left them, layer [F] int32; a pixel is on
     an edge when the layer of one of its four neighbours differs or its texture position is further than ``jump``.
-    Numbers go from ``first`` to before ``limit``; what does not fit stays as it is. Written: slots [H, W] int32 (number
-    or -1), tiles [H / 16, W / 16] uint8 (1 where a tile holds any).
+    Numbers go from ``first`` to before ``limit``; what does not fit stays as it is. Written: tiles [H / 16, W / 16]
+    uint8, which were 0 before (1 where a tile holds any); slots [H, W] int32 of such tiles (number or -1), the others'
+    are left alone.
     """
     height, width = which.shape
     plain = 0  # triangles of the first layer, with which pictures are filled
     while plain < len(layer) and layer[plain] == layer[0]:
         plain += 1
     count = first
-    slots[rows[0]] = -1
     for y in range(max(rows[0] - 1, 0), rows[1]):
-        if rows[0] <= y and y + 1 < rows[1]:
-            slots[y + 1] = -1
         down = width if y + 1 < height else 0
         for begin in range(0, width, LANES):
             end = min(begin + LANES, width)

@@ -83,15 +83,24 @@ def _special(maps, a, b, c):
     return not plain
 
 
+@compiled(inline="always")
+def _mark(odd, top, bottom, left, right):
+    """Tell of the tiles that some rows and columns touch."""
+    for ty in range(top // TILE, bottom // TILE + 1):
+        for tx in range(left // TILE, right // TILE + 1):
+            odd[ty, tx] = 1
+
+
 @compiled
-def see(vertices, triangles, facing, maps, rows, depth, which, places, special):
+def see(vertices, triangles, facing, maps, plain, rows, depth, which, places, special, odd):
     """Z-buffer one mesh in the rows from rows[0] to before rows[1]: the nearest triangle at each pixel centre.
 
     vertices [V, 3] float32, triangles [F, 3] int32, facing [F] int8 = the sign that twice a triangle's area has where
     it shows its back and is left out, or 0; maps [V, 3 or 6] float32 = texture x, y, shade (and a mirrored x, y, its
     share). Go on from where they are: depth [H, W] float32 (`FAR` where nothing is yet), which [H, W] int32 (-1) and
-    places [2, H, W] float32: texture x, y. Written: special [F] bool, see `_special`, of triangles in the rows. W is at
-    least 8. Ties go to the earlier triangle.
+    places [2, H, W] float32: texture x, y. Written: special [F] bool, see `_special`, of triangles in the rows; odd
+    [H / 16, W / 16] uint8, 1 where a tile may hold such a triangle or one from number ``plain`` on. W is at least 8.
+    Ties go to the earlier triangle.
     """
     width = depth.shape[1]
     for f in range(triangles.shape[0]):
@@ -111,6 +120,8 @@ def see(vertices, triangles, facing, maps, rows, depth, which, places, special):
         ux, uy, u_at = _plane(maps[a, 0], maps[b, 0], maps[c, 0], w1x, w1y, w2x, w2y, x0, y0)
         vx, vy, v_at = _plane(maps[a, 1], maps[b, 1], maps[c, 1], w1x, w1y, w2x, w2y, x0, y0)
         special[f] = _special(maps, a, b, c)
+        if special[f] or f >= plain:
+            _mark(odd, int(top), int(bottom), int(left), int(right))
         i0, i1, i2 = _inverse(w0x), _inverse(w1x), _inverse(w2x)
         for y in range(int(top), int(bottom) + 1):
             low, high = _reach(left, right, x0, w1y * (y - y0) + INSIDE, i1)
@@ -157,7 +168,8 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
     near, seen = np.full((height, wide), FAR, np.float32), np.full((height, wide), -1, np.int32)
     nowhere, places = np.ones((vertices.shape[0], 3), np.float32), np.empty((2, height, wide), np.float32)
     either, special = np.zeros(triangles.shape[0], np.int8), np.empty(triangles.shape[0], np.bool_)
-    see(vertices, triangles, either, nowhere, (0, height), near, seen, places, special)
+    odd = np.empty((height // TILE + 1, wide // TILE + 1), np.uint8)
+    see(vertices, triangles, either, nowhere, len(triangles), (0, height), near, seen, places, special, odd)
     depth[:], which[:] = near[:, :width], seen[:, :width]
     interpolate(vertices, triangles, attributes, which, out)
 
@@ -184,11 +196,13 @@ def open_window(which, depth, first, last, window):
 
 
 @compiled
-def see_within(vertices, triangles, maps, first, window, span, depth, which, places, special):
-    """`see` of further triangles, numbered from ``first``, where ``window`` [H, W] is 1.
+def see_within(vertices, triangles, maps, first, window, span, depth, which, places, special, odd):
+    """`see` of further triangles, numbered from ``first``, where ``window`` [H, W] is 1; all of them are odd.
 
     ``span`` bounds it as `open_window` told.
     """
+    if span[0] <= span[1]:
+        _mark(odd, span[0], span[1], span[2], span[3])
     for f in range(triangles.shape[0]):
         a, b, c = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         x0, y0, x1, y1, x2, y2, area = _places(vertices, a, b, c)
@@ -252,13 +266,16 @@ def supersample(vertices, triangles, facing, rows, slots, tiles, window, first, 
         zx, zy, z = _plane(vertices[a, 2], vertices[b, 2], vertices[c, 2], w1x, w1y, w2x, w2y, x0, y0)
         growth = w1x, w1y, w2x, w2y
         for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                slot = slots[y, x]
-                if slot < 0:
+            for tx in range(left // TILE, right // TILE + 1):
+                if tiles[y // TILE, tx] == 0:
                     continue
-                w0, w1, w2 = _weights(x, y, x0, y0, x1, y1, x2, y2, inverse)
-                near = z + zx * x + zy * y
-                nearest_points(depth, which, window, slot, w0, w1, w2, *growth, near, zx, zy, np.int32(first + f))
+                for x in range(max(left, tx * TILE), min(right, tx * TILE + TILE - 1) + 1):
+                    slot = slots[y, x]
+                    if slot < 0:
+                        continue
+                    w0, w1, w2 = _weights(x, y, x0, y0, x1, y1, x2, y2, inverse)
+                    near = z + zx * x + zy * y
+                    nearest_points(depth, which, window, slot, w0, w1, w2, *growth, near, zx, zy, np.int32(first + f))
 
 
 @compiled

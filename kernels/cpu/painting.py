@@ -3,7 +3,8 @@
 """From what each pixel sees to its colour (numba): eight pixels at a time where the texture is shown as it is.
 
 That is nearly everywhere. Where a surface is shaded, mixed with its mirrored place or ends, each pixel is looked at by
-itself.
+itself. Pictures that go to an encoder are painted as the planes it takes, without a detour by RGB: the texture is
+brightness and colour differences already, and the latter are looked up once for four pixels.
 """
 
 from __future__ import annotations
@@ -11,38 +12,16 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.cpu.compiled import compiled
-from kernels.cpu.lanes import LANES, SAMPLES, show
+from kernels.cpu.lanes import LANES, SAMPLES
+from kernels.cpu.numba_kernels import TILE
+from kernels.cpu.texture_lanes import fetch, show, show_chroma, show_luma
 
 
 @compiled(inline="always")
 def _fetch(texture, u, v):
-    """The bilinear colour of an RGB texture at (u, v), edges repeated."""
+    """The bilinear colour of a texture [h, w, 4] at (u, v), edges repeated."""
     height, width = texture.shape[0], texture.shape[1]
-    u = min(max(u, np.float32(0.0)), np.float32(width - 1.001))
-    v = min(max(v, np.float32(0.0)), np.float32(height - 1.001))
-    i, j = int(u), int(v)
-    a, b = u - np.float32(i), v - np.float32(j)
-    one = np.float32(1.0)
-    p00, p01, p10, p11 = (one - a) * (one - b), a * (one - b), (one - a) * b, a * b
-    r = (
-        texture[j, i, 0] * p00
-        + texture[j, i + 1, 0] * p01
-        + texture[j + 1, i, 0] * p10
-        + texture[j + 1, i + 1, 0] * p11
-    )
-    g = (
-        texture[j, i, 1] * p00
-        + texture[j, i + 1, 1] * p01
-        + texture[j + 1, i, 1] * p10
-        + texture[j + 1, i + 1, 1] * p11
-    )
-    t = (
-        texture[j, i, 2] * p00
-        + texture[j, i + 1, 2] * p01
-        + texture[j + 1, i, 2] * p10
-        + texture[j + 1, i + 1, 2] * p11
-    )
-    return r, g, t
+    return fetch(texture, width, np.float32(width - 1.001), np.float32(height - 1.001), u, v)
 
 
 @compiled(inline="always")
@@ -77,84 +56,163 @@ def _carried(vertices, triangles, maps, f, y, x, place):
         place[k] = (1.0 - w1 - w2) * maps[a, k] + w1 * maps[b, k] + w2 * maps[c, k]
 
 
+@compiled(inline="always")
+def _colour(
+    texture, offsets, layer, which, places, slots, special, vertices, triangles, maps, fine_which, fine_maps,
+    gain, spread, warmth, near_edge, y, x, place,
+):  # fmt: skip
+    """Red, green and blue of one pixel, 0 to 255; ``near_edge``: whether its tile has any edge. Writes ``place`` [C].
+
+    Arrays by themselves: out of a tuple each would be counted anew for every pixel, which takes longer than the rest.
+    """
+    zero = np.float32(0.0)
+    f = which[y, x]
+    r = g = t = zero
+    if f >= 0:
+        place[0], place[1], place[2] = places[0, y, x], places[1, y, x], np.float32(1.0)
+        if special[f]:
+            _carried(vertices, triangles, maps, f, y, x, place)
+    slot = slots[y, x] if near_edge else np.int32(-1)
+    smooth = slot < 0
+    if not smooth:
+        smooth = f >= 0
+        for s in range(SAMPLES):
+            if (
+                fine_which[slot, s] < 0
+                or not smooth
+                or abs(fine_maps[slot, s, 0] - place[0]) > spread
+                or abs(fine_maps[slot, s, 1] - place[1]) > spread
+                or abs(fine_maps[slot, s, 2] - place[2]) > 0.02
+            ):
+                smooth = False
+                break
+    if smooth:
+        if f >= 0:
+            at = layer[f]
+            r, g, t = _fetch(texture, place[0] + offsets[at, 0], place[1] + offsets[at, 1])
+            if maps.shape[1] == 6 and special[f] and place[5] > np.float32(0.004):
+                r, g, t = _mirror(texture, offsets[at], place, gain, r, g, t)
+            r, g, t = _shaded(r, g, t, place[2], warmth)
+    else:
+        covered = 0
+        for s in range(SAMPLES):
+            ff = fine_which[slot, s]
+            if ff < 0:
+                continue
+            covered += 1
+            at = layer[ff]
+            sr, sg, st = _fetch(texture, fine_maps[slot, s, 0] + offsets[at, 0], fine_maps[slot, s, 1] + offsets[at, 1])
+            if maps.shape[1] == 6 and fine_maps[slot, s, 5] > np.float32(0.004):
+                sr, sg, st = _mirror(texture, offsets[at], fine_maps[slot, s], gain, sr, sg, st)
+            sr, sg, st = _shaded(sr, sg, st, fine_maps[slot, s, 2], warmth)
+            r, g, t = r + sr, g + sg, t + st
+        if covered > 0:
+            share = np.float32(1.0) / np.float32(covered)
+            r, g, t = r * share, g * share, t * share
+    top = np.float32(255.0)
+    return min(max(r, zero), top), min(max(g, zero), top), min(max(t, zero), top)
+
+
+@compiled(inline="always")
+def _plain(layer):
+    """How many triangles are of the first layer before any other: those with which pictures are filled."""
+    plain = 0
+    while plain < len(layer) and layer[plain] == layer[0]:
+        plain += 1
+    return np.uint32(plain)
+
+
 @compiled
-def paint(texture, offsets, layer, seen, mesh, fine, gain, spread, warmth, rows, out):
+def paint(texture, offsets, layer, seen, mesh, fine, tiles, odd, look, rows, out):
     """Colour every pixel of some rows: texture at (x, y) + its layer's offset, times its shade, averaged on edges.
 
     texture [h, w, 4] uint8, offsets [L, 2] float32, layer [F] int32; ``seen`` = which, places, slots and special as
     `kernels.cpu.numba_kernels.see` and `kernels.cpu.edges.find_edges` left them; ``mesh`` = vertices, triangles, maps
     [V, 3] = texture x, y, shade, or [V, 6] with a mirrored place x, y and its share, whose colour is multiplied by
-    ``gain`` [3]; ``fine`` = which and maps as `supersample` wrote them. An edge pixel whose points agree within
-    ``spread`` texture pixels stays one sharp tap. What is shaded turns redder by ``warmth``, as light in flesh does.
-    Uncovered pixels become black. out [H, W, 3] uint8.
+    ``gain`` [3]; ``fine`` = which and maps as `supersample` wrote them; ``tiles`` and ``odd`` tell which tiles have
+    edges, and which any pixel that does not show its texture as it is. ``look`` = gain, spread, warmth: an edge pixel
+    whose points agree within ``spread`` texture pixels stays one sharp tap; what is shaded turns redder by ``warmth``,
+    as light in flesh does. Uncovered pixels become black. out [H, W, 3] uint8.
     """
     which, places, slots, special = seen
     vertices, triangles, maps = mesh
     fine_which, fine_maps = fine
+    gain, spread, warmth = look
     width, beyond = which.shape[1], which.size
-    half, top, zero = np.float32(0.5), np.float32(255.0), np.float32(0.0)
-    mirrors = maps.shape[1] == 6
+    half = np.float32(0.5)
     place = np.empty(maps.shape[1], np.float32)
     last_u, last_v = np.float32(texture.shape[1] - 1.001), np.float32(texture.shape[0] - 1.001)
-    plain = 0  # triangles of the first layer, with which pictures are filled
-    while plain < len(layer) and layer[plain] == layer[0]:
-        plain += 1
-    most, u0, v0 = np.uint32(plain), offsets[layer[0], 0], offsets[layer[0], 1]
+    most, u0, v0 = _plain(layer), offsets[layer[0], 0], offsets[layer[0], 1]
     for y in range(rows[0], rows[1]):
         for begin in range(0, width, LANES):
             end = min(begin + LANES, width)
+            near_edge = tiles[y // TILE, begin // TILE] != 0
             apart = end - begin < LANES
-            for x in range(begin, end):
-                apart |= np.uint32(which[y, x]) >= most or slots[y, x] >= 0 or special[which[y, x]]
+            if near_edge or odd[y // TILE, begin // TILE] != 0:
+                for x in range(begin, end):
+                    apart |= (near_edge and slots[y, x] >= 0) or np.uint32(which[y, x]) >= most or special[which[y, x]]
+            elif which[y, begin] < 0:  # then so is the whole tile
+                apart = True
             if not apart:
                 at = y * width + begin
                 show(texture, texture.shape[1], last_u, last_v, places, beyond, at, u0, v0, out)
                 continue
             for x in range(begin, end):
-                slot, f = slots[y, x], which[y, x]
-                r = g = t = zero
-                if f >= 0:
-                    place[0], place[1], place[2] = places[0, y, x], places[1, y, x], np.float32(1.0)
-                    if special[f]:
-                        _carried(vertices, triangles, maps, f, y, x, place)
-                smooth = slot < 0
-                if not smooth:
-                    smooth = f >= 0
-                    for s in range(SAMPLES):
-                        if (
-                            fine_which[slot, s] < 0
-                            or not smooth
-                            or abs(fine_maps[slot, s, 0] - place[0]) > spread
-                            or abs(fine_maps[slot, s, 1] - place[1]) > spread
-                            or abs(fine_maps[slot, s, 2] - place[2]) > 0.02
-                        ):
-                            smooth = False
-                            break
-                if smooth:
-                    if f >= 0:
-                        at = layer[f]
-                        r, g, t = _fetch(texture, place[0] + offsets[at, 0], place[1] + offsets[at, 1])
-                        if mirrors and special[f] and place[5] > np.float32(0.004):
-                            r, g, t = _mirror(texture, offsets[at], place, gain, r, g, t)
-                        r, g, t = _shaded(r, g, t, place[2], warmth)
-                else:
-                    covered = 0
-                    for s in range(SAMPLES):
-                        ff = fine_which[slot, s]
-                        if ff < 0:
-                            continue
-                        covered += 1
-                        at = layer[ff]
-                        sr, sg, st = _fetch(
-                            texture, fine_maps[slot, s, 0] + offsets[at, 0], fine_maps[slot, s, 1] + offsets[at, 1]
-                        )
-                        if mirrors and fine_maps[slot, s, 5] > np.float32(0.004):
-                            sr, sg, st = _mirror(texture, offsets[at], fine_maps[slot, s], gain, sr, sg, st)
-                        sr, sg, st = _shaded(sr, sg, st, fine_maps[slot, s, 2], warmth)
-                        r, g, t = r + sr, g + sg, t + st
-                    if covered > 0:
-                        share = np.float32(1.0) / np.float32(covered)
-                        r, g, t = r * share, g * share, t * share
-                out[y, x, 0] = np.uint8(min(max(r + half, zero), top))
-                out[y, x, 1] = np.uint8(min(max(g + half, zero), top))
-                out[y, x, 2] = np.uint8(min(max(t + half, zero), top))
+                r, g, t = _colour(
+                    texture, offsets, layer, which, places, slots, special, vertices, triangles, maps,
+                    fine_which, fine_maps, gain, spread, warmth, near_edge, y, x, place,
+                )  # fmt: skip
+                out[y, x, 0], out[y, x, 1], out[y, x, 2] = np.uint8(r + half), np.uint8(g + half), np.uint8(t + half)
+
+
+@compiled
+def paint_planes(texture, bright, tinted, offsets, layer, seen, mesh, fine, tiles, odd, look, rows, planes):
+    """`paint` into planar I420, BT.601 in its limited range: what `kernels.rgb_to_i420` would make of the picture.
+
+    bright [h, w] and tinted [h, w, 2] uint8 are ``texture`` in these terms: `kernels.cpu.pixel_kernels.texture_planes`.
+    planes = luma [H, W], and of each colour difference [H / 2, W / 2] uint8. H, W and the rows' ends are even.
+    """
+    which, places, slots, special = seen
+    vertices, triangles, maps = mesh
+    fine_which, fine_maps = fine
+    gain, spread, warmth = look
+    luma, blue, red = planes
+    width, beyond, wide = which.shape[1], which.size, bright.shape[1]
+    place = np.empty(maps.shape[1], np.float32)
+    last_u, last_v = np.float32(wide - 1.001), np.float32(bright.shape[0] - 1.001)
+    most, u0, v0 = _plain(layer), offsets[layer[0], 0], offsets[layer[0], 1]
+    for y in range(rows[0], rows[1], 2):
+        for begin in range(0, width, TILE):
+            end = min(begin + TILE, width)
+            near_edge = tiles[y // TILE, begin // TILE] != 0
+            looked_at = near_edge or odd[y // TILE, begin // TILE] != 0 or which[y, begin] < 0
+            whole = end - begin == TILE
+            if whole:
+                given = wide, last_u, last_v, places, beyond
+                for at in (y * width + begin, (y + 1) * width + begin):
+                    show_luma(bright, *given, at, u0, v0, luma, at)
+                    show_luma(bright, *given, at + LANES, u0, v0, luma, at + LANES)
+                to = (y // 2 * width + begin) // 2
+                show_chroma(tinted, *given, y * width + begin, width, u0, v0, blue, red, to)
+                if not looked_at:
+                    continue
+            for x in range(begin, end, 2):
+                apart = not whole
+                for k in range(4):
+                    f = which[y + k // 2, x + k % 2]
+                    apart |= near_edge and slots[y + k // 2, x + k % 2] >= 0
+                    apart |= np.uint32(f) >= most or special[f]
+                if not apart:
+                    continue
+                r_sum = g_sum = t_sum = np.float32(0.0)
+                for k in range(4):
+                    j, i = y + k // 2, x + k % 2
+                    r, g, t = _colour(
+                        texture, offsets, layer, which, places, slots, special, vertices, triangles, maps,
+                        fine_which, fine_maps, gain, spread, warmth, near_edge, j, i, place,
+                    )  # fmt: skip
+                    r_sum, g_sum, t_sum = r_sum + r, g_sum + g, t_sum + t
+                    luma[j, i] = np.uint8(16.5 + (65.481 * r + 128.553 * g + 24.966 * t) / 255.0)
+                u = 128.5 + (-37.797 * r_sum - 74.203 * g_sum + 112.0 * t_sum) / 1020.0
+                v = 128.5 + (112.0 * r_sum - 93.786 * g_sum - 18.214 * t_sum) / 1020.0
+                blue[y // 2, x // 2], red[y // 2, x // 2] = np.uint8(u), np.uint8(v)

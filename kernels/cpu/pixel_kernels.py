@@ -107,6 +107,52 @@ def bytes_to_i420(rgb, out):
             v[i] = np.uint8((28784 * r - 24103 * g - 4681 * b + (512 << 16) + (1 << 17)) >> 18)
 
 
+def planes_of(i420):
+    """Planar I420 [H * 3 // 2, W] as luma [H, W] and the two colour differences [H / 2, W / 2], which share memory."""
+    height, width = i420.shape[0] * 2 // 3, i420.shape[1]
+    flat, quarter = i420.reshape(-1), height * width // 4
+    blue, red = flat[4 * quarter :].reshape(2, height // 2, width // 2)
+    return flat[: 4 * quarter].reshape(height, width), blue, red
+
+
+@compiled
+def texture_planes(rgb, reach, bright, tinted):
+    """rgb [h, w, 3] uint8 -> bright [h, w], tinted [h, w, 2] uint8: what `bytes_to_i420` makes of each pixel.
+
+    ``reach``: how far from the mean place of 2 x 2 pixels of a picture each of them lies in the texture, where that is
+    a pixel or more: tinted is the mean of four places so far away, as theirs is. Where it is 0, the four pixels of a
+    square that begins at even coordinates are rounded together, so that their mean is what `bytes_to_i420` makes of it.
+    h and w are even.
+    """
+    height, width = bright.shape
+    exact = np.empty((height, width, 2), np.int32)  # 65536 times as much
+    for y in range(height):
+        for x in range(width):
+            r, g, b = np.int32(rgb[y, x, 0]), np.int32(rgb[y, x, 1]), np.int32(rgb[y, x, 2])
+            bright[y, x] = np.uint8((16829 * r + 33039 * g + 6416 * b + (16 << 16) + (1 << 15)) >> 16)
+            exact[y, x, 0] = -9714 * r - 19070 * g + 28784 * b + (128 << 16)
+            exact[y, x, 1] = 28784 * r - 24103 * g - 4681 * b + (128 << 16)
+    for y in range(height):
+        above, below = max(y - reach, 0), min(y + reach, height - 1)
+        for x in range(width):
+            left, right = max(x - reach, 0), min(x + reach, width - 1)
+            for k in range(2):
+                four = exact[above, left, k] + exact[above, right, k] + exact[below, left, k] + exact[below, right, k]
+                tinted[y, x, k] = (four + (1 << 17)) >> 18
+    for y in range(0, height if reach == 0 else 0, 2):
+        for x in range(0, width, 2):
+            for k in range(2):
+                whole = given = np.int32(0)
+                for n in range(4):
+                    whole += exact[y + n // 2, x + n % 2, k]
+                    given += tinted[y + n // 2, x + n % 2, k]
+                lack, n = 4 * ((whole + (1 << 17)) >> 18) - given, 0
+                while lack != 0:
+                    step = 1 if lack > 0 else -1
+                    tinted[y + n // 2, x + n % 2, k] += step
+                    lack, n = lack - step, (n + 1) % 4
+
+
 @compiled
 def to_rgb24(picture, out):
     """picture [3, H, W] float32 in [0, 1] -> out [H, W, 3] uint8, rounded; NaN becomes 0."""

@@ -31,10 +31,10 @@ def drawn(
 ) -> tuple[np.ndarray, int]:
     depth, which = np.full((SIZE, SIZE), nk.FAR, np.float32), np.full((SIZE, SIZE), -1, np.int32)
     places, special = np.empty((2, SIZE, SIZE), np.float32), np.zeros(len(triangles), np.bool_)
-    slots, tiles = np.empty((SIZE, SIZE), np.int32), np.zeros((SIZE // nk.TILE,) * 2, np.uint8)
+    slots, tiles, odd = np.empty((SIZE, SIZE), np.int32), *np.zeros((2, *(SIZE // nk.TILE,) * 2), np.uint8)
     facing = np.zeros(len(triangles), np.int8)
     for rows in parts:
-        nk.see(vertices, triangles, facing, maps, rows, depth, which, places, special)
+        nk.see(vertices, triangles, facing, maps, 2, rows, depth, which, places, special, odd)
     count = 0
     for rows in parts:
         count = edges.find_edges(which, places, layer, 3.0, rows, count, SIZE * SIZE, slots, tiles)
@@ -47,8 +47,9 @@ def drawn(
     texels = np.ascontiguousarray(np.pad(texture, ((0, 0), (0, 0), (0, 1))))
     seen, mesh = (which, places, slots, special), (vertices, triangles, maps)
     for rows in parts:
-        look = np.ones(3, np.float32), 2.0, np.float32(0.2), rows
-        painting.paint(texels, np.zeros((2, 2), np.float32), layer, seen, mesh, fine[1:], *look, picture)
+        look = np.ones(3, np.float32), 2.0, np.float32(0.2)
+        given = np.zeros((2, 2), np.float32), layer, seen, mesh, fine[1:], tiles, odd
+        painting.paint(texels, *given, look, rows, picture)
     return picture, count
 
 

@@ -28,7 +28,9 @@ MAPS = np.repeat(np.arange(4, dtype=np.float32), 4)[:, None] * np.float32([1, 0,
 def behind(vertices: np.ndarray, seen: np.ndarray, span: tuple, depth: np.ndarray, which: np.ndarray) -> np.ndarray:
     """Draw what is behind the opening; which of the four things each pixel shows, 0 where there is nothing."""
     places, special = np.empty((2, SIZE, SIZE), np.float32), np.empty(len(TRIANGLES), np.bool_)
-    numba_kernels.see_within(vertices, TRIANGLES[4:], MAPS, 4, seen, span, depth, which, places, special)
+    view = depth, which, places, special, np.zeros((2, 2), np.uint8)
+    numba_kernels.see_within(vertices, TRIANGLES[4:], MAPS, 4, seen, span, *view)
+    assert view[-1].tolist() == ([[1, 0], [0, 0]] if span[0] <= span[1] else [[0, 0], [0, 0]]), "the window's tile"
     out = np.empty((SIZE, SIZE, 1), np.float32)
     numba_kernels.interpolate(vertices, TRIANGLES, MAPS, which, out)
     assert np.array_equal(out[seen == 1, 0], np.where(which >= 4, places[0], 0)[seen == 1])

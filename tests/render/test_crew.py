@@ -27,6 +27,7 @@ def test_cores_share_a_picture_and_nothing_shows_of_it(astronaut: Avatar, size: 
             for turn in ((0, 0, 0), (18, 5, -4)):
                 motion = talk(turn, jawOpen=0.5, mouthSmile=0.3, eyeBlink=0.6)
                 assert np.array_equal(shared.render(motion, alpha=True), alone.render(motion, alpha=True))
+                assert np.array_equal(shared.planes(motion), alone.planes(motion))
 
 
 def test_a_canvas_is_lent_from_one_to_the_next(astronaut: Avatar, talk) -> None:

@@ -52,6 +52,11 @@ class LearnedRenderer(Renderer):
         self.share = 1.0  # of the networks in the picture; without any, they rest
         self._known = networks.know(self._eye.portrait, self._eye.texture, self._eye.lips)
 
+    @property
+    def direct(self) -> bool:
+        """As `Renderer.direct`."""
+        return super().direct and self.share == 0
+
     def fade(self, learned: bool) -> None:
         """Let the networks' share of the next picture grow or shrink by one step, towards all or nothing."""
         self.share = min(max(self.share + (FADE if learned else -FADE), 0.0), 1.0)

@@ -40,10 +40,13 @@ class DrivenFace:
         self._offsets = LipOffsets(head.rotation, head.unit)
         self._lids = both_lids()
 
-    def __call__(self, beta: FloatArray, offsets: FloatArray | None = None) -> FloatArray:
-        """Vertices [468, 3] for ARKit coefficients ``beta`` [52] and lip ``offsets`` [40, 3]."""
+    def __call__(self, beta: FloatArray, offsets: FloatArray | None = None, share: float | None = None) -> FloatArray:
+        """Vertices [468, 3] for ARKit coefficients ``beta`` [52] and lip ``offsets`` [40, 3].
+
+        ``share`` is their `own_share`, where that is known.
+        """
         face = self.lipped(beta, offsets)
-        share = self.own_share(beta, offsets)
+        share = self.own_share(beta, offsets) if share is None else share
         if share > 0:
             face += share * self._face.unexplained
         before = face.copy() if self._held else face
@@ -90,5 +93,7 @@ def own_shares(beta: FloatArray, offsets: FloatArray, own: FloatArray) -> FloatA
 def tucking(beta: FloatArray) -> float:
     """How far the lower lip of ``beta`` [52] is drawn in under the upper teeth (F, V), 0 to 1."""
     pressed = beta[INDEX["mouthPressLeft"]] + beta[INDEX["mouthPressRight"]] + beta[INDEX["mouthRollUpper"]]
-    rolled = beta[INDEX["mouthRollLower"]] - TUCKS[0] - float(pressed)
-    return float(smoothstep(rolled / (TUCKS[1] - TUCKS[0])) * smoothstep(1 - beta[INDEX["jawOpen"]] / 0.35))
+    rolled = float(beta[INDEX["mouthRollLower"]]) - TUCKS[0] - float(pressed)
+    if rolled <= 0:
+        return 0.0
+    return float(smoothstep(rolled / (TUCKS[1] - TUCKS[0])) * smoothstep(1 - float(beta[INDEX["jawOpen"]]) / 0.35))

@@ -69,7 +69,7 @@ class Eye:
         if blink <= 0 and np.array_equal(face[self.rim], self._eye.lashes.points[len(self.rim) : 2 * len(self.rim)]):
             return self._eye.lashes.points
         rim, crease = face[self.rim], face[self._crease]
-        reach = np.maximum(np.linalg.norm((crease - rim)[:, :2], axis=1), 1e-3)
+        reach = np.maximum(np.hypot(*(crease - rim)[:, :2].T), 1e-3)
         share = np.minimum(self._eye.tall / reach, 1.0)[:, None]
         under = rim + (1 - blink) * self._eye.under
         return np.concatenate([under, rim, rim + share * (crease - rim)])
@@ -83,4 +83,6 @@ def lid_rows(right: bool) -> tuple[list[int], list[int]]:
 
 def on_plane(plane: np.ndarray, xy: np.ndarray) -> FloatArray:
     """``xy`` [n, 2] on an eyeball's ``plane`` [3]: places [n, 3]."""
-    return np.c_[xy, xy @ plane[:2] + plane[2]].astype(np.float32)
+    out = np.empty((len(xy), 3), np.float32)
+    out[:, :2], out[:, 2] = xy, xy @ plane[:2] + plane[2]
+    return out

@@ -45,7 +45,9 @@ def check_offsets(offsets: FloatArray) -> FloatArray | None:
         raise ValueError(
             f"Motion.lip_offsets was expected to be empty or of shape ({len(LIPS)}, 3), but came as {given.shape}."
         )
-    return np.clip(np.nan_to_num(given), -MOST, MOST)
+    if not np.isfinite(given).all():
+        given = np.nan_to_num(given)
+    return np.minimum(np.maximum(given, -MOST), MOST)
 
 
 def spread_lips() -> FloatArray:

@@ -16,6 +16,7 @@ from engine.face.surround import smoothstep
 from engine.face.teeth import COLUMNS
 from engine.render.parts import tongue
 from engine.render.parts.lip_ring import rounding
+from engine.render.parts.mouth_shading import place_walls, settle, shade
 from engine.render.parts.prepared_parts import PreparedMouth
 
 ROWS = 5
@@ -36,6 +37,9 @@ COMES_OUT = 0.7  # how far out the tongue is when it is first drawn before the l
 WALL_DEPTH = 1.0  # centimetres: close behind the lips, so that no turn uncovers the cavity's rim
 FAR_RIM = np.array([5.0, 4.5])  # centimetres from the middle to the cavity's outermost ring
 THROAT = 0.16  # brightness in the middle
+DARK, RINGS = np.array(SHADES, np.float32), np.array(WALLS, np.float32)
+_ANGLE = np.pi * (1 + np.arange(len(RING)) / 10)
+FAR = np.stack([np.cos(_ANGLE) * FAR_RIM[0], np.sin(_ANGLE) * FAR_RIM[1]], 1).astype(np.float32)  # [20, 2]
 
 
 class Mouth:
@@ -48,6 +52,7 @@ class Mouth:
         # Rounded lips reach further down than the bone: the lower teeth stay behind them.
         self._jaw = np.vstack([jaw, model.expressions[INDEX["mouthFunnel"], 14] * [0, 1, 0]]).astype(np.float32)
         counts = [len(part.points) for part in mouth.parts]
+        self._ends = np.cumsum(counts)  # of each part's points among all
         self._veil = np.repeat(mouth.veil, counts).astype(np.float32)
         self._jaw_index = [INDEX[name] for name in (*JAW_SHAPES, "mouthFunnel")]
 
@@ -68,19 +73,22 @@ class Mouth:
             lack = float(face[LOWER_ROW[5], 1] - seen[1]) / float(self._frame.axes[1, 1]) + HIDDEN
             teeth[:, 1] += min(1.0, 2 * rounded) * max(lack, 0.0)
         body, out = tongue.pose(self._mouth.tongue, jaw, beta, lower, opening)
-        walls, wall_light = _walls(upper, lower)
-        wall_light = wall_light * _lightened(opening)
-        places = [self._mouth.teeth[0] - self._covered(rounded, face), teeth, body, walls]
-        light = [*self._mouth.teeth_light, tongue.light(body), wall_light]
-        shade = [
-            bright * _shadow(points, upper, *amounts)
-            for points, bright, amounts in zip(places, light, SHADES, strict=True)
-        ]
-        shade[2] += out * (0.35 + 0.75 * light[2] - shade[2])  # what leaves the mouth leaves its shade
+        points, light = np.empty((self._ends[-1], 3), np.float32), np.empty(self._ends[-1], np.float32)
+        first, second, third = self._ends[:3]
+        points[:first] = self._mouth.teeth[0] - self._covered(rounded, face)
+        points[first:second], points[second:third] = teeth, body
+        light[:second] = self._mouth.teeth_light.reshape(-1)
+        tongue.light(points[second:third], light[second:third])
+        place_walls(upper, lower, RINGS, FAR, WALL_DEPTH, THROAT, points[third:], light[third:])
+        light[third:] *= _lightened(opening)
+        bright = np.empty_like(light)
+        shade(points, self._ends, upper, DARK, light, bright)
+        if out.any():  # what leaves the mouth leaves its shade
+            shaded = bright[second:third]
+            shaded += out * (0.35 + 0.75 * light[second:third] - shaded)
         barely = BARELY + (1 - BARELY) * float(smoothstep(opening / WELL_OPEN))
-        bright = (barely * np.concatenate(shade)).astype(np.float32)
-        bright = self._veil + (1 - self._veil) * bright
-        return self._frame.to_pixels(np.concatenate(places)), bright, bool(out.max() > COMES_OUT)
+        settle(points, self._frame.anchor, self._frame.axes, bright, np.float32(barely), self._veil)
+        return points, bright, bool(out.max() > COMES_OUT)
 
     def _covered(self, rounded: float, face: FloatArray) -> FloatArray:
         """How far [3] upper teeth are drawn higher: tightly rounded lips come down before them, the mesh's do not."""
@@ -98,30 +106,3 @@ def _lightened(opening: float) -> float:
 def _followed(jaw_open: float) -> float:
     """Share of ``jawOpen`` that lower teeth and tongue follow: lips part by their own muscles first, as films show."""
     return LAZY + (1 - LAZY) * float(smoothstep((jaw_open - PARTS[0]) / (PARTS[1] - PARTS[0])))
-
-
-def _shadow(points: FloatArray, upper: FloatArray, fall: float, dark: float, side: float) -> FloatArray:
-    """The shade of the upper lip and of the mouth's corners over ``points`` [n, 3]: factors [n]."""
-    line = np.maximum.accumulate(upper[:, 0])  # lips drawn hard aside may fold
-    under = points[:, 1] - np.interp(points[:, 0], line, upper[:, 1])
-    inward = np.minimum(points[:, 0] - upper[0, 0], upper[-1, 0] - points[:, 0])
-    lip = 1 - dark * (1 - smoothstep(under / fall))
-    return np.asarray(lip * (1 - side * (1 - smoothstep(inward / 0.8))), np.float32)
-
-
-def _walls(upper: FloatArray, lower: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The cavity behind an opening between two rims [11, 3]: rings that darken towards its middle."""
-    ring = np.concatenate([upper, lower[-2:0:-1]])
-    middle = 0.5 * (ring.min(0) + ring.max(0)) * [1, 1, 0]
-    away = (ring - middle) * [1, 1, 0]
-    points, light = [], []
-    angle = np.pi * (1 + np.arange(len(ring)) / 10)
-    far = np.stack([np.cos(angle) * FAR_RIM[0], np.sin(angle) * FAR_RIM[1], np.zeros(len(ring))], 1)
-    for size, bright in WALLS:
-        points.append(middle + (far if size == 0 else size * away))
-        light.append(np.full(len(ring), bright))
-    points.append(middle[None])
-    light.append(np.array([THROAT]))
-    out = np.concatenate(points).astype(np.float32)
-    out[:, 2] = WALL_DEPTH
-    return out, np.concatenate(light).astype(np.float32)

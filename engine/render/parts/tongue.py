@@ -9,6 +9,7 @@ import numpy as np
 from engine.contracts import FloatArray
 from engine.face.blendshapes import INDEX
 from engine.face.surround import smoothstep
+from engine.render.parts.mouth_shading import light_tongue
 from engine.render.parts.scene_part import grid_triangles
 
 ROWS, COLUMNS = 10, 13  # from tip to back, from side to side
@@ -29,7 +30,7 @@ UNDER = np.arange(ROWS)[:, None] == 0  # [10, 1] the tip's underside, which fill
 FOLLOW = np.repeat(1 - (1 - FOLLOWS) * ALONG[:, 0], COLUMNS)[:, None].astype(np.float32)  # [130, 1] of the jaw's way
 LEAVES = np.repeat(smoothstep((0.9 - ALONG[:, 0]) / 0.25), COLUMNS).astype(np.float32)  # [130] how far, put out
 SIDES, BACK = 1 - 0.6 * np.abs(ACROSS) ** 2.5, 1 - 0.7 * smoothstep((ALONG - 0.1) / 0.9)  # light left there
-FADES = (SIDES * BACK * (1 - 0.45 * UNDER)).reshape(-1)  # [130] and at each vertex
+FADES = (SIDES * BACK * (1 - 0.45 * UNDER)).reshape(-1).astype(np.float32)  # [130] and at each vertex
 TRIANGLES = grid_triangles(ROWS, COLUMNS)  # [216, 3]
 
 
@@ -72,11 +73,6 @@ def pose(
     return points, (smoothstep(wanted / 0.3) * LEAVES).astype(np.float32)
 
 
-def light(points: FloatArray) -> FloatArray:
-    """Brightness [130] of ``points`` [130, 3]: what faces the light is bright, and its back and sides lose it."""
-    grid = points.reshape(ROWS, COLUMNS, 3)
-    along, across = np.gradient(grid, axis=0), np.gradient(grid, axis=1)
-    normal = np.cross(across, along)  # out of its upper side, which looks forward once it hangs over the lip
-    normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-    facing = np.clip(normal @ LIGHT, 0, 1).reshape(-1)
-    return np.asarray((AMBIENT + SUN * facing) * FADES, np.float32)
+def light(points: FloatArray, out: FloatArray) -> None:
+    """Brightness ``out`` [130] of ``points`` [130, 3]: what faces the light is bright, back and sides lose it."""
+    light_tongue(points.reshape(ROWS, COLUMNS, 3), FADES, LIGHT, np.float32(AMBIENT), np.float32(SUN), out)
