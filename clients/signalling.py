@@ -21,6 +21,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from clients.microphone import Microphone
 from clients.recording import Recording
+from clients.trials.light_client import SpokenBefore
 from clients.trials.monitor import Monitor
 from clients.trials.relay import Relay
 from engine.errors import VivifyError
@@ -44,7 +45,7 @@ class Connection:
 
     def __init__(
         self,
-        microphone: Microphone,
+        microphone: Microphone | SpokenBefore,
         recording: Recording | Monitor,
         codec: str | None = None,
         relay: Relay | None = None,

@@ -263,7 +263,7 @@ def test_transformers_wav2vec_imports_beside_our_kernels() -> None:
 NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}  # documented, whatever their names look like
 NO_PUBLIC_NAME = {  # file -> what aiortc offers in no other way
     "webrtc/rtc/aiortc_patches.py": {"_create_ssl_context"},
-    "webrtc/bounded_transports.py": {"_receive_data_chunk"},
+    "webrtc/bounded_transports.py": {"_connection", "_receive_data_chunk"},
     "webrtc/rtc/ice_restart.py": {"_connection"},
     "webrtc/rtc/jitter_buffers.py": {"_data"},
     "webrtc/rtc/sending/picture_sender.py": {"_handle_rtcp_packet", "_next_encoded_frame", "_send_keyframe", "_ssrc"},

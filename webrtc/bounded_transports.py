@@ -9,13 +9,16 @@ SRTP: libsrtp and aiortc keep something of every source (SSRC) that ever sent a 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pylibsrtp
-from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcdtlstransport import RTCDtlsTransport, State
 from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport
 
 ROOM = 1 << 17  # bytes of messages whose end has not come: ours have 4,096 at most
 MOST_PIECES = 256  # of them, and of packets that came before their time
 MOST_STREAMS = 64
+SENT_BYTES, SENT_PACKETS = "_RTCDtlsTransport__tx_bytes", "_RTCDtlsTransport__tx_packets"  # aiortc's own counts
 MOST_SOURCES = 256  # of a connection's whole life: one that begins anew has another
 
 
@@ -31,6 +34,18 @@ class BoundedDtls(RTCDtlsTransport):
     @_rx_srtp.setter
     def _rx_srtp(self, session: pylibsrtp.Session | None) -> None:
         self._few = None if session is None else FewSources(session)
+
+    def send_media(self, packets: list[bytes]) -> None:
+        """RTP packets that belong together, protected and sent. Raises ConnectionError."""
+        if self._state != State.CONNECTED:
+            raise ConnectionError("RTP was expected to be sent over a connection that stands.")
+        protect = self._tx_srtp.protect
+        sealed = [protect(packet) for packet in packets]
+        connection: Any = self.transport._connection  # `webrtc.rtc.ice_restart`'s
+        connection.send_now(sealed)
+        counts = vars(self)
+        counts[SENT_BYTES] += sum(map(len, sealed))
+        counts[SENT_PACKETS] += len(sealed)
 
     @property
     def sources(self) -> int:

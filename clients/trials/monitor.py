@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from aiortc import rtcrtpreceiver
-from aiortc.mediastreams import VIDEO_TIME_BASE
 from av import AudioFrame, VideoFrame
 
 from engine.contracts import FRAMES_PER_SECOND
@@ -87,22 +85,3 @@ class Monitor:
         """The timeline index of a picture, on its grid."""
         assert self.mapping is not None
         return round(int(self.mapping["picture"] + pts * VOICE_RATE // VIDEO_RATE) / FRAME) * FRAME
-
-
-class _Counter:
-    """A decoder that only says that a picture came."""
-
-    def decode(self, encoded: Any) -> list[VideoFrame]:
-        frame = VideoFrame(16, 16, "yuv420p")
-        frame.pts, frame.time_base = encoded.timestamp, VIDEO_TIME_BASE
-        return [frame]
-
-
-def count_pictures_only() -> None:
-    """From now on this process decodes no pictures: for clients by the dozen on the server's own machine."""
-    decoder = rtcrtpreceiver.get_decoder
-
-    def choose(codec: Any) -> Any:
-        return _Counter() if codec.mimeType.startswith("video/") else decoder(codec)
-
-    rtcrtpreceiver.get_decoder = choose

@@ -20,10 +20,10 @@ def private_mb():
 
 if sys.argv[1] == "told" and not keep_little():
     sys.exit(3)
-np.ones(1 << 22, np.uint8)  # freed at once: from here on glibc by itself would keep pieces of that size
+np.ones(1 << 23, np.uint8)  # freed at once: from here on glibc by itself would keep pieces of that size
 before, pictures, small = private_mb(), [], []
-for _ in range(100):
-    pictures.append(np.ones(400_000, np.uint8))
+for _ in range(40):
+    pictures.append(np.ones(1_200_000, np.uint8))
     small.append(bytearray(2000))
 del pictures
 print(private_mb() - before)

@@ -20,9 +20,10 @@ FRAME = RATIO * SAMPLES_PER_FRAME  # 1920 samples of 48 kHz
 FRAME_S = FRAME / VOICE_RATE  # 0.040
 PIECE_S = PIECE / VOICE_RATE  # 0.020
 OPUS_DELAY = 312  # samples by which an Opus encoder delays its sound: it leaves that much earlier
-MARGIN_S = 0.025  # at the start; then as the pictures' measured lateness asks
+MARGIN_S = 0.022  # at the start; then as the pictures' measured lateness asks
 MIN_MARGIN_S, MAX_MARGIN_S = 0.012, 0.200
-SLACK_S = 0.005  # what a picture should have to spare
+SLACK_S = 0.002  # what a picture should have to spare
+SPARE_S = 0.001  # more than that is given back
 MAX_SLEW = 0.002  # seconds per second by which the pace may differ from the sender's: inaudible...
 QUICK_SLEW = 0.02  # ...in silence, or when the face suffers: a receiver still follows without a crack
 SUFFERING_S = 0.020  # more delay than this is owed to the pictures
@@ -67,12 +68,15 @@ class Lead:
 
     def __init__(self) -> None:
         self._values: deque[float] = deque(maxlen=self.WINDOW)
+        self.best: float | None = None
 
     def add(self, index: int, now: float) -> None:
         self._values.append(index / VOICE_RATE - now)
+        self.best = max(self._values) if len(self._values) >= self.ENOUGH else None
 
     def forget(self) -> None:
         self._values.clear()
+        self.best = None
 
     def move(self, samples: int) -> None:
         """The timeline moved against the sender's time stamps; after a jump the past tells nothing."""
@@ -81,17 +85,15 @@ class Lead:
             self.forget()
         elif samples:
             self._values = deque((value + seconds for value in self._values), self.WINDOW)
-
-    @property
-    def best(self) -> float | None:
-        return max(self._values) if len(self._values) >= self.ENOUGH else None
+            self.best = None if self.best is None else self.best + seconds
 
 
 class Margin:
     """Time beyond the structural delay, grown when pictures keep coming late and shrunk again when they do not.
 
     One hiccup is not worth a longer delay: a picture held for once is. So a fifth of the last second, or a
-    twentieth of the last four, must be late. It shrinks to what all but a fiftieth of the last four needed.
+    twentieth of the last four, must be late. It shrinks to what all but a fiftieth of the last four needed: a picture
+    that comes some milliseconds late is shown that much later, and nobody sees it.
     """
 
     SECOND, WINDOW = 25, 100  # pictures
@@ -116,7 +118,7 @@ class Margin:
             spare = float(np.percentile(values, 5)) - SLACK_S
         if spare < 0:
             self.seconds = min(self.seconds + min(-spare, self.LARGEST_STEP_S), MAX_MARGIN_S)
-        elif len(values) == self.WINDOW and (room := float(np.percentile(values, 2)) - SLACK_S) > 0.004:
+        elif len(values) == self.WINDOW and (room := float(np.percentile(values, 2)) - SLACK_S) > SPARE_S:
             self.seconds = max(self.seconds - room / 2, MIN_MARGIN_S)
         if spare < 0 or len(values) == self.WINDOW:
             self._slack.clear()

@@ -186,12 +186,12 @@ class VoiceLine:
             self.pad(samples - (self.written - self.read), broke_off=True)
         at = _at(self.read, self.read + samples)
         kinds = self._kinds[at]
-        self.lost += int(np.count_nonzero(kinds & LOST))
-        self.concealed += int(np.count_nonzero(kinds & MADE))
-        self.padded += int(np.count_nonzero(kinds & (CAME | LOST) == 0))
+        if not (kinds == CAME).all():
+            self.lost += int(np.count_nonzero(kinds & LOST))
+            self.concealed += int(np.count_nonzero(kinds & MADE))
+            self.padded += int(np.count_nonzero(kinds & (CAME | LOST) == 0))
         self.read += samples
-        out: PcmArray = self._ring[at]
-        return out
+        return self._ring[at].copy()
 
     def mute(self) -> None:
         """Barge-in: what has come and not left yet becomes silence; its time stays."""
@@ -268,7 +268,7 @@ class VoiceLine:
         pcm, kinds = pcm[cut : self.written - at], kinds[cut : self.written - at]
         if not len(pcm):
             return
-        place = _at(at + cut, at + cut + len(pcm))
+        place = np.arange(at + cut, at + cut + len(pcm)) % CAPACITY
         if cut:
             pcm = joined(self._ring[place[:JOIN]], pcm)
         if free is not None:
@@ -295,12 +295,11 @@ class VoiceLine:
         return samples
 
     def _past(self, end: int) -> PcmArray:
-        past: PcmArray = self._ring[_at(max(end - PAST, 0), end)]
-        return past
+        return self._ring[_at(max(end - PAST, 0), end)]
 
     def _note_silence(self, pcm: PcmArray) -> None:
-        level = float(np.sqrt(np.mean(np.square(pcm, dtype=np.float64)))) / 32768 if len(pcm) else 0.0
-        self._silent_run = self._silent_run + 1 if level < SILENT_RMS else 0
+        sound = pcm.astype(np.float32)
+        self._silent_run = self._silent_run + 1 if sound @ sound <= len(pcm) * (32768 * SILENT_RMS) ** 2 else 0
 
     def _write(self, pcm: PcmArray, kinds: Kinds | int) -> None:
         """Go on with the timeline, and with the engine's copy of it."""
@@ -315,6 +314,7 @@ class VoiceLine:
             self._position += len(samples)
 
 
-def _at(begin: int, end: int) -> npt.NDArray[np.int64]:
+def _at(begin: int, end: int) -> slice | npt.NDArray[np.int64]:
     """Places in the ring."""
-    return np.arange(begin, end) % CAPACITY
+    first, last = begin % CAPACITY, begin % CAPACITY + end - begin
+    return slice(first, last) if last <= CAPACITY else np.arange(begin, end) % CAPACITY

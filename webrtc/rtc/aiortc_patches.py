@@ -17,11 +17,13 @@ import aioice.ice
 from aiortc import (
     RTCCertificate,
     RTCRtpCodecParameters,
+    rtcdtlstransport,
     rtcicetransport,
     rtcpeerconnection,
     rtcrtpreceiver,
     rtcrtpsender,
     rtcsctptransport,
+    rtp,
 )
 from aiortc.codecs import CODECS, get_encoder, h264, vpx
 from aiortc.codecs.base import Encoder
@@ -29,11 +31,11 @@ from OpenSSL import SSL
 
 from engine.contracts import FRAMES_PER_SECOND
 from engine.errors import VivifyError
-from webrtc.bounded_transports import BoundedDtls, BoundedSctp
+from webrtc.bounded_transports import SENT_BYTES, SENT_PACKETS, BoundedDtls, BoundedSctp
 from webrtc.rtc.ice_restart import RestartableConnection
 from webrtc.rtc.jitter_buffers import jitter_buffer
 from webrtc.rtc.sending.picture_encoders import PictureEncoder, TaggedEncoder
-from webrtc.rtc.sending.picture_sender import PictureSender
+from webrtc.rtc.sending.picture_sender import COUNTED, PictureSender
 from webrtc.rtc.sending.sound_encoder import VoiceEncoder
 from webrtc.rtc.voice_receiver import VoiceReceiver
 
@@ -55,6 +57,8 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "video/h264": TaggedEncoder,
     "audio/opus": VoiceEncoder,
 }
+# What is counted for aiortc, under the names that its classes give it.
+COUNTS = ((rtcrtpsender.RTCRtpSender, COUNTED), (rtcdtlstransport.RTCDtlsTransport, (SENT_BYTES, SENT_PACKETS)))
 BITRATES = ("DEFAULT_BITRATE", "MIN_BITRATE", "MAX_BITRATE")
 # What is called by aiortc under its own name: where it looks that name up, and what it hands over.
 CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
@@ -66,6 +70,9 @@ CALLED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (rtcrtpsender.RTCRtpSender, "_send_keyframe", ("self",)),
     (rtcrtpsender.RTCRtpSender, "_next_encoded_frame", ("self", "codec")),
     (rtcrtpsender.RTCRtpSender, "_handle_rtcp_packet", ("self", "packet")),
+    (rtcrtpsender.RTCRtpSender, "_retransmit", ("self", "sequence_number")),
+    (rtcrtpsender.RTCRtpSender, "send", ("self", "parameters")),
+    (rtp.HeaderExtensionsMap, "set", ("self", "values")),
     (rtcpeerconnection, "RTCSctpTransport", ("transport", "port")),
     (rtcpeerconnection, "RTCDtlsTransport", ("transport", "certificates")),
     (rtcsctptransport.RTCSctpTransport, "_receive_data_chunk", ("self", "chunk")),
@@ -113,6 +120,9 @@ def check_names() -> None:
     for module, name in numbers:
         if not isinstance(getattr(module, name, None), int):
             raise VivifyError(_strange(module, name, "is no number"))
+    for owner, names in COUNTS:
+        if strange := [name for name in names if name not in owner.__init__.__code__.co_names]:
+            raise VivifyError(_strange(owner, strange[0], "is not there"))
     for owner, name, wanted in CALLED:
         there = getattr(owner, name, None)
         if not callable(there):

@@ -37,6 +37,14 @@ class HeardConnection(Connection):
         self._on_heard = on_heard
         self.heard = time.monotonic()
 
+    @property
+    def way_out(self) -> CandidatePair:
+        """The pair of addresses that data goes by. Raises ConnectionError while there is none."""
+        pair = self._nominated.get(1)
+        if pair is None:
+            raise ConnectionError("Data was expected to be sent over a connection that stands.")
+        return pair
+
     def note(self) -> None:
         """Something came, from the other side."""
         self.heard = time.monotonic()
@@ -130,6 +138,12 @@ class RestartableConnection:
 
     async def send(self, data: bytes) -> None:
         await self._now.send(data)
+
+    def send_now(self, datagrams: list[bytes]) -> None:
+        """The same of several, for who need not wait: no way out of aioice does. Raises ConnectionError."""
+        pair = self._now.way_out
+        for data in datagrams:
+            pair.protocol.transport.sendto(data, pair.remote_addr)
 
     async def get_event(self) -> ConnectionEvent | None:
         """The end of the last connection; that of one which was replaced is nobody's business."""

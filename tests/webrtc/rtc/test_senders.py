@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -12,11 +13,27 @@ from aiortc.codecs import CODECS
 from aiortc.codecs.opus import OpusDecoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import MediaStreamTrack
-from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, pack_remb_fci
+from aiortc.rtcrtpparameters import (
+    RTCRtpCodecParameters,
+    RTCRtpHeaderExtensionParameters,
+    RTCRtpSendParameters,
+)
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTP_HISTORY_SIZE,
+    HeaderExtensionsMap,
+    RtcpPsfbPacket,
+    RtpPacket,
+    pack_remb_fci,
+    wrap_rtx,
+)
 from av import AudioFrame, VideoFrame
 
 from webrtc.rtc.aiortc_patches import LEAST_BITRATE, patch_aiortc
 from webrtc.rtc.ice_servers import no_servers
+from webrtc.rtc.sending import picture_encoders
+from webrtc.rtc.sending.outgoing import Outgoing
+from webrtc.rtc.sending.picture_encoders import CALM, HURRIED, PictureEncoder
 from webrtc.rtc.sending.picture_sender import PictureSender
 from webrtc.rtc.sending.sound_encoder import SILENT_DBOV, VoiceEncoder, level_dbov
 from webrtc.rtc.tracks import sound_frame
@@ -91,7 +108,7 @@ def test_a_receiver_that_can_take_less_gets_less() -> None:
         vp8 = next(codec for codec in CODECS["video"] if codec.name == "VP8")
 
         async def second() -> int:
-            frames = [await sender._next_encoded_frame(vp8) for _ in range(25)]
+            frames = [await sender.encoded(vp8) for _ in range(25)]
             return sum(len(payload) for frame in frames if frame for payload in frame.payloads)
 
         async def asks(bitrate: int) -> None:
@@ -109,3 +126,58 @@ def test_a_receiver_that_can_take_less_gets_less() -> None:
 
     more, less = asyncio.run(sizes())
     assert less < 0.7 * more
+
+
+def parameters(*codecs: RTCRtpCodecParameters) -> RTCRtpSendParameters:
+    extensions = [RTCRtpHeaderExtensionParameters(id=k + 1, uri=uri) for k, uri in enumerate((MID, SENT_AT, LEVEL))]
+    return RTCRtpSendParameters(codecs=list(codecs), headerExtensions=extensions, muxId="7")
+
+
+VP8 = RTCRtpCodecParameters("video/VP8", 90_000, payloadType=96)
+AGAIN = RTCRtpCodecParameters("video/rtx", 90_000, payloadType=97, parameters={"apt": 96})
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+SENT_AT = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+
+def test_packets_are_what_aiortc_would_make_of_them() -> None:
+    told = parameters(VP8, AGAIN)
+    known = HeaderExtensionsMap()
+    known.configure(told)
+    outgoing = Outgoing(0xABCD, 0xDCBA, told)
+    one = outgoing.pack([b"a" * 1300, b"b"], 5, None)
+    packets = [RtpPacket.parse(data, known) for data in one + outgoing.pack([b"c"], 3605, -23)]
+    first = packets[0].sequence_number
+    assert [p.sequence_number - first for p in packets] == [0, 1, 2]
+    assert [p.marker for p in packets] == [0, 1, 1]
+    assert packets[0].timestamp == packets[1].timestamp == packets[2].timestamp - 3600
+    assert {(p.ssrc, p.payload_type, p.extensions.mid) for p in packets} == {(0xABCD, 96, "7")}
+    assert [p.extensions.audio_level for p in packets] == [None, None, (False, 23)]
+    assert abs(packets[0].extensions.abs_send_time / (1 << 18) - time.time() % 64) % 64 < 5  # type: ignore[operator]
+    assert [p.payload for p in packets] == [b"a" * 1300, b"b", b"c"]
+    assert [p.serialize(known) for p in packets[:2]] == one
+    assert (outgoing.packets, outgoing.octets) == (3, 1302)
+    again = outgoing.again(first)
+    assert again is not None
+    repeated = RtpPacket.parse(again, known)
+    wanted = wrap_rtx(packets[0], 97, repeated.sequence_number, 0xDCBA)
+    assert again == wanted.serialize(known)
+    outgoing.pack([b"d"] * RTP_HISTORY_SIZE, 7205, None)
+    assert outgoing.again(first) is None
+
+
+def test_without_a_form_for_repeated_packets_they_are_sent_as_they_were() -> None:
+    outgoing = Outgoing(1, 2, RTCRtpSendParameters(codecs=[VP8]))
+    (packet,) = outgoing.pack([b"a"], 0, None)
+    assert packet[0] == 0x80  # no extensions were agreed on
+    assert outgoing.again(RtpPacket.parse(packet).sequence_number) == packet
+
+
+@pytest.mark.parametrize(("cores", "speed"), [(64, CALM), (0, HURRIED)])
+def test_pictures_beyond_the_cores_are_encoded_faster(cores: int, speed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture_encoders, "usable_cores", lambda: cores)
+    encoder, frame = PictureEncoder(), VideoFrame.from_ndarray(np.zeros((96, 64), np.uint8), format="yuv420p")
+    frame.pts, frame.time_base = 0, Fraction(1, 90_000)
+    payloads, _ = encoder.encode(frame)
+    assert payloads
+    assert encoder.speed == speed
