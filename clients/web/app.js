@@ -4,6 +4,7 @@ import { Devices } from "./devices.js";
 import { Panel, Receiver } from "./figures.js";
 import { Filming } from "./filming.js";
 import { OwnFaces } from "./own_faces.js";
+import { checkPhoto, offered, typeOf } from "./photos.js";
 import { read, request, show, unshow } from "./server.js";
 import { Session } from "./session.js";
 import { Told, openMicrophone, openSample } from "./voice.js";
@@ -14,7 +15,7 @@ const video = at("face");
 const panel = new Panel(document);
 const STATES = { idle: "Ready", connecting: "Connecting", live: "Live", lost: "Disconnected", down: "No server" };
 
-let server = { avatars: [], films: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
+let server = { avatars: [], films: [], photos: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
 let session = null;
 let voice = null;
 const ONLY_BEFORE = "input:not([type=range]), .devices select"; // what a running session does not take
@@ -166,7 +167,7 @@ function wish() {
 
 async function showFigures() {
   const current = session;
-  const receiver = await current.receiver?.read();
+  const receiver = await current?.receiver?.read(); // figures may come when it has ended
   if (current !== session || !current?.stats) return;
   at("figures").hidden = false;
   at("stage").classList.toggle("speaking", current.stats.speaking);
@@ -217,10 +218,8 @@ function listFaces() {
   at("bring").hidden = at("agreed").hidden = !server.portraits;
   at("film").hidden = !server.films.length;
   filming.limits = server;
-  at("photo").accept = at("film-photo").accept = photoKinds();
+  at("photo").accept = at("film-photo").accept = offered(server.photos);
 }
-
-const photoKinds = () => [...server.photos, ...server.photos.includes("image/heic") ? [".heic", ".heif"] : []].join();
 
 const AGREED = "By who brought the portrait, on the page: it shows themselves, or the person agreed.";
 
@@ -237,10 +236,7 @@ const FILM_AGREED = "By who brought the film, on the page: it shows themselves, 
 async function bring(file, type, consent, photo = null) {
   const made = await follow(() => own.bring(file, type, consent, () => filming.sent(), photo));
   if (made?.film) filming.made();
-  at("photo").value = "";
 }
-
-const typeOf = (photo) => photo.type || (/\.hei[cf]$/i.test(photo.name) ? "image/heic" : "application/octet-stream");
 
 /** Wait for a face that is being made, also one from before the page was loaded again: the same, or null. */
 async function follow(making) {
@@ -337,10 +333,19 @@ at("guidance").addEventListener("input", () => { at("guidance-value").textConten
 at("photo").addEventListener("click", (event) => agreed() || event.preventDefault());
 at("photo").addEventListener("change", () => {
   const [photo] = at("photo").files;
-  if (photo && agreed()) bring(photo, typeOf(photo), AGREED);
-  else at("photo").value = "";
+  at("photo").value = ""; // the same one may be chosen again
+  if (!photo || !agreed()) return;
+  try {
+    checkPhoto(photo, server.photos);
+    bring(photo, typeOf(photo), AGREED);
+  } catch (error) {
+    tell(error.message);
+  }
 });
-at("film").addEventListener("click", () => filming.open());
+at("film").addEventListener("click", () => {
+  tell(null);
+  filming.open();
+});
 at("learned").addEventListener("toggle", showSheet);
 at("making-stop").addEventListener("click", () => own.stop());
 at("forget").addEventListener("click", forget);

@@ -1,5 +1,6 @@
 // The window in which somebody films themselves, or brings a film, looks at it and sends it.
 
+import { checkPhoto } from "./photos.js";
 import { PROMPTS, WHOLE_S, promptAt } from "./prompts.js";
 import { Camera } from "./recording.js";
 import { Told } from "./voice.js";
@@ -8,19 +9,18 @@ const COUNT = 3, COUNT_MS = 700; // before it begins
 const LOOK_MS = 100;
 const LEAST_S = 3, BRIEF_S = 10; // below is not sent, below is told
 const FAINT = 0.3, FAINT_S = 5; // a level that is hardly a voice, and for how long before it is said
-const MOST_PHOTO = 12 << 20; // bytes
 const TYPES = { mp4: "video/mp4", m4v: "video/mp4", mov: "video/quicktime", mkv: "video/x-matroska", webm: "video/webm" };
 const at = (id) => document.getElementById(id);
 
 /**
  * `microphone()` tells the chosen one's id, `send(blob, type, photo)` takes a film, and the photo that may go with it;
- * `limits`: film_bytes, film_seconds, films.
+ * `limits`: film_bytes, film_seconds, films, photos.
  */
 export class Filming {
   constructor(microphone, send) {
     this.microphone = microphone;
     this.send = send;
-    this.limits = { film_bytes: 0, film_seconds: 0, films: [] };
+    this.limits = { film_bytes: 0, film_seconds: 0, films: [], photos: [] };
     this.camera = this.take = this.film = this.photo = null;
     at("film-open").addEventListener("click", () => this.#openCamera());
     at("film-record").addEventListener("click", () => this.#record());
@@ -166,6 +166,7 @@ export class Filming {
     if (!file) return;
     const type = this.limits.films.includes(file.type) ? file.type : TYPES[file.name.split(".").at(-1).toLowerCase()];
     if (!type) return this.#tell("That is no film that is taken here: choose an MP4, MOV, WebM or MKV.");
+    if (!file.size) return this.#tell("The film is empty, no byte is in it: copy or export it again.");
     if (file.size > this.limits.film_bytes) {
       return this.#tell(`A film of at most ${this.limits.film_bytes >> 20} MB is taken, and this one has ${file.size >> 20}: cut or export it smaller.`);
     }
@@ -194,7 +195,8 @@ export class Filming {
 
   #judge(seconds) {
     const most = this.limits.film_seconds;
-    if (seconds < BRIEF_S) this.#tell(`That is ${Math.round(seconds)} s: it will do, but half a minute teaches more.`, true);
+    if (seconds < LEAST_S) this.#tell(`That is ${Math.round(seconds)} s, too little to learn from: film half a minute.`);
+    else if (seconds < BRIEF_S) this.#tell(`That is ${Math.round(seconds)} s: it will do, but half a minute teaches more.`, true);
     if (seconds > most + 1) this.#tell(`That is ${Math.round(seconds)} s, and the first ${most} will be used.`, true);
   }
 
@@ -212,10 +214,12 @@ export class Filming {
   /** A photo that becomes the portrait, or none. */
   #beside(photo) {
     at("film-photo").value = "";
-    if (photo && photo.size > MOST_PHOTO) {
-      return this.#tell(`A photo of at most ${MOST_PHOTO >> 20} MB is taken, and this one has ${photo.size >> 20}: export it smaller.`);
-    }
     this.#tell(null);
+    try {
+      if (photo) checkPhoto(photo, this.limits.photos);
+    } catch (error) {
+      return this.#tell(error.message);
+    }
     const view = at("film-photo-view");
     if (this.photo) URL.revokeObjectURL(view.src);
     this.photo = photo;

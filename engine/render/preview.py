@@ -48,6 +48,7 @@ def draw_preview(avatar: Avatar) -> ByteArray:
     renderer = Renderer(avatar, avatar.size)
     looks = avatar.film.looks if avatar.film else {}
     mouth, eyes = (" (film)" if any(name.startswith(part) for name in looks) else "" for part in ("mouth", "eye"))
+    sides = " (film)" if avatar.film and avatar.film.drift else ""
     rows = [
         [
             _tile(_with_mesh(avatar), "found face"),
@@ -57,7 +58,7 @@ def draw_preview(avatar: Avatar) -> ByteArray:
         [
             _tile(renderer.render(_pose(jawOpen=0.4)), f"mouth open{mouth}"),
             _tile(renderer.render(_pose(eyeBlinkLeft=1.0, eyeBlinkRight=1.0)), f"eyes closed{eyes}"),
-            _tile(renderer.render(_pose(YAW, jawOpen=0.08)), "turned"),
+            _tile(renderer.render(_pose(YAW, jawOpen=0.08)), f"turned{sides}"),
         ],
     ]
     return np.ascontiguousarray(np.vstack([np.hstack(row) for row in rows]))
@@ -88,7 +89,7 @@ def _with_matte(avatar: Avatar) -> ByteArray:
 
 def _tile(picture: ByteArray, text: str) -> ByteArray:
     tile = Image.fromarray(resized(picture, TILE, TILE))
-    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(12)
-    draw.rectangle([0, 0, 11 + draw.textlength(text, font), 19], fill=(20, 20, 24))
-    draw.text((6, 3), text, (240, 240, 240), font)
+    draw, font = ImageDraw.Draw(tile), ImageFont.load_default(20)  # read at half its size on the page
+    draw.rectangle([0, 0, 15 + draw.textlength(text, font), 29], fill=(20, 20, 24))
+    draw.text((8, 3), text, (240, 240, 240), font)
     return np.array(tile)

@@ -19,12 +19,12 @@ def test_six_pictures_that_differ(astronaut: Avatar) -> None:
     picture = draw_preview(astronaut)
     assert picture.shape == (2 * TILE, 3 * TILE, 3)
     tiles = [picture[y : y + TILE, x : x + TILE].astype(int) for y in (0, TILE) for x in (0, TILE, 2 * TILE)]
-    below = slice(24, None)  # under the label
+    below = slice(32, None)  # under the label
     for k, tile in enumerate(tiles):
         for other in tiles[k + 1 :]:
             assert np.abs(tile[below] - other[below]).max() > 60
     neutral, closed = tiles[2], tiles[4]
-    changed = np.argwhere(np.abs(neutral[below] - closed[below]).max(-1) > 25)[:, 0] + 24
+    changed = np.argwhere(np.abs(neutral[below] - closed[below]).max(-1) > 25)[:, 0] + 32
     eyes = astronaut.reference[[33, 263, 159, 145], 1] * TILE / astronaut.size
     assert changed.min() > eyes.min() - 20
     assert changed.max() < eyes.max() + 20, "closing the eyes changes nothing else"

@@ -23,6 +23,7 @@ LAGS = range(-6, 7)  # frames by which lips may seem late: sound recorded apart
 SURELY = 0.05  # of r, by which another lag must be better than none
 RIDGES = (0.1, 0.5, 2.0, 10.0, 100.0)
 FOLDS = 4
+SAME_VOICE = 0.1  # of r on stretches not fitted to, below which the sound is not this mouth's
 LEAST_S = 4.0  # of speech, below which nothing is learned of it
 EVERYBODY_S = 8.0  # how many seconds everybody's manner counts
 MOST_GAIN = 3.0
@@ -121,6 +122,8 @@ def _openings(renderer: Renderer, said: Said, frames: np.ndarray, real: FloatArr
                 agreement(np.maximum(heard(said.shapes[part]) @ _fitted(x[rest], wanted[rest], ridge), 0), wanted[part])
             )
         best = max(best, (float(np.mean(found)), ridge))
+    if best[0] < SAME_VOICE:
+        return none, f"What is heard is hardly what this mouth says (r {best[0]:.2f}), so how it opens is everybody's."
     if best[0] < before:
         return none, f"How the mouth opens follows the film no better when fitted to it (r {before:.2f}), so it is not."
     own = _fitted(x[rows], wanted[rows], best[1])
