@@ -93,7 +93,7 @@ class Pipeline:
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
         # The kernels let go of Python's lock: several cores draw pictures of several sessions, or share one.
-        self._cores = usable_cores()
+        self.at_once = self._cores = usable_cores()  # pictures; another pipeline's device may draw more of them
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="painter")
         self._crew = Crew(self._threads, min(self._cores, MOST_CORES))
 

@@ -17,6 +17,8 @@ from engine.session import Session
 
 NO_PICTURE = np.zeros((0, 0), np.uint8)
 MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
+TOO_LATE_S = 0.060  # a picture that falls so far behind its sound's pace is left out for the next one's sake...
+MOST_LEFT_OUT = 3  # ...but not more of them in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +95,37 @@ class Scheduler:
         self._pipeline.set_look_ahead(session.row, milliseconds)
 
     def tick(self) -> int:
-        """Advance every session that has a whole frame of sound. Returns how many sessions advanced."""
-        taken = [t for t in map(self._take, self._sessions) if t is not None]
+        """Advance sessions that have a whole frame of sound. Returns how many advanced.
+
+        As many are drawn at a time as the pipeline draws at once, those first whose sound came first: nobody waits for
+        pictures that others are to have later.
+        """
+        waiting = sorted((s for s in self._sessions if s.pending), key=lambda session: session.turn)
+        taken: list[_Taken] = []
+        drawn = 0
+        for session in waiting:
+            if session.moves_only or drawn < self._pipeline.at_once:
+                taken.append(self._take(session))
+                drawn += taken[-1].request.draw
         if taken:
-            drawn = self._pipeline.step([t.request for t in taken])
-            for one, result in zip(taken, drawn, strict=True):
+            for one, result in zip(taken, self._pipeline.step([t.request for t in taken]), strict=True):
                 self._deliver(one, result)
         return len(taken)
 
-    def _take(self, session: Session) -> _Taken | None:
+    def _take(self, session: Session) -> _Taken:
         audio = session.next_audio()
-        if audio is None:
-            return None
+        assert audio is not None
         chunk, level, arrived = audio
-        draw = not session.moves_only and (not session.live or session.pending <= MAX_BACKLOG)
+        draw = not session.moves_only and (not session.live or self._in_time(session))
+        session.left_out = 0 if draw else session.left_out + 1
         request = Request(session.row, chunk.samples, level, session.speaking, draw, session.matte)
         return _Taken(session, chunk, arrived, request)
+
+    def _in_time(self, session: Session) -> bool:
+        """Whether a live session's picture is worth drawing. Where all fall behind, all leave out alike."""
+        if session.pending > MAX_BACKLOG:
+            return False
+        return time.monotonic() - session.expected < TOO_LATE_S or session.left_out >= MOST_LEFT_OUT
 
     def _deliver(self, one: _Taken, result: Drawn) -> None:
         if result.motion is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from engine.errors import VivifyError
 MAX_PENDING_SECONDS = 30  # audio waiting for the engine; more is refused, never silently dropped
 LONGEST_SPEECH_SECONDS = 10  # a chunk of speech; what goes on longer comes in parts
 MAX_WAITING_MOTIONS = MAX_PENDING_SECONDS * FRAMES_PER_SECOND  # nobody fetched; the newest win
+PACE_S = 0.039  # from one frame to the next where several came in one go; less than they last, to forget a late one
 MAX_WAITING_FRAMES = 8  # finished frames nobody fetched; in a live session the newest win
 
 
@@ -47,6 +49,8 @@ class Session:
         self.epoch = 0
         self.closed = False  # by the scheduler; nothing more may be asked of it then
         self.dropped = 0  # frames never drawn, or overwritten before anyone fetched them
+        self.left_out = 0  # pictures in a row that were not drawn
+        self.expected = inf  # monotonic time from which on the frame taken last could be expected
         self._cutter = FrameCutter()
         self._listen_from(0)
         self._pending: deque[AudioChunk] = deque()  # whole frames of 640 samples
@@ -65,6 +69,11 @@ class Session:
     def pending(self) -> int:
         """Whole audio frames that wait for the engine."""
         return len(self._pending)
+
+    @property
+    def turn(self) -> tuple[float, int]:
+        """Of sessions with a frame, the least one's is taken first: by when it could be expected, then by its place."""
+        return self._expected_next(), self._pending[0].position
 
     def check_open(self) -> None:
         """Raises VivifyError once the session has been closed."""
@@ -132,11 +141,17 @@ class Session:
         if chunk.position != self._heard:  # a barge-in took away what lay between
             self._listen_from(chunk.position)
         self._heard = chunk.end
+        self.expected, arrived = self._expected_next(), self._arrivals.popleft()
         settled = [self._turns.push(decision) for decision in self._voice.push(chunk.samples)]
         events = [event for event in settled if event is not None]
         self.events.extend(events)
         self.speech.extend(self._chunker.push(chunk.samples, events))
-        return chunk, loudness(chunk.samples), self._arrivals.popleft()
+        return chunk, loudness(chunk.samples), arrived
+
+    def _expected_next(self) -> float:
+        """When the next frame can be expected: those that came in one go, one by one; inf where nobody told when."""
+        arrived = self._arrivals[0] or inf
+        return arrived if self.expected == inf else max(arrived, self.expected + PACE_S)
 
     def _listen_from(self, position: int) -> None:
         """Start voice detection anew at ``position``."""

@@ -51,6 +51,7 @@ class DevicePipeline(Pipeline):
             raise VivifyError("A CUDA device was asked for, but torch sees none: check the driver, or use the CPU.")
         self._graphs = graphs
         super().__init__(config, weights)
+        self.at_once = config.max_sessions
         self._given = learned is not None
         if learned is None and self._painters.learned:
             learned = load_learned(assets() / "weights" / "picture.safetensors")
