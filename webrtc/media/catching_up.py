@@ -48,13 +48,15 @@ def _slice(pcm: PcmArray, shares: tuple[float, float]) -> PcmArray:
     lags = range(int(shares[0] * len(coarse)), int(shares[1] * len(coarse)) + 1)
     if not len(coarse) or lags.start < 1:
         return pcm
-    around = max(lags, key=lambda lag: _alike(coarse, lag)) * COARSE
-    lag = max(range(around - COARSE, around + COARSE + 1, 2), key=lambda lag: _alike(sound, lag))
+    around = _alike(coarse, lags) * COARSE
+    lag = _alike(sound, range(around - COARSE, around + COARSE + 1, 2))
     weight = np.linspace(0, 1, len(sound) - lag)
     return np.round(sound[: len(sound) - lag] * (1 - weight) + sound[lag:] * weight).astype(np.int16)
 
 
-def _alike(sound: np.ndarray, lag: int) -> float:
-    """Correlation of a sound with itself, ``lag`` samples later."""
-    early, late = sound[: len(sound) - lag], sound[lag:]
-    return float(early @ late / (np.sqrt((early @ early) * (late @ late)) + 1e-9))
+def _alike(sound: np.ndarray, lags: range) -> int:
+    """Of some ``lags``, the one by which a sound resembles itself most: by correlation."""
+    power, later = np.r_[0.0, np.cumsum(sound * sound)], np.array(lags)
+    products = np.array([sound[: len(sound) - lag] @ sound[lag:] for lag in lags])
+    likeness = products / (np.sqrt(power[len(sound) - later] * (power[-1] - power[later])) + 1e-9)
+    return lags[int(likeness.argmax())]

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from math import isfinite
 
 import numpy as np
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError, MediaStreamTrack
@@ -19,6 +20,7 @@ from webrtc.media.voice_line import RATIO, VOICE_RATE, PcmArray
 VIDEO_RATE = 90_000  # Hz, RTP's clock for pictures
 ENCODE_WEIGHT = 0.1  # of a new measurement in the running mean
 LONGEST_ENCODE_S = 0.040  # a stall is not an encoder's time: what is longer counts as this
+EARLY_S = 0.0005  # event loops wake up to whole milliseconds: what is due so soon is due, rather than waited for again
 VOICE_TIME_BASE = Fraction(1, VOICE_RATE)
 
 
@@ -90,7 +92,7 @@ class SoundTrack(MediaStreamTrack):
             if now - due > STALL_S:
                 self._playout.stood_still(now - due)
                 due = now
-            if due <= now:
+            if due <= now + EARLY_S:
                 return due
             self._playout.idle(now)
             self._on_sound()
@@ -149,14 +151,15 @@ class PictureTrack(MediaStreamTrack):
             if self.readyState != "live":
                 raise MediaStreamError
             self._arrived.clear()
-            frame, wait = self._playout.next_picture(time.monotonic())
+            frame, wait = self._playout.next_picture(time.monotonic() + EARLY_S)
             if frame is not None:
                 return frame
+            timer = asyncio.get_running_loop().call_later(wait, self._arrived.set) if isfinite(wait) else None
             try:
-                async with asyncio.timeout(wait if np.isfinite(wait) else None):
-                    await self._arrived.wait()
-            except TimeoutError:
-                pass
+                await self._arrived.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
 
     def note_sent(self, frame: Frame, handed_out: float) -> None:
         """A picture that an encoder got at ``handed_out`` is encoded and sent just now."""
