@@ -36,10 +36,11 @@ def evaluate_avatar(
 ) -> None:
     """A table for people on ``say``, one line of JSON on standard output, and a sheet in ``picture``."""
     gain = compare(Avatar.load(folder), film, told)
-    table = Table("figure", "photo alone", "with the film", "what it says", box=None)
+    table = Table("figure", "photo alone", "with the film", "that film's own", "what it says", box=None)
     for name, meaning in MEANINGS.items():
         if name in gain.figures["film"]:
-            table.add_row(name, *(f"{gain.figures[way][name]:.4g}" for way in ("photo", "film")), meaning)
+            found = [gain.figures[way].get(name) for way in ("photo", "film", "truth")]
+            table.add_row(name, *("" if value is None else f"{value:.4g}" for value in found), meaning)
     say.print(table)
     if picture:
         write_png(picture, sheet(gain))

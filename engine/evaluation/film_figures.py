@@ -18,6 +18,7 @@ from engine.evaluation import motion_figures as motions
 from engine.evaluation import picture_figures as pictures
 from engine.evaluation.foreign_networks import FeatureNet
 from engine.face import topology as top
+from engine.face.measures import lip_distance
 from engine.face.morphable_model import face_model, similarity
 from engine.imaging.resampling import covered, resized, to_bytes, warped
 from engine.imaging.shapes import inside
@@ -188,18 +189,6 @@ def mouth_region(landmarks: FloatArray, size: tuple[int, ...]) -> np.ndarray:
     ring = landmarks[list(top.LIP_OUTER), :2]
     grown = ring.mean(0) + MOUTH_MARGIN * (ring - ring.mean(0))
     return inside(np.arange(size[1])[None], np.arange(size[0])[:, None], grown)
-
-
-def lip_distance(made: FloatArray, truth: FloatArray) -> float:
-    """Mean distance of the lips' landmarks after a similarity of the whole face, in outer-eye-corner distances."""
-    a, b = made[: top.VERTICES], truth[: top.VERTICES]
-    a, b = (np.pad(x[:, :2], ((0, 0), (0, 1))) for x in (a, b))
-    still = [k for k in range(top.VERTICES) if face_model().pose_weights[k] > 0]
-    scale, rotation, shift = similarity(a[still], b[still])
-    moved = scale * a @ rotation.T + shift
-    lips = list(top.LIP_VERTICES)
-    unit = np.linalg.norm(b[top.OUTER_CORNER_RIGHT] - b[top.OUTER_CORNER_LEFT])
-    return float(np.linalg.norm(moved[lips] - b[lips], axis=1).mean() / unit)
 
 
 def pose_diversity(landmarks: FloatArray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.contracts import FloatArray
 from engine.face import topology as top
-from engine.face.morphable_model import FaceModel, similarity
+from engine.face.morphable_model import FaceModel, face_model, similarity
 
 LIPS_MIDDLE = (13, 14)
 # Upper and lower lid points, then the corners: Soukupova & Cech (2016), eq. 1.
@@ -57,3 +57,15 @@ def landmark_error(seen: FloatArray, wanted: FloatArray, rows: list[int] | None 
     """Mean distance in the picture of ``seen`` from ``wanted`` [>= 468, >= 2], as a share of ``wanted``'s `unit`."""
     chosen = rows if rows is not None else list(range(top.VERTICES))
     return float(np.linalg.norm(seen[chosen, :2] - wanted[chosen, :2], axis=1).mean()) / unit(wanted)
+
+
+def lip_distance(made: FloatArray, truth: FloatArray) -> float:
+    """Mean distance of the lips' landmarks after a similarity of the whole face, in outer-eye-corner distances."""
+    a, b = made[: top.VERTICES], truth[: top.VERTICES]
+    a, b = (np.pad(x[:, :2], ((0, 0), (0, 1))) for x in (a, b))
+    still = [k for k in range(top.VERTICES) if face_model().pose_weights[k] > 0]
+    scale, rotation, shift = similarity(a[still], b[still])
+    moved = scale * a @ rotation.T + shift
+    lips = list(top.LIP_VERTICES)
+    unit = np.linalg.norm(b[top.OUTER_CORNER_RIGHT] - b[top.OUTER_CORNER_LEFT])
+    return float(np.linalg.norm(moved[lips] - b[lips], axis=1).mean() / unit)

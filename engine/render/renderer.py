@@ -114,8 +114,8 @@ class Renderer:
 
     @property
     def direct(self) -> bool:
-        """Whether what geometry paints is the picture, and nothing has to be added to its RGB."""
-        return not self._recalls
+        """Whether what is painted is the picture, and nothing has to be added to its RGB."""
+        return True
 
     def planes(self, motion: Motion, out: ByteArray | None = None) -> ByteArray:
         """`render` as planar I420 [size * 3 // 2, size], BT.601 in its limited range; ``size`` must be even.
@@ -172,8 +172,10 @@ class Renderer:
         self.compositor.paint(vertices, posed.maps, posed.shown, out, self.canvas, clean, self.crew)
         if own > 0:
             out[:] = (out + np.float32(own) * (portrait - out) + 0.5).astype(np.uint8)
-        for recall in self._recalls:
-            recall.add(out, vertices[: top.VERTICES], posed.face, check(motion)[0], motion.rotation, 1 - own)
+        if self._recalls:
+            beta = check(motion)[0]
+            for recall in self._recalls:
+                recall.add(out, vertices[: top.VERTICES], posed.face, beta, motion.rotation, 1 - own)
         return self.compositor
 
     @property

@@ -31,6 +31,7 @@ from engine.imaging.shapes import polygon_mask
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.renderer import Renderer, still
+from kernels.cpu.pixel_kernels import bytes_to_i420
 
 pytestmark = pytest.mark.cpu
 
@@ -119,6 +120,15 @@ def test_the_portrait_at_rest_stays_exact(made: tuple[Avatar, tuple[str, ...]]) 
     assert np.array_equal(known.render(still()), plain.render(still()))
     clear = known.render(moved(0.3), alpha=True)
     assert clear.shape == (512, 512, 4), "with a matte as well"
+
+
+def test_what_a_film_adds_is_added_to_planes_too(made: tuple[Avatar, tuple[str, ...]]) -> None:
+    renderer, wanted = Renderer(made[0], SIDE), np.empty((SIDE * 3 // 2, SIDE), np.uint8)
+    for t in (0.2, 0.6):
+        bytes_to_i420(renderer.render(moved(t)), wanted)
+        apart = np.abs(renderer.planes(moved(t)).astype(int) - wanted)
+        assert apart.mean() < 0.3
+        assert apart.max() <= 25, "but for tints on edges of this very blue mouth"
 
 
 def test_what_a_film_gave_is_kept_in_the_folder_and_goes_with_it(

@@ -18,13 +18,13 @@ from engine.evaluation.film_figures import (
     face_crops,
     head_angles,
     judge,
-    lip_distance,
     mouth_region,
     open_networks,
     watch,
 )
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX, NAMES
+from engine.face.measures import lip_distance
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.renderer import Renderer

@@ -18,10 +18,11 @@ from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_fit import fit
 from engine.enrolment.footage.film_lessons import LEARN_AT, Lessons, chosen, framed, lessons_of, surroundings_of
 from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.looks.lips_judged import LipsJudged, judge_lips
 from engine.enrolment.footage.manner_fit import fit_manner
 from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
 from engine.enrolment.footage.redriving import redriven
-from engine.enrolment.footage.remembering import learn
+from engine.enrolment.footage.remembering import FEWEST, FOLDS, learn, taught
 from engine.enrolment.footage.sides.drift_fit import fit_drift
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
 from engine.enrolment.landmarks import Portrait, take_portrait
@@ -148,7 +149,7 @@ def _taught(
 ) -> tuple[FilmMemory, list[str]]:
     words: list[str] = []
     picked = chosen(renderer, lessons, motions)
-    raw, shown = learnt_from(
+    raw, shown, painted, used = learnt_from(
         path, film, quarter, renderer, lessons, motions, picked, lambda share: told("learning", share)
     )
     looks: dict[str, Look] = {}
@@ -156,10 +157,13 @@ def _taught(
         if not len(raw[region]):
             words.append(f"Left as the photo shows it: {CALLED[region]} (the film's light differs too much from it).")
             continue
-        look, judged = learn(region, raw[region], shown[region])
+        look, judged = learn(region, raw[region], shown[region], painted[region])
         change = 100 * (judged.after / max(judged.before, 1e-6) - 1)
         figures = f"error {change:+.0f} % on stretches of the film not learned from"
-        if judged.kept:
+        lips = _lips_judged(renderer.avatar, raw, shown, painted, used, judged.ridge) if region == "mouth" else None
+        if lips:
+            figures += f"; distance of the lips' landmarks {100 * (lips.after / lips.before - 1):+.0f} %"
+        if judged.kept and not (lips and lips.worse):
             looks[region] = look
             words.append(f"Taken from the film: {CALLED[region]} ({figures}).")
         else:
@@ -193,6 +197,22 @@ def _of_one_person(avatar: Avatar, film: Film, shots: list[slice]) -> Avatar:
     return replace(avatar, alpha=np.asarray(alpha, np.float32), residual=np.asarray(rest, np.float32))
 
 
+def _lips_judged(
+    avatar: Avatar,
+    raw: dict[str, FloatArray],
+    shown: dict[str, FloatArray],
+    painted: dict[str, FloatArray],
+    used: list[tuple[Motion, FloatArray]],
+    ridge: float,
+) -> LipsJudged | None:
+    """How a mouth learned from all but the last quarter does there."""
+    part = slice(0, len(used) - len(used) // FOLDS)
+    if part.stop < FEWEST:
+        return None
+    look = taught("mouth", raw["mouth"][part], shown["mouth"][part], painted["mouth"][part], ridge)
+    return judge_lips(avatar, look, *(list(x) for x in zip(*used[part.stop :], strict=True)))
+
+
 def learnt_from(
     path: Path,
     film: Film,
@@ -202,20 +222,30 @@ def learnt_from(
     motions: list[list[Motion]],
     picked: list[np.ndarray],
     told: Callable[[float], None],
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Raw features [n, r] and differences on the canvas [n, m, 3] by region, of the ``picked`` rows of each shot."""
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray], dict[str, FloatArray], list[tuple[Motion, FloatArray]]]:
+    """Raw features [n, r], differences on the canvas and what is painted there [n, m, 3] by region.
+
+    Of the ``picked`` rows of each shot whose light serves; and their n motions with their landmarks [478, 3].
+    """
     raw: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
-    shown: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
+    shown: dict[str, list[np.ndarray]] = {region: [] for region in REGIONS}
+    drawn: dict[str, list[np.ndarray]] = {region: [] for region in REGIONS}
     total = max(sum(len(rows) for rows in picked), 1)
     done = 0
+    used: list[tuple[Motion, FloatArray]] = []
     for part, moved, rows in zip(lessons, motions, picked, strict=True):
-        for region, features, beside in lessons_of(path, film, quarter, renderer, part, moved, rows):
+        before = done
+        for region, features, beside, painted in lessons_of(path, film, quarter, renderer, part, moved, rows):
             raw[region].append(features)
-            shown[region].append(beside)
+            shown[region].append(beside.astype(np.float16))
+            drawn[region].append(painted.astype(np.float16))
             if region == REGIONS[-1]:
                 done += 1
                 told(done / total)
+        used += [(moved[row], part.landmarks[row]) for row in rows[: done - before]]
     return (
         {region: np.array(found, np.float32) for region, found in raw.items()},
-        {region: np.array(found, np.float16).astype(np.float32) for region, found in shown.items()},
+        {region: np.array(found, np.float32) for region, found in shown.items()},
+        {region: np.array(found, np.float32) for region, found in drawn.items()},
+        used,
     )

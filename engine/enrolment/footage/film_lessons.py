@@ -92,8 +92,11 @@ def _off(renderer: Renderer, part: Lessons, motions: list[Motion]) -> np.ndarray
 
 def lessons_of(
     path: Path, film: Film, quarter: int, renderer: Renderer, part: Lessons, motions: list[Motion], rows: np.ndarray
-) -> Iterator[tuple[str, FloatArray, FloatArray]]:
-    """Region, raw features [r] and difference on its canvas [m, 3], for each of a shot's ``rows`` and every region."""
+) -> Iterator[tuple[str, FloatArray, FloatArray, FloatArray]]:
+    """Region, raw features [r], difference on its canvas [m, 3] and what is painted there [m, 3].
+
+    For each of a shot's ``rows`` and every region.
+    """
     avatar = renderer.avatar
     gain = None
     for some in np.array_split(rows, max(1, -(-len(rows) // AT_ONCE))):
@@ -105,10 +108,12 @@ def lessons_of(
         for k, row in enumerate(some):
             motion, picture = motions[row], truth[k].astype(np.float32)
             posed = renderer.pose(motion)
-            beside = gain * picture - renderer.render(motion)
+            drawn = renderer.render(motion).astype(np.float32)
+            beside = np.concatenate([gain * picture - drawn, drawn], -1)
             for region in REGIONS:
                 features = raw_features(region, avatar, posed.face, motion.blendshapes, motion.rotation)
-                yield region, features, seen_on(region, beside, posed.vertices[: top.VERTICES])
+                seen = seen_on(region, beside, posed.vertices[: top.VERTICES])
+                yield region, features, seen[:, :3], seen[:, 3:]
 
 
 def surroundings_of(

@@ -1,12 +1,14 @@
 """Looks learned from a film: what its pictures show beyond those that geometry paints, told by what the face does.
 
 Ridge regression, region by region, from `engine.render.remembered.recall.terms` to the difference on its canvas.
+Between the lips it replaces what geometry paints: teeth added to other teeth would show both. Such means are soft, so
+details of single frames are added where the face does about the same.
 What is kept must have lowered the error on stretches of the film that it had not been learned from.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from engine.contracts import FloatArray, Motion
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import Look
 from engine.imaging.resampling import read_at
-from engine.render.remembered.canvases import canvas, cells
+from engine.imaging.smoothing import blur
+from engine.render.remembered.canvases import canvas, cells, inside
 from engine.render.remembered.recall import raw_features, terms
 
 RIDGES = (0.01, 0.05, 0.2)
@@ -24,6 +27,11 @@ GAIN = 0.03  # of the error that must be saved, or the region is left out
 FEWEST, EYES_FEWEST = 40, 100  # frames that say anything: light on lids wanders, which few do not tell from lids
 RARELY, EYES_RARELY = 0.15, 0.1  # movements rarer than that (of the most usual; of a coefficient) are not magnified
 SEEN = (1.0, 99.0)  # percentiles between which a film has shown a movement
+SINGLE, EACH = 24, 5  # frames whose details are kept at most; frames of the film for each
+NUMBERS = 5  # by which frames are told to be near: the directions in which the mouth's looks differ most
+NARROW = 0.3  # of the square of how far such frames lie apart: the variance within which one counts
+FINE = 3.0  # pixels of the canvas: what is finer than that is a detail
+CRISP = 0.5  # times such details are added once more: reading between pixels softens them, and so do shares of two
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Judged:
     before: float
     after: float
     kept: bool
+    ridge: float  # that served best
 
 
 def seen_on(region: str, beside: FloatArray, vertices: FloatArray) -> FloatArray:
@@ -48,30 +57,57 @@ def features(region: str, avatar: Avatar, faces: FloatArray, motions: list[Motio
     return np.array(rows, np.float32)
 
 
-def learn(region: str, raw: FloatArray, shown: FloatArray) -> tuple[Look, Judged]:
-    """The look of ``region`` from raw features [T, r] and differences on the canvas [T, n, 3]; whether it helps."""
+def learn(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray) -> tuple[Look, Judged]:
+    """The look of ``region`` from raw features [T, r] and differences on the canvas [T, n, 3]; whether it helps.
+
+    ``painted`` [T, n, 3] is what geometry paints there, without the difference.
+    """
     count = len(raw)
     fade = canvas(region).fade.reshape(-1, 1)[cells(region)[0]]
-    found = np.zeros(len(RIDGES))
-    for held in np.array_split(np.arange(count), FOLDS):
-        rest = np.setdiff1d(np.arange(count), held)
-        for k, ridge in enumerate(RIDGES):
-            left = shown[held] - fade * _told(_fitted(region, raw[rest], shown[rest], ridge), region, raw[held])
-            found[k] += float((fade * np.abs(left)).mean()) * len(held) / count
     before = float((fade * np.abs(shown)).mean())
-    best = int(np.argmin(found))
-    kept = count >= (FEWEST if region == "mouth" else EYES_FEWEST) and found[best] < (1 - GAIN) * before
-    return _fitted(region, raw, shown, RIDGES[best]), Judged(before, float(found[best]), kept)
+    found = np.zeros(len(RIDGES) + 1)
+    best = 0
+    for k in range(len(found)):  # the last time with details as well
+        ridge, details = (RIDGES[k], 0) if k < len(RIDGES) else (RIDGES[best], SINGLE)
+        for held in np.array_split(np.arange(count), FOLDS):
+            rest = np.setdiff1d(np.arange(count), held)
+            look = _fitted(region, raw[rest], shown[rest], painted[rest], ridge, details)
+            left = _left(look, region, raw[held], shown[held], painted[held])
+            found[k] += float((fade * np.abs(left)).mean()) * len(held) / count
+        best = int(np.argmin(found[: k + 1])) if k < len(RIDGES) else best
+    kept = count >= (FEWEST if region == "mouth" else EYES_FEWEST) and found[-1] < (1 - GAIN) * before
+    judged = Judged(before, float(found[-1]), kept, RIDGES[best])
+    return taught(region, raw, shown, painted, judged.ridge), judged
 
 
-def _told(look: Look, region: str, raw: FloatArray) -> np.ndarray:
+def taught(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray, ridge: float) -> Look:
+    """The look of ``region`` as `learn` has it, from such frames and with such a ``ridge``."""
+    return _fitted(region, raw, shown, painted, ridge, SINGLE)
+
+
+def _hidden(region: str) -> FloatArray:
+    """Which of a canvas's pixels [n, 1] lie between the lips."""
+    return inside(region).reshape(-1, 1)[cells(region)[0]]
+
+
+def _left(look: Look, region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray) -> FloatArray:
+    """What a look leaves of the differences ``shown`` [T, n, 3]."""
     on = cells(region)[0]
     known = (look.looks.reshape(len(look.looks), -1, 3)[:, on] * look.steps[:, None, None]).astype(np.float32)
-    phi, believed = terms(look, raw)
-    return np.tensordot((phi * believed[:, None]).astype(np.float32), known, 1)
+    weights = terms(look, raw)
+    left = _over(look, region, weights, shown, painted)
+    left -= canvas(region).fade.reshape(-1, 1)[on] * np.tensordot(weights, known, 1)
+    return left
 
 
-def _fitted(region: str, raw: FloatArray, shown: FloatArray, ridge: float) -> Look:
+def _over(look: Look, region: str, weights: FloatArray, shown: FloatArray, painted: FloatArray) -> FloatArray:
+    """Differences [T, n, 3] from what a look is added to: what was painted, or the colour that lies under it."""
+    if not len(look.under):
+        return shown.copy()
+    return np.asarray(shown + weights[:, :1, None] * _hidden(region) * (painted - look.under), np.float32)
+
+
+def _fitted(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray, ridge: float, details: int) -> Look:
     axes = _axes(region, raw)
     z = raw @ axes
     low, high = (np.percentile(z, end, axis=0) for end in SEEN)
@@ -81,12 +117,58 @@ def _fitted(region: str, raw: FloatArray, shown: FloatArray, ridge: float) -> Lo
     low, high = np.minimum(low, 0).astype(np.float32), np.maximum(high, 0).astype(np.float32)
     blank = np.zeros(len(none), np.float32)
     look = Look(axes.astype(np.float32), low, high, np.array([reach], np.float32), none, blank)
-    phi = terms(look, raw)[0].astype(np.float64)
+    if region == "mouth":
+        within = _hidden(region)[:, 0] > 0.9
+        colours = (painted[:, within] + shown[:, within]).reshape(-1, 3)
+        look = replace(look, under=np.median(colours, 0).astype(np.float32))
+    weights = terms(look, raw)
+    over = _over(look, region, weights, shown, painted)
+    phi = weights.astype(np.float64)
     square = phi.T @ phi + ridge * len(phi) * np.eye(phi.shape[1])
-    weights = np.linalg.solve(square, phi.T @ shown.reshape(len(shown), -1)).reshape(phi.shape[1], -1, 3)
-    steps = np.maximum(np.abs(weights).max((1, 2)) / 127, 1e-6)
-    none.reshape(len(none), -1, 3)[:, cells(region)[0]] = np.rint(weights / steps[:, None, None])
-    return Look(look.axes, look.low, look.high, look.reach, none, steps.astype(np.float32))
+    onto = np.asarray(np.linalg.solve(square, phi.T), np.float32)
+    layers = (onto @ over.reshape(len(over), -1)).reshape(phi.shape[1], -1, 3)
+    count = min(details, len(raw) // EACH) if region == "mouth" else 0
+    if count > 1:
+        look, fine = _detailed(look, region, weights, over, layers, count)
+        layers = np.concatenate([layers, fine])
+    steps = np.maximum(np.abs(layers).max((1, 2)) / 127, 1e-6).astype(np.float32)
+    looks = np.zeros((len(layers), tall, wide, 3), np.int8)
+    looks.reshape(len(looks), -1, 3)[:, cells(region)[0]] = np.rint(layers / steps[:, None, None])
+    return replace(look, looks=looks, steps=steps)
+
+
+def _detailed(
+    look: Look, region: str, weights: FloatArray, over: FloatArray, layers: FloatArray, count: int
+) -> tuple[Look, FloatArray]:
+    """The look with ``count`` single frames at the most, and their details [k, n, 3].
+
+    ``weights`` [T, m] and ``over`` [T, n, 3] are all frames', ``layers`` [m, n, 3] what is told of them already.
+    """
+    hidden = _hidden(region)
+    seen = (layers * hidden).reshape(len(layers), -1)
+    directions, size, _ = np.linalg.svd(seen @ seen.T)
+    onto = directions[:, :NUMBERS] * np.sqrt(size[:NUMBERS])
+    places = weights @ onto
+    rows = _spread_out(places, count)
+    apart = ((places[rows][:, None] - places[rows][None]) ** 2).sum(2)
+    scale = np.sqrt(NARROW * float(np.median(np.sort(apart, 1)[:, 1])))
+    rest = over[rows] - np.tensordot(weights[rows], layers, 1)
+    tall, wide = canvas(region).shape
+    on = cells(region)[0]
+    flat = np.zeros((len(rows), tall * wide, 3), np.float32)
+    flat[:, on] = rest
+    soft = np.stack([blur(picture.reshape(tall, wide, 3), FINE).reshape(-1, 3)[on] for picture in flat])
+    known = replace(look, onto=np.asarray(onto / scale, np.float32), seen=np.asarray(places[rows] / scale, np.float32))
+    return known, np.asarray(hidden * (rest + CRISP * (rest - soft)), np.float32)
+
+
+def _spread_out(places: FloatArray, count: int) -> np.ndarray:
+    """Rows [k] of ``places`` [T, d] that stand for all: those nearest to the middles of ``count`` heaps (Lloyd)."""
+    middles = places[np.linspace(0, len(places) - 1, count).astype(int)]
+    for _ in range(20):
+        nearest = ((places[:, None] - middles[None]) ** 2).sum(2).argmin(1)
+        middles = np.stack([places[nearest == k].mean(0) if (nearest == k).any() else middles[k] for k in range(count)])
+    return np.unique(((places[:, None] - middles[None]) ** 2).sum(2).argmin(0))
 
 
 def _axes(region: str, raw: FloatArray) -> np.ndarray:

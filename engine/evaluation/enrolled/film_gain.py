@@ -22,18 +22,21 @@ from engine.enrolment.footage.talking_film import watch
 from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError
 from engine.evaluation import picture_figures as figures
-from engine.evaluation.film_figures import lip_distance, mouth_region
+from engine.evaluation.film_figures import mouth_region
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
+from engine.face.measures import lip_distance
 from engine.imaging.resampling import resized, to_bytes
 from engine.imaging.shapes import polygon_mask
+from engine.imaging.smoothing import blur
 from engine.motion.manner import opened
 from engine.render.renderer import Renderer, still
 
 SHOT_S = 0.6
 MOST = 250  # pictures that are made again
 TRACKED = 3  # of so many made pictures, one is looked at by the tracker
+LAID = 2.0  # pixels' standard deviation of the edge with which a film's own mouth is laid into a picture
 SHUT = 0.5  # eyeBlink from which an eye is closed
 TURNED = 10.0  # degrees of yaw from the portrait's, from which a head counts as turned
 EYE = np.array([[-1.3, -0.9], [1.3, -0.9], [1.3, 0.9], [-1.3, 0.9]])  # an eye's region, in halves of its width
@@ -49,7 +52,7 @@ class Gain:
     landmarks: FloatArray  # [T, 478, 3] of the truth
     blink: FloatArray  # [T]
     yaw: FloatArray  # [T] degrees away from the portrait's
-    figures: dict[str, dict[str, float]]  # by "photo" and "film"
+    figures: dict[str, dict[str, float]]  # by "photo" and "film"; by "truth" what the film itself would have
 
 
 def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lambda what, share: None) -> Gain:
@@ -85,6 +88,7 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
     yaw = angles_of(seen)[:, 0] - angles_of(avatar.reference[None])[0, 0]
     out = {name: _judged(np.stack(pictures), np.stack(truth), seen, shut, yaw) for name, pictures in made.items()}
     _lips(avatar, film.landmarks, film.samples, plain, out)
+    out["truth"] = _of_itself(np.stack(made["photo"]), np.stack(truth), seen)
     rest = still()
     same = np.abs(known.render(rest).astype(int) - plain.render(rest)).max()
     out["film"]["portrait_changed"] = float(same)
@@ -118,6 +122,30 @@ def _around(made: ByteArray, truth: ByteArray, landmarks: FloatArray, k: int) ->
     return figures.region_error(made[k], truth[k], outside)
 
 
+def _of_itself(photo: ByteArray, truth: ByteArray, landmarks: FloatArray) -> dict[str, float]:
+    """What figures that need no truth are of the film itself, and the lips' distance were its own mouth laid in.
+
+    So it can be told what sharpness, steadiness and tracking can be wished for: a soft film's own mouth is soft, and
+    its lips are tracked elsewhere in another picture.
+    """
+    laid = {}
+    for k in range(0, len(truth), TRACKED):
+        share = blur(mouth_region(landmarks[k], truth.shape[1:3]).astype(np.float32), LAID)[..., None]
+        laid[k] = to_bytes(photo[k] + share * (truth[k].astype(np.float32) - photo[k]))
+    return {
+        "cpbd": float(np.mean([figures.cpbd(figures.grey_of(p)) for p in truth[::5]])),
+        "flicker": figures.flicker(truth),
+    } | _tracked(laid, landmarks)
+
+
+def _tracked(made: dict[int, ByteArray], landmarks: FloatArray) -> dict[str, float]:
+    """How far from the truth's ``landmarks`` the tracker finds the lips in pictures by their numbers."""
+    with FaceMesh(faces=1) as net:
+        found = [(net.find(picture), landmarks[k]) for k, picture in made.items()]
+    apart = [lip_distance(faces[0], face) for faces, face in found if faces]
+    return {"lip_distance": float(np.mean(apart))} if apart else {}
+
+
 def _judged(
     made: ByteArray, truth: ByteArray, landmarks: FloatArray, blink: FloatArray, yaw: FloatArray
 ) -> dict[str, float]:
@@ -140,12 +168,7 @@ def _judged(
     if len(turned):
         out["turned_error"] = float(whole_error[np.abs(yaw) > TURNED].mean())
         out["turned_around_error"] = float(np.mean([_around(made, truth, landmarks, int(k)) for k in turned]))
-    with FaceMesh(faces=1) as net:
-        found = [(net.find(made[k]), landmarks[k]) for k in range(0, len(made), TRACKED)]
-    apart = [lip_distance(faces[0], face) for faces, face in found if faces]
-    if apart:
-        out["lip_distance"] = float(np.mean(apart))
-    return out
+    return out | _tracked({k: made[k] for k in range(0, len(made), TRACKED)}, landmarks)
 
 
 def _lips(

@@ -1,7 +1,8 @@
 """What an avatar keeps of a film of its person: looks that a photo does not show, and manner. ``film.safetensors``.
 
-A region's look is what a film showed beyond the picture that geometry paints, as a linear function of what the face
-does: ``phi(z) @ looks``. Nothing is kept as a picture of its own, and where nothing moves nothing is added.
+A region's look is what a film showed beyond the picture that geometry paints, as a function of what the face does:
+``phi(z) @ looks``, the first of them linear, the others what single frames showed beyond that, each where the face does
+about the same. Where nothing moves nothing is added.
 """
 
 from __future__ import annotations
@@ -24,21 +25,25 @@ HEARD = (  # of what the networks say, what tells how far a person opens the lip
     *("mouthLowerDownRight", "mouthUpperUpRight", "mouthRollLower", "mouthPressRight"),
 )
 SQUARED = 3  # of the first axes, whose products count as well
-MOST_AXES, MOST_RAW, MOST_SIDE = 24, 256, 256
+MOST_AXES, MOST_RAW, MOST_SIDE, MOST_SEEN = 24, 256, 256, 64
 HEAD, DRIFTS = 5, 7  # numbers that tell where a head is, and terms made of them
 NODES = 18  # a side, of the grid by which surroundings drift
 
 
 @dataclass(frozen=True)
 class Look:
-    """One region. n axes of r raw features; m = 1 + n + 6 terms; a canvas of h x w pixels."""
+    """One region. n axes of r raw features; m = 1 + n + 6 terms; k single frames; a canvas of h x w pixels."""
 
     axes: FloatArray  # [r, n] from raw features to those that count, of size 1 in the film
     low: FloatArray  # [n] bounds seen in the film, 0 within
     high: FloatArray  # [n]
     reach: FloatArray  # [1] the farthest from rest that the film went
-    looks: np.ndarray  # [m, h, w, 3] int8
-    steps: FloatArray  # [m] grey levels of one step of ``looks``
+    looks: np.ndarray  # [m + k, h, w, 3] int8
+    steps: FloatArray  # [m + k] grey levels of one step of ``looks``
+    under: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))  # [3] RGB that looks are added to
+    # between the lips, instead of the teeth and tongue that geometry paints; empty where these stay
+    onto: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [m, d] from terms to numbers by
+    seen: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [k, d] which frames are near
 
 
 @dataclass(frozen=True)
@@ -115,9 +120,11 @@ def _drift(arrays: dict[str, np.ndarray]) -> Drift:
 
 
 def _look(arrays: dict[str, np.ndarray], name: str) -> Look:
-    """Raises ValueError or KeyError unless every array is what `Look` says."""
-    look = Look(**{f.name: arrays[f"{name}.{f.name}"] for f in fields(Look)})
+    """Raises ValueError or KeyError unless every array is what `Look` says. Earlier films lack the last three."""
+    given = {f.name: arrays[f"{name}.{f.name}"] for f in fields(Look) if f"{name}.{f.name}" in arrays}
+    look = Look(**({f.name: arrays[f"{name}.{f.name}"] for f in fields(Look)[:6]} | given))
     raw, count = look.axes.shape
+    single = len(look.seen)
     terms = 1 + count + SQUARED * (SQUARED + 1) // 2
     right = (
         SQUARED <= count <= MOST_AXES
@@ -126,13 +133,17 @@ def _look(arrays: dict[str, np.ndarray], name: str) -> Look:
         and look.reach.shape == (1,)
         and look.looks.dtype == np.int8
         and look.looks.ndim == 4
-        and look.looks.shape[0] == terms
+        and look.looks.shape[0] == terms + single
         and look.looks.shape[3] == 3
         and min(look.looks.shape[1:3]) >= 8
         and max(look.looks.shape[1:3]) <= MOST_SIDE
-        and look.steps.shape == (terms,)
+        and look.steps.shape == (terms + single,)
+        and look.under.shape in ((0,), (3,))
+        and single <= MOST_SEEN
+        and look.onto.ndim == look.seen.ndim == 2
+        and (not single or (look.onto.shape[0] == terms and look.onto.shape[1] == look.seen.shape[1] <= MOST_AXES))
     )
-    numbers = (look.axes, look.low, look.high, look.reach, look.steps)
+    numbers = (look.axes, look.low, look.high, look.reach, look.steps, look.under, look.onto, look.seen)
     if not right or not all(x.dtype == np.float32 and np.isfinite(x).all() for x in numbers):
         raise ValueError(name)
     return look

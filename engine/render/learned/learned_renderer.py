@@ -55,7 +55,7 @@ class LearnedRenderer(Renderer):
     @property
     def direct(self) -> bool:
         """As `Renderer.direct`."""
-        return super().direct and self.share == 0
+        return self.share == 0
 
     def fade(self, learned: bool) -> None:
         """Let the networks' share of the next picture grow or shrink by one step, towards all or nothing."""

@@ -14,12 +14,14 @@ from engine.contracts import FloatArray
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX
 from engine.face.morphable_model import face_model
+from engine.imaging.shapes import polygon_mask
 
 OPENED = 0.45  # jawOpen of the mouth that is laid flat
 MOUTH_HALF, EYE_HALF = np.array([3.6, 3.2]), np.array([2.4, 1.9])  # centimetres from the middle to the canvas's ends
-MOUTH_WIDE, EYE_WIDE = 112, 72  # pixels
+MOUTH_WIDE, EYE_WIDE = 96, 60  # pixels: as many as such a region has in a picture of 512
 FADES = 0.2  # of the way to the ends, over which nothing is left of it
-WITHIN = 1.15  # of the ends: triangles beyond are left out
+WITHIN = 1.15  # of the ends: triangles wholly beyond are left out
+RIM, SOFT = 2.5, 2.0  # pixels beyond the inner lips, and over which, what is between them gives way
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,14 @@ class Canvas:
 
     triangles: np.ndarray  # [F, 3] int32 of the face's mesh
     places: FloatArray  # [468, 2] where each vertex lies on the canvas, pixels
-    fade: FloatArray  # [h, w, 1]
+    fade: FloatArray  # [h, w]
+
+    @property
+    def spans(self) -> np.ndarray:
+        """The pixels [h, 2] of each row that are not faded out: from the first to before the last, int32."""
+        shown = self.fade > 0
+        first, last = shown.argmax(1), self.shape[1] - shown[:, ::-1].argmax(1)
+        return np.stack([np.where(shown.any(1), first, 0), np.where(shown.any(1), last, 0)], 1).astype(np.int32)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -47,35 +56,59 @@ def canvas(region: str) -> Canvas:
         shape, half, wide = model.neutral, EYE_HALF, EYE_WIDE
         ring = top.EYE_RIGHT if region == "eye_right" else top.EYE_LEFT
     away = (shape[:, :2] - shape[list(ring), :2].mean(0)) / half
-    near = np.linalg.norm(away, axis=1) < WITHIN
     tall = round(wide * half[1] / half[0])
     places = (away + 1) * np.array([wide, tall]) / 2 - 0.5
     y, x = np.mgrid[0:tall, 0:wide]
     radius = np.hypot((x - (wide - 1) / 2) / (wide / 2), (y - (tall - 1) / 2) / (tall / 2))
-    return Canvas(
-        np.ascontiguousarray(model.triangles[near[model.triangles].all(1)], np.int32),
-        np.ascontiguousarray(places, np.float32),
-        np.clip((1 - radius) / FADES, 0, 1)[..., None].astype(np.float32),
-    )
+    fade = np.clip((1 - radius) / FADES, 0, 1).astype(np.float32)
+    near = (np.linalg.norm(away, axis=1) < WITHIN)[model.triangles].any(1)
+    triangles = model.triangles[near].astype(np.int32)
+    which = _covered(triangles, places, fade.shape)[0]
+    seen = np.unique(which[(which >= 0) & (fade > 0)])
+    return Canvas(triangles[seen], np.ascontiguousarray(places, np.float32), fade)
+
+
+@cache
+def inside(region: str) -> FloatArray:
+    """What lies between the lips [h, w], 0 to 1; nothing of eyes."""
+    flat = canvas(region)
+    if region != "mouth":
+        return np.zeros(flat.shape, np.float32)
+    ring = flat.places[list(top.LIP_INNER)].astype(np.float64)
+    y, x = np.mgrid[0 : flat.shape[0], 0 : flat.shape[1]]
+    points = np.stack([x, y], -1).reshape(-1, 2)
+    away = np.full(len(points), np.inf)
+    for a, b in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+        along = np.clip((points - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-6), 0, 1)
+        away = np.minimum(away, np.linalg.norm(points - a - along[:, None] * (b - a), axis=1))
+    within = polygon_mask(ring, flat.shape[1], flat.shape[0]).reshape(-1)
+    beyond = np.where(within, -away, away) - RIM
+    return np.clip(0.5 - beyond / SOFT, 0, 1).reshape(flat.shape).astype(np.float32)
 
 
 @cache
 def cells(region: str) -> tuple[np.ndarray, np.ndarray, FloatArray]:
     """Which pixels of a canvas lie on its triangles: their numbers [n], vertices [n, 3] and barycentrics [n, 3]."""
     flat = canvas(region)
-    tall, wide = flat.shape
+    which, weights = _covered(flat.triangles, flat.places, flat.shape)
+    on = np.flatnonzero(which.reshape(-1) >= 0)
+    return on, flat.triangles[which.reshape(-1)[on]], weights.reshape(-1, 3)[on]
+
+
+def _covered(triangles: np.ndarray, places: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, FloatArray]:
+    """Which of the ``triangles`` lies on each pixel [h, w], -1 for none, and its barycentrics there [h, w, 3]."""
+    tall, wide = shape
     which = np.full((tall, wide), -1)
     weights = np.zeros((tall, wide, 3), np.float32)
     y, x = np.mgrid[0:tall, 0:wide]
-    for number, corners in enumerate(flat.triangles):
-        a, b, c = flat.places[corners].astype(np.float64)
+    for number, corners in enumerate(triangles):
+        a, b, c = places[corners].astype(np.float64)
         area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
         if abs(area) < 1e-6:
             continue
         second = ((x - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (y - a[1])) / area
         third = ((b[0] - a[0]) * (y - a[1]) - (x - a[0]) * (b[1] - a[1])) / area
         share = np.stack([1 - second - third, second, third], -1)
-        inside = (share >= -1e-6).all(-1)
-        which[inside], weights[inside] = number, share[inside]
-    on = np.flatnonzero(which.reshape(-1) >= 0)
-    return on, flat.triangles[which.reshape(-1)[on]], weights.reshape(-1, 3)[on]
+        within = (share >= -1e-6).all(-1)
+        which[within], weights[within] = number, share[within]
+    return which, weights

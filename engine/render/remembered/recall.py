@@ -9,37 +9,44 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
 from engine.face.kept.film_memory import SQUARED, Look
-from engine.face.panels import LUMA
-from engine.face.surround import smoothstep
-from engine.render.remembered.canvases import canvas
+from engine.imaging.resampling import resized
+from engine.render.remembered.canvases import canvas, inside
+from kernels.cpu.laying import blend, lay_on, weigh
 
 CHIN = (152, 175, 18, 200)
-LIPS = list(top.LIP_VERTICES) + list(CHIN)
+LIPS = np.array((*top.LIP_VERTICES, *CHIN))
 EYES = ("eyeBlink", "eyeSquint", "eyeLookUp", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeWide", "browDown")
+EYE_SHAPES = {
+    f"eye_{side.lower()}": np.array([INDEX[name + side] for name in EYES]) for side in ("Right", "Left")
+}  # [8] of the blendshapes
 BEGINS = 2.0  # how soon what never changes is there, once a face moves
-FORGETS = 3.0  # times as far as the film went: there nothing of it is left
-STRONGEST, TINTED = 60.0, 22.0  # grey levels that are added at most, and by which a colour may differ from them
+FORGETS = 2.0  # times as far as the film went: there nothing of it is left
+# Grey levels that are added at most, and by which a colour may differ from them, on skin and between the lips. A film
+# too short may mistake its colours, so what is said of them is held close.
+LIMITS = (60.0, 22.0, 170.0, 40.0)
+RGB = np.eye(3, dtype=np.float32)
+I420 = (
+    np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]], np.float32) / 255
+)  # BT.601
+ZERO, BLACK, GREY = np.float32(0), np.float32(16), np.float32(128)  # what stands for nothing in these
+FAINT = 0.03  # the share below which a frame is not looked at: each costs time
 
 
 def raw_features(region: str, avatar: Avatar, face: FloatArray, beta: FloatArray, rotation: FloatArray) -> np.ndarray:
     """What tells how ``region`` looks [r]: ``face`` [468, 3] is driven, but not yet turned."""
     turn = 5 * rotation[:2, 2]
     if region == "mouth":
-        moved = (face[LIPS] - avatar.neutral[LIPS]) @ avatar.rotation / avatar.scale
-        return np.concatenate([moved[:, :2].reshape(-1), turn])
-    side = "Right" if region == "eye_right" else "Left"
-    return np.concatenate([beta[[INDEX[name + side] for name in EYES]], turn])
+        moved = (face[LIPS] - avatar.neutral[LIPS]) @ (avatar.rotation[:, :2] / avatar.scale)
+        return np.concatenate([moved.reshape(-1), turn], dtype=np.float32)
+    return np.concatenate([beta[EYE_SHAPES[region]], turn], dtype=np.float32)
 
 
-def terms(look: Look, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The terms [..., m] of raw features [..., r], and how much of the film is believed there [...]."""
-    z = raw @ look.axes
-    far = np.sqrt((z * z).mean(-1)) / look.reach[0]
-    believed = 1 - smoothstep((far - 1) / (FORGETS - 1))
-    z = np.clip(z, look.low, look.high)
-    constant = 1 - np.exp(-BEGINS * (z * z).sum(-1, keepdims=True))
-    pairs = [z[..., i : i + 1] * z[..., j : j + 1] for i in range(SQUARED) for j in range(i, SQUARED)]
-    return np.concatenate([constant, z, *pairs], -1), believed
+def terms(look: Look, raw: np.ndarray) -> FloatArray:
+    """How much of each of a look's m layers raw features [T, r] call for [T, m]: less, the less the film tells."""
+    out = np.empty((len(raw), len(look.steps)), np.float32)
+    known = look.axes, look.low, look.high, float(look.reach[0])
+    weigh(np.asarray(raw, np.float32), *known, SQUARED, BEGINS, FORGETS, look.onto, look.seen, FAINT, out)
+    return out
 
 
 class Recall:
@@ -47,11 +54,19 @@ class Recall:
 
     def __init__(self, avatar: Avatar, region: str, look: Look) -> None:
         self._avatar, self._region, self._look = avatar, region, look
-        self._canvas = canvas(region)
-        if look.looks.shape[1:3] != self._canvas.shape:
-            raise ValueError(f"the film's {region} has {look.looks.shape[1:3]} pixels instead of {self._canvas.shape}")
-        kept = look.looks * look.steps[:, None, None, None] * self._canvas.fade
-        self._looks = np.ascontiguousarray(kept.reshape(len(kept), -1), np.float32)
+        flat, layers, hidden = canvas(region), look.looks, inside(region) * float(len(look.under) > 0)
+        if layers.shape[1:3] != flat.shape:  # an earlier version's
+            shown = (layers.astype(np.int16) + 128).astype(np.uint8)
+            sized = np.stack([resized(layer, flat.shape[1], flat.shape[0]) for layer in shown])
+            layers = (sized.astype(np.int16) - 128).astype(np.int8)
+        self._canvas = flat
+        rows = layers.transpose(1, 0, 3, 2)  # [h, m, 3, w]: what one row of the picture is made of lies together
+        self._layers = np.ascontiguousarray(rows.reshape(*rows.shape[:2], -1))
+        self._blank = ~self._layers.any(2)
+        self._spans = flat.spans
+        self._hidden, self._under = hidden, look.under if len(look.under) else np.zeros(3, np.float32)
+        self._picture = np.zeros((flat.shape[0], 4, flat.shape[1]), np.float32)
+        self._picture[:, 3] = 1
         self._stamps = np.zeros((1, 1), np.int32)
         self._stamp = 0
 
@@ -64,19 +79,26 @@ class Recall:
         rotation: FloatArray,
         share: float,
     ) -> None:
-        """Add to ``out`` [S, S, 3], where the face's mesh lies at ``vertices`` [468, 3], ``share`` of what is known."""
-        from kernels.cpu.laying import lay_on
+        """Add ``share`` of what is known to ``out``, where the face's mesh lies at ``vertices`` [468, 3].
 
-        found, believed = terms(self._look, raw_features(self._region, self._avatar, face, beta, rotation))
-        gate = share * float(believed)
-        if gate <= 0:
+        RGB [S, S, 3], or planar I420 [S * 3 // 2, S].
+        """
+        weights = terms(self._look, raw_features(self._region, self._avatar, face, beta, rotation)[None])[0]
+        if not weights.any():
             return
-        added = (gate * (found.astype(np.float32) @ self._looks)).reshape(-1, 3)
-        light = (added @ LUMA)[:, None]  # a film too short may mistake its colours: what is said of them is held close
-        added = np.clip(light, -STRONGEST, STRONGEST) + np.clip(added - light, -TINTED, TINTED)
-        if self._stamps.shape != out.shape[:2]:
-            self._stamps = np.zeros(out.shape[:2], np.int32)
-        self._stamp += 1
-        flat = self._canvas
-        picture = added.reshape(*flat.shape, 3)
-        lay_on(vertices, flat.triangles, flat.places, picture, self._stamps, self._stamp, out)
+        hidden = np.float32(share * weights[0]) * self._hidden
+        weights *= share * self._look.steps
+        flat, picture, size = self._canvas, self._picture, out.shape[1]
+        colours = RGB if out.ndim == 3 else I420
+        blend(weights, self._layers, self._blank, self._spans, flat.fade, LIMITS, hidden, self._under, colours, picture)
+        if self._stamps.shape != (size, size):
+            self._stamps = np.zeros((size, size), np.int32)
+        self._stamp += 2
+        laid = flat.triangles, flat.places, picture
+        if out.ndim == 3:
+            lay_on(vertices, *laid, 0, ZERO, self._stamps, self._stamp, out.transpose(2, 0, 1))
+            return
+        lay_on(vertices, *laid, 0, BLACK, self._stamps, self._stamp, out[None, :size])
+        half = (vertices - np.float32(0.5)) / 2  # each of the tints' pixels lies in the middle of four
+        tints = out[size:].reshape(2, size // 2, size // 2)
+        lay_on(half, *laid, 1, GREY, self._stamps, self._stamp - 1, tints)
