@@ -30,6 +30,7 @@ from engine.render.crew import ALONE, Crew
 from engine.render.renderer import Renderer
 
 MOST_CORES = 4  # that share one picture: each has its shares to begin and to end
+LEAST_SHARED = 512  # pixels of a picture's side: what smaller ones gain by it is less than it costs
 _LIPS = np.array([name in LIP for name in NAMES])
 
 
@@ -220,7 +221,8 @@ class Pipeline:
         painted = sum(row is not None and row.renderer is not None for row in self._rows)
         for request in requests:  # cores that share a picture wait for each other: only while there is a core for each
             if renderer := self._taken(request.row).renderer:
-                renderer.crew = self._crew if len(requests) == 1 and painted <= self._cores else ALONE
+                shared = len(requests) == 1 and painted <= self._cores and self.config.size >= LEAST_SHARED
+                renderer.crew = self._crew if shared else ALONE
         return [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
 
     def _compose(self, request: Request, moved: Moved) -> Motion | None:

@@ -60,7 +60,7 @@ class Stage:
                 f"has {sizes}: enrol it at 512 pixels."
             )
         number = self._free.pop(0)
-        for row, atlas in ((2 * number, scene.atlas), (2 * number + 1, scene.as_portrait().atlas)):
+        for row, atlas in ((2 * number, scene.atlas), (2 * number + 1, scene.portrait.atlas)):
             self._lay_out(row, scene, atlas)
         self.known[number] = torch.from_numpy(described(known))
         shown = (scene.closed, scene.open, scene.tongue_out, scene.whole)

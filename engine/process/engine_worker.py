@@ -96,9 +96,10 @@ class Worker:
         avatar = self._avatar(self._default)
         self._pipeline = pipeline
         self._progress("warming up the kernels")
-        Renderer(avatar, self._config.size).warm_up()
+        renderer = pipeline.renderer(avatar)
+        renderer.warm_up()
         warm_up(avatar)
-        self._rehearse(avatar)
+        self._rehearse(avatar, renderer)
         gc.collect()
         gc.freeze()  # what is here stays: collections look only at what sessions make
         sys.setswitchinterval(GRAIN_S)
@@ -111,9 +112,9 @@ class Worker:
                 self._emit()
                 self._apply(wait=False)
 
-    def _rehearse(self, avatar: Avatar) -> None:
+    def _rehearse(self, avatar: Avatar, renderer: Renderer) -> None:
         """Draw some frames of silence, so that no live frame pays for a first call: the third is the last that does."""
-        session = self._scheduler.open(avatar, live=False)
+        session = self._scheduler.open(avatar, live=False, renderer=renderer)
         session.push_audio(AudioChunk(0, np.zeros(10 * SAMPLES_PER_FRAME, np.float32)))
         while self._scheduler.tick():
             for frame in session.frames():

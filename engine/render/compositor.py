@@ -12,6 +12,7 @@ from kernels.cpu import numba_kernels, painting
 from kernels.cpu.pixel_kernels import planes_of
 from kernels.cpu.scene_steps import refine, see_inside, see_rows
 
+GRAIN = numba_kernels.TILE  # rows: shares of a picture begin and end at multiples of it
 JUMP = 3.0  # texture pixels between neighbours that make an edge
 SPREAD = 2.0  # texture pixels within which an edge pixel's points still agree
 WARMTH = np.float32(0.22)  # how much redder shade is than light
@@ -28,6 +29,7 @@ class Compositor:
         self.triangles = scene.triangles
         self.layers = scene.layers
         self._special = np.zeros(len(scene.triangles), np.bool_)  # triangles of the frame that are shaded or mirrored
+        self._spots: list[np.ndarray] = []  # [F] of each share of a picture: where its triangles are
         self._gain = scene.mirror_gain
 
     @property
@@ -49,28 +51,34 @@ class Compositor:
         canvas: Canvas,
         clean: bool = False,
         crew: Crew = ALONE,
+        rows: Rows | None = None,
     ) -> None:
         """Paint ``vertices`` [V, 3], in pixels of ``out``, as far as they are ``shown``, on ``canvas``.
 
         ``out`` is RGB [size, size, 3], or planar I420 [size * 3 // 2, size]. ``clean`` keeps the background's colours
-        out of the person's soft edges; ``crew`` shares the work.
+        out of the person's soft edges; ``crew`` shares the work. With ``rows``, which begin and end where `GRAIN`
+        divides, the others stay as they are.
         """
         scene, self._canvas = self._scene, canvas
-        mesh, drawn, facing = (vertices, scene.triangles, maps), shown.numbers, scene.facing
-        view, edges, fine = canvas.view(self._special), (canvas.slots, canvas.tiles), canvas.fine(maps.shape[1])
-        shares = crew.shares(self.size, numba_kernels.TILE)
-        crew.each(shares, lambda _, rows: see_rows(mesh, drawn, facing, scene.plain, rows, view, canvas.tiles))
+        mesh, drawn = (vertices, scene.triangles, maps), shown.numbers
+        edges, fine = (canvas.slots, canvas.edged, canvas.tiles), canvas.fine(maps.shape[1])
+        shares = [rows] if rows else crew.shares(self.size, GRAIN)
+        seen_rows = [(max(rows[0] - GRAIN, 0), min(rows[1] + GRAIN, self.size))] if rows else shares  # and beside them
+        self._spots += [np.empty(len(scene.triangles), np.int32) for _ in range(len(shares) - len(self._spots))]
+        views = [canvas.view(self._special, spots) for spots in self._spots]
+        given = mesh, drawn, scene.facing, scene.plain, scene.wary, self._jump
+        crew.each(seen_rows, lambda k, rows: see_rows(*given, rows, views[k], canvas.edged, canvas.tiles))
         if shown.opening:
-            see_inside(mesh, drawn, canvas.window, view)
+            see_inside(mesh, drawn, canvas.window, views[0])
         seen = canvas.which, canvas.places, canvas.slots, self._special
-        self._painted = scene.offsets, scene.layers, seen, mesh, (fine[1], fine[3]), canvas.tiles, canvas.odd
+        self._painted = scene.offsets, scene.layers, seen, mesh, (fine[1], fine[3]), canvas.edged, canvas.odd
         texture = scene.clean_texels if clean else scene.texels
         look = self._gain, self._spread, WARMTH
         limits = np.linspace(0, len(canvas.fine_depth), len(shares) + 1).astype(int).tolist()
 
         def finish(k: int, rows: Rows) -> None:
             numbers = rows, limits[k], limits[k + 1]
-            refine(mesh, drawn, facing, scene.layers, self._jump, *numbers, view, edges, fine)
+            refine(mesh, drawn, scene.layers, self._jump, *numbers, views[k], edges, fine)
             if out.ndim == 2:
                 painting.paint_planes(texture, *scene.planes(self._step), *self._painted, look, rows, planes_of(out))
             else:

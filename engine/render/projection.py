@@ -10,6 +10,7 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -98,6 +99,9 @@ class Scene:
         self.triangles = np.ascontiguousarray(np.vstack([triangles for triangles, _ in pieces]), np.int32)  # [F, 3]
         self.layers = np.repeat([layer for _, layer in pieces], [len(t) for t, _ in pieces]).astype(np.int32)  # [F]
         self.plain = int(np.argmax(self.layers != self.layers[0]))  # as many, skin and sheet, come before all others
+        self.wary = _on_borders(
+            self.triangles, ends[0], ends[1]
+        )  # [F]: where skin or sheet end, and all that is neither
         # [F]: the sign of a triangle's area where it shows its back; the sheet is wound the other way. Skin and sheet
         # are one surface that covers the picture: wherever one of its triangles faces away, it lies folded between at
         # least two that face us, and needs no drawing. What lies behind them may be seen from any side.
@@ -123,7 +127,8 @@ class Scene:
         """Place the dense mesh's own rows of ``vertices`` [V, 3] and ``maps`` [V, C] after the given ones, in place."""
         self.dense.thicken(vertices, maps)
 
-    def as_portrait(self) -> Scene:
+    @cached_property
+    def portrait(self) -> Scene:
         """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""
         scene = copy(self)
         for name in ("texels", "clean_texels"):
@@ -131,6 +136,22 @@ class Scene:
         scene._planes = {}
         scene.atlas = self._with_panels(self._avatar, self._avatar.portrait)
         return scene
+
+    @cached_property
+    def mouth(self) -> np.ndarray:
+        """The vertices of all triangles that may show something else in `portrait` than in this scene."""
+        y, x = np.nonzero((self.atlas != self.portrait.atlas).any(2))
+        lips = {*top.LIP_VERTICES, *np.ravel((*top.LIP_ROWS_UPPER, *top.LIP_ROWS_LOWER)).tolist()}
+        among = np.isin(np.arange(len(self.maps)), list(lips))
+        if len(x):
+            low, high = np.array([x.min(), y.min()]) - self.offsets[0], np.array([x.max(), y.max()]) - self.offsets[0]
+            among[: self.base] |= (
+                (self.maps[: self.base, :2] >= low - 1) & (self.maps[: self.base, :2] <= high + 1)
+            ).all(1)
+        front = self.triangles[: self.whole.before]
+        for _ in range(2):  # and those beside them, whose texture places lips drawn in may move
+            among[front[among[front].any(1)]] = True
+        return np.flatnonzero(among)
 
     @cached_property
     def texels(self) -> ByteArray:
@@ -172,6 +193,21 @@ class Scene:
         for name, drawn in self._painted.items():
             place(name, avatar.size).cut(panels)[:] = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.vstack([padded, panels]))
+
+
+def _on_borders(triangles: np.ndarray, *ends: int) -> np.ndarray:
+    """Which of ``triangles`` [F, 3] touch the border of a surface [F]; one surface before each of the ``ends``.
+
+    All that follow the last end do.
+    """
+    out = np.ones(len(triangles), np.bool_)
+    for first, last in pairwise((0, *ends)):
+        mine = triangles[first:last]
+        sides = np.sort(mine[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
+        _, which, count = np.unique(sides @ [1 << 32, 1], return_inverse=True, return_counts=True)
+        border = np.unique(sides[count[which] == 1])
+        out[first:last] = np.isin(mine, border).any(1)
+    return out
 
 
 def _by_fours(picture: ByteArray) -> ByteArray:

@@ -15,8 +15,8 @@ from engine.face.blendshapes import INDEX, NAMES
 from engine.face.morphable_model import face_model
 from engine.face.surround import smoothstep
 from engine.render.canvas import Canvas
-from engine.render.compositor import Compositor
-from engine.render.crew import ALONE
+from engine.render.compositor import GRAIN, Compositor
+from engine.render.crew import ALONE, Rows
 from engine.render.dense_motion import HeadTurn, OuterField
 from engine.render.parts.driven_face import DrivenFace, tucking
 from engine.render.parts.eyes import Eye
@@ -27,7 +27,7 @@ from engine.render.prepared import Prepared, prepare
 from engine.render.projection import Shown, projection_texture
 from engine.render.remembered.drifting import Drifting
 from engine.render.remembered.recall import Recall
-from kernels.cpu.pixel_kernels import bytes_to_i420
+from kernels.cpu.pixel_kernels import bytes_to_i420, planes_of
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
 CREASE = 0.25  # how much darker lips meet that the portrait shows apart
@@ -89,10 +89,10 @@ class Renderer:
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
 
     def warm_up(self) -> None:
-        """Compile (or load from the cache) what a frame needs; the first call on a machine takes some seconds."""
+        """Compile (or load from the cache) what a live frame needs; the first call on a machine takes some seconds."""
         beta = np.zeros(len(NAMES), np.float32)
         beta[INDEX["jawOpen"]] = 0.3
-        self.render(Motion(0, beta, np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))
+        self.planes(Motion(0, beta, np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))
 
     def render(self, motion: Motion, out: ByteArray | None = None, alpha: bool = False) -> ByteArray:
         """RGB uint8 [size, size, 3] of ``motion``, written to ``out`` when given (C-contiguous, same shape).
@@ -162,16 +162,18 @@ class Renderer:
         posed = self.pose(motion)
         vertices, own = posed.vertices, posed.own
         self.canvas = self.canvas or Canvas(self.size)
+        if own == 1:
+            self.scene.thicken(vertices, posed.plain)
+            return self._paint_portrait(vertices, posed.plain, out, clean)
         if own > 0:
             self.scene.thicken(vertices, posed.plain)
-            painter = self._paint_portrait(vertices, posed.plain, out, clean)
-            if own == 1:
-                return painter
-            portrait = out.astype(np.float32)
+            rows, portrait = self._mouth_rows(vertices), np.empty_like(out)
+            self._paint_portrait(vertices, posed.plain, portrait, clean, rows)
         self.scene.thicken(vertices, posed.maps)
         self.compositor.paint(vertices, posed.maps, posed.shown, out, self.canvas, clean, self.crew)
         if own > 0:
-            out[:] = (out + np.float32(own) * (portrait - out) + 0.5).astype(np.uint8)
+            for ours, theirs in zip(stretches(out, rows), stretches(portrait, rows), strict=True):
+                ours[:] = (ours + np.float32(own) * (theirs.astype(np.float32) - ours) + 0.5).astype(np.uint8)
         if self._recalls:
             beta = check(motion)[0]
             for recall in self._recalls:
@@ -188,13 +190,21 @@ class Renderer:
         """The lips' part of it [52]: what decides how much of the portrait's own expression is shown."""
         return self.prepared.face.own_lips.copy()
 
-    def _paint_portrait(self, vertices: FloatArray, maps: FloatArray, out: ByteArray, clean: bool) -> Compositor:
+    def _paint_portrait(
+        self, vertices: FloatArray, maps: FloatArray, out: ByteArray, clean: bool, rows: Rows | None = None
+    ) -> Compositor:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
-            self._portrait = Compositor(self.scene.as_portrait(), self.size, self._step)
+            self._portrait = Compositor(self.scene.portrait, self.size, self._step)
         assert self.canvas is not None
-        self._portrait.paint(vertices, maps, self.scene.whole, out, self.canvas, clean, self.crew)
+        self._portrait.paint(vertices, maps, self.scene.whole, out, self.canvas, clean, self.crew, rows)
         return self._portrait
+
+    def _mouth_rows(self, vertices: FloatArray) -> Rows:
+        """In which rows the portrait's own mouth may be seen, on the vertices [V, 3] as they are: all of its tiles."""
+        y = vertices[self.scene.mouth, 1]
+        first, last = (int(edge) // GRAIN for edge in np.clip([y.min() - 2, y.max() + 2], 0, self.size - 1))
+        return first * GRAIN, min((last + 1) * GRAIN, self.size)
 
     def driven_mesh(self, motion: Motion) -> FloatArray:
         """The posed face [468, 3] in pixels of the portrait (eq. 4 and 8)."""
@@ -279,6 +289,14 @@ def beside(corner: int) -> tuple[np.ndarray, FloatArray]:
     near[list(top.LIP_INNER)] = 0
     rows = np.flatnonzero(near > 0.02)
     return rows, near[rows, None].astype(np.float32)
+
+
+def stretches(picture: ByteArray, rows: Rows) -> list[ByteArray]:
+    """Some ``rows`` of RGB [size, size, 3], or of the planes of I420 [size * 3 // 2, size]; they share its memory."""
+    if picture.ndim == 3:
+        return [picture[slice(*rows)]]
+    luma, *chroma = planes_of(picture)
+    return [luma[slice(*rows)], *(plane[rows[0] // 2 : rows[1] // 2] for plane in chroma)]
 
 
 def check(motion: Motion) -> tuple[FloatArray, FloatArray | None]:

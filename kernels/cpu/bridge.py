@@ -109,18 +109,19 @@ def _paint_scene(
     rows, mesh, sides = (0, size), (vertices, triangles, maps), -(-size // numba_kernels.TILE)
     depth, window = np.empty((size, size), np.float32), np.empty((size, size), np.uint8)
     where, special = np.empty((2, size, size), np.float32), np.zeros(len(triangles), np.bool_)
-    odd, tiles = np.empty((sides, sides), np.uint8), np.empty((sides, sides), np.uint8)
-    view = depth, which, where, special, odd
-    scene_steps.see_rows(mesh, shown, facing, 0, rows, view, tiles)
+    odd, ending, tiles = np.empty((3, sides, sides), np.uint8)
+    edges = np.empty((size, size), np.int32), np.empty((size, sides), np.uint16), tiles
+    view = depth, which, where, special, odd, ending, np.empty(len(triangles), np.int32)
+    wary = np.ones(len(triangles), np.bool_)
+    scene_steps.see_rows(mesh, shown, facing, 0, wary, look.jump, rows, view, *edges[1:])
     if last > first:
         scene_steps.see_inside(mesh, shown, window, view)
     numba_kernels.interpolate(*mesh, which, places)
     shape = (min(look.most, size * size), numba_kernels.SAMPLES)
     carried = np.empty((*shape, maps.shape[1]), np.float32)
     fine = np.empty(shape, np.float32), np.empty(shape, np.int32), np.empty(shape, np.uint8), carried
-    slots = np.empty((size, size), np.int32)
-    scene_steps.refine(mesh, shown, facing, layers, look.jump, rows, 0, shape[0], view, (slots, tiles), fine)
+    scene_steps.refine(mesh, shown, layers, look.jump, rows, 0, shape[0], view, edges, fine)
     atlas = np.ascontiguousarray(np.pad(atlas[: extent[0], : extent[1]], ((0, 0), (0, 0), (0, 1))))
-    seen = (which, where, slots, special), mesh, (fine[1], carried)
+    seen = (which, where, edges[0], special), mesh, (fine[1], carried)
     at = gain, look.spread, np.float32(look.warmth)
-    painting.paint(atlas, offsets, layers, *seen, tiles, odd, at, rows, rgb)
+    painting.paint(atlas, offsets, layers, *seen, edges[1], odd, at, rows, rgb)

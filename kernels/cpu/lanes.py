@@ -16,6 +16,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 LANES = SAMPLES = 8
+FAR = float(np.float32(3.0e38))  # the depth where nothing is
 INSIDE = 1e-5  # how far below zero a barycentric may fall and still count: shared edges leave no gap
 # Eight points of a pixel, no two in one row or column (offsets from its centre).
 SAMPLE_X = (np.array([-7, -5, -3, -1, 1, 3, 5, 7]) / 16).astype(np.float64)
@@ -72,10 +73,11 @@ def put(builder, data, place, value, where):
 def nearest(typing, depth, which, planes, beyond, place, low, high, z, zx, u, ux, v, vx, f):
     """Where a triangle is nearer, its depth, number and texture x, y are written to eight pixels from ``place`` on.
 
+    Returns whether another was seen there before, in any of them.
     Lanes from ``low`` to before ``high`` are its own. z, u and v are those of lane 0 and grow by zx, ux, vx a lane;
     depth float32, which int32, planes float32 of ``beyond`` numbers each.
     """
-    signature = types.void(depth, which, planes, *[types.int64] * 4, *[types.float32] * 6, types.int32)
+    signature = types.boolean(depth, which, planes, *[types.int64] * 4, *[types.float32] * 6, types.int32)
 
     def generate(context, builder, signature, given):
         depth, which, planes = (data(context, builder, signature, given, k) for k in range(3))
@@ -93,7 +95,8 @@ def nearest(typing, depth, which, planes, beyond, place, low, high, z, zx, u, ux
         put(builder, which, place, splat(builder, f), nearer)
         put(builder, planes, place, along(u, ux), nearer)
         put(builder, planes, builder.add(place, beyond), along(v, vx), nearer)
-        return context.get_dummy_value()
+        twice = builder.and_(inside, builder.fcmp_ordered("<", before, constant(FLOAT, [FAR] * LANES)))
+        return builder.icmp_unsigned("!=", builder.bitcast(twice, BYTE), ir.Constant(BYTE, 0))
 
     return signature, generate
 

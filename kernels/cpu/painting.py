@@ -59,9 +59,9 @@ def _carried(vertices, triangles, maps, f, y, x, place):
 @compiled(inline="always")
 def _colour(
     texture, offsets, layer, which, places, slots, special, vertices, triangles, maps, fine_which, fine_maps,
-    gain, spread, warmth, near_edge, y, x, place,
+    gain, spread, warmth, on_edge, y, x, place,
 ):  # fmt: skip
-    """Red, green and blue of one pixel, 0 to 255; ``near_edge``: whether its tile has any edge. Writes ``place`` [C].
+    """Red, green and blue of one pixel, 0 to 255; ``on_edge``: whether it was numbered. Writes ``place`` [C].
 
     Arrays by themselves: out of a tuple each would be counted anew for every pixel, which takes longer than the rest.
     """
@@ -72,10 +72,9 @@ def _colour(
         place[0], place[1], place[2] = places[0, y, x], places[1, y, x], np.float32(1.0)
         if special[f]:
             _carried(vertices, triangles, maps, f, y, x, place)
-    slot = slots[y, x] if near_edge else np.int32(-1)
-    smooth = slot < 0
-    if not smooth:
-        smooth = f >= 0
+    smooth, slot = True, np.int32(0)
+    if on_edge:
+        smooth, slot = f >= 0, slots[y, x]
         for s in range(SAMPLES):
             if (
                 fine_which[slot, s] < 0
@@ -123,16 +122,16 @@ def _plain(layer):
 
 
 @compiled
-def paint(texture, offsets, layer, seen, mesh, fine, tiles, odd, look, rows, out):
+def paint(texture, offsets, layer, seen, mesh, fine, edged, odd, look, rows, out):
     """Colour every pixel of some rows: texture at (x, y) + its layer's offset, times its shade, averaged on edges.
 
     texture [h, w, 4] uint8, offsets [L, 2] float32, layer [F] int32; ``seen`` = which, places, slots and special as
     `kernels.cpu.numba_kernels.see` and `kernels.cpu.edges.find_edges` left them; ``mesh`` = vertices, triangles, maps
     [V, 3] = texture x, y, shade, or [V, 6] with a mirrored place x, y and its share, whose colour is multiplied by
-    ``gain`` [3]; ``fine`` = which and maps as `supersample` wrote them; ``tiles`` and ``odd`` tell which tiles have
-    edges, and which any pixel that does not show its texture as it is. ``look`` = gain, spread, warmth: an edge pixel
-    whose points agree within ``spread`` texture pixels stays one sharp tap; what is shaded turns redder by ``warmth``,
-    as light in flesh does. Uncovered pixels become black. out [H, W, 3] uint8.
+    ``gain`` [3]; ``fine`` = which and maps as `supersample` wrote them; ``edged`` and ``odd`` tell which pixels are
+    on edges, and which tiles have any that does not show its texture as it is. ``look`` = gain, spread, warmth: an edge
+    pixel whose points agree within ``spread`` texture pixels stays one sharp tap; what is shaded turns redder by
+    ``warmth``, as light in flesh does. Uncovered pixels become black. out [H, W, 3] uint8.
     """
     which, places, slots, special = seen
     vertices, triangles, maps = mesh
@@ -146,11 +145,11 @@ def paint(texture, offsets, layer, seen, mesh, fine, tiles, odd, look, rows, out
     for y in range(rows[0], rows[1]):
         for begin in range(0, width, LANES):
             end = min(begin + LANES, width)
-            near_edge = tiles[y // TILE, begin // TILE] != 0
-            apart = end - begin < LANES
-            if near_edge or odd[y // TILE, begin // TILE] != 0:
+            near = edged[y, begin // TILE] >> (begin % TILE)
+            apart = end - begin < LANES or near & 255 != 0
+            if odd[y // TILE, begin // TILE] != 0:
                 for x in range(begin, end):
-                    apart |= (near_edge and slots[y, x] >= 0) or np.uint32(which[y, x]) >= most or special[which[y, x]]
+                    apart |= np.uint32(which[y, x]) >= most or special[which[y, x]]
             elif which[y, begin] < 0:  # then so is the whole tile
                 apart = True
             if not apart:
@@ -160,13 +159,13 @@ def paint(texture, offsets, layer, seen, mesh, fine, tiles, odd, look, rows, out
             for x in range(begin, end):
                 r, g, t = _colour(
                     texture, offsets, layer, which, places, slots, special, vertices, triangles, maps,
-                    fine_which, fine_maps, gain, spread, warmth, near_edge, y, x, place,
+                    fine_which, fine_maps, gain, spread, warmth, (near >> (x - begin)) & 1 != 0, y, x, place,
                 )  # fmt: skip
                 out[y, x, 0], out[y, x, 1], out[y, x, 2] = np.uint8(r + half), np.uint8(g + half), np.uint8(t + half)
 
 
 @compiled
-def paint_planes(texture, bright, tinted, offsets, layer, seen, mesh, fine, tiles, odd, look, rows, planes):
+def paint_planes(texture, bright, tinted, offsets, layer, seen, mesh, fine, edged, odd, look, rows, planes):
     """`paint` into planar I420, BT.601 in its limited range: what `kernels.rgb_to_i420` would make of the picture.
 
     bright [h, w] and tinted [h, w, 2] uint8 are ``texture`` in these terms: `kernels.cpu.pixel_kernels.texture_planes`.
@@ -184,8 +183,8 @@ def paint_planes(texture, bright, tinted, offsets, layer, seen, mesh, fine, tile
     for y in range(rows[0], rows[1], 2):
         for begin in range(0, width, TILE):
             end = min(begin + TILE, width)
-            near_edge = tiles[y // TILE, begin // TILE] != 0
-            looked_at = near_edge or odd[y // TILE, begin // TILE] != 0 or which[y, begin] < 0
+            near = edged[y, begin // TILE], edged[y + 1, begin // TILE]
+            unlike = odd[y // TILE, begin // TILE] != 0 or which[y, begin] < 0
             whole = end - begin == TILE
             if whole:
                 given = wide, last_u, last_v, places, beyond
@@ -194,22 +193,23 @@ def paint_planes(texture, bright, tinted, offsets, layer, seen, mesh, fine, tile
                     show_luma(bright, *given, at + LANES, u0, v0, luma, at + LANES)
                 to = (y // 2 * width + begin) // 2
                 show_chroma(tinted, *given, y * width + begin, width, u0, v0, blue, red, to)
-                if not looked_at:
+                if not unlike and near[0] | near[1] == 0:
                     continue
             for x in range(begin, end, 2):
-                apart = not whole
-                for k in range(4):
-                    f = which[y + k // 2, x + k % 2]
-                    apart |= near_edge and slots[y + k // 2, x + k % 2] >= 0
-                    apart |= np.uint32(f) >= most or special[f]
+                apart = not whole or ((near[0] | near[1]) >> (x - begin)) & 3 != 0
+                if unlike and not apart:
+                    for k in range(4):
+                        f = which[y + k // 2, x + k % 2]
+                        apart |= np.uint32(f) >= most or special[f]
                 if not apart:
                     continue
                 r_sum = g_sum = t_sum = np.float32(0.0)
                 for k in range(4):
                     j, i = y + k // 2, x + k % 2
+                    on_edge = (near[k // 2] >> (i - begin)) & 1 != 0
                     r, g, t = _colour(
                         texture, offsets, layer, which, places, slots, special, vertices, triangles, maps,
-                        fine_which, fine_maps, gain, spread, warmth, near_edge, j, i, place,
+                        fine_which, fine_maps, gain, spread, warmth, on_edge, j, i, place,
                     )  # fmt: skip
                     r_sum, g_sum, t_sum = r_sum + r, g_sum + g, t_sum + t
                     luma[j, i] = np.uint8(16.5 + (65.481 * r + 128.553 * g + 24.966 * t) / 255.0)

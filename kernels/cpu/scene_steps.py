@@ -12,38 +12,48 @@ import numpy as np
 
 from kernels.cpu.compiled import compiled
 from kernels.cpu.edges import find_edges
-from kernels.cpu.numba_kernels import FAR, TILE, interpolate_points, open_window, see, see_within, supersample
+from kernels.cpu.numba_kernels import FAR, TILE, boxes, interpolate_points, open_window, see, see_within, supersample
 
 
 @compiled
-def see_rows(mesh, shown, facing, plain, rows, view, tiles):
+def see_rows(mesh, shown, facing, plain, wary, jump, rows, view, edged, tiles):
     """What is seen in some rows of a picture, all parts of a scene but those behind an opening.
 
     mesh = vertices, triangles, maps; shown = how many triangles are drawn, the first and the one after the last of
-    those over the opening, and the first behind it; view = depth, which, places, special and odd as `see` has them,
-    which are begun anew here, as are tiles [H / 16, W / 16].
+    those over the opening, and the first behind it; view = depth, which, places, special, odd, ending and spots as
+    `see` has them, which are begun anew here, as are edged and tiles of `find_edges`.
     """
     vertices, triangles, maps = mesh
-    depth, which, places, special, odd = view
+    depth, which, _, _, odd, ending, _ = view
     depth[rows[0] : rows[1]] = FAR
     which[rows[0] : rows[1]] = -1
     across = slice(rows[0] // TILE, (rows[1] - 1) // TILE + 1)
     odd[across] = 0
+    ending[across] = 0
     tiles[across] = 0
-    see(vertices, triangles[: shown[0]], facing, maps, plain, rows, depth, which, places, special, odd)
+    edged[rows[0] : rows[1]] = 0
+    see(vertices, triangles[: shown[0]], facing, maps, plain, wary, jump, rows, *view)
+
+
+@compiled
+def _opening(vertices, triangles, shown, height, width):
+    """Rows and columns of the pixels that the triangles over the opening may touch, to before the last of each."""
+    low_x, high_x, low_y, high_y = np.float32(width), np.float32(-1.0), np.float32(height), np.float32(-1.0)
+    for f in range(shown[1], shown[2]):
+        for k in range(3):
+            x, y = vertices[triangles[f, k], 0], vertices[triangles[f, k], 1]
+            low_x, high_x = x if x < low_x else low_x, x if x > high_x else high_x
+            low_y, high_y = y if y < low_y else low_y, y if y > high_y else high_y
+    top, left = max(int(low_y) - 1, 0), max(int(low_x) - 1, 0)
+    return top, min(int(high_y) + 3, height), left, min(int(high_x) + 3, width)
 
 
 @compiled
 def see_inside(mesh, shown, window, view):
     """What lies behind the opening, where that is seen; ``window`` [H, W] uint8 is this function's own."""
     vertices, triangles, maps = mesh
-    depth, which, places, special, odd = view
-    low, high = np.float32(which.shape[0]), np.float32(-1.0)
-    for f in range(shown[1], shown[2]):
-        for k in range(3):
-            y = vertices[triangles[f, k], 1]
-            low, high = y if y < low else low, y if y > high else high
-    top, bottom = max(int(low), 0), min(int(high) + 2, which.shape[0])
+    depth, which = view[:2]
+    top, bottom, _, _ = _opening(vertices, triangles, shown, which.shape[0], which.shape[1])
     if top >= bottom:
         return
     mine = slice(top, bottom)
@@ -51,30 +61,34 @@ def see_inside(mesh, shown, window, view):
     if last < 0:
         return
     span = top + first, top + last, left, right
-    see_within(vertices, triangles[shown[3] :], maps, shown[3], window, span, depth, which, places, special, odd)
+    see_within(vertices, triangles[shown[3] :], maps, shown[3], window, span, *view)
 
 
 @compiled
-def refine(mesh, shown, facing, layers, jump, rows, first, limit, view, edges, fine):
+def refine(mesh, shown, layers, jump, rows, first, limit, view, edges, fine):
     """Find where surfaces end in some rows, numbered from ``first`` to before ``limit``, and see eight points of each.
 
-    edges = slots and tiles of `find_edges`; fine = depth, which and window [n, 8] as `supersample` has them, which are
-    begun anew here, and what the points carry [n, 8, C].
+    edges = slots, edged and tiles of `find_edges`; fine = depth, which and window [n, 8] as `supersample` has them,
+    which are begun anew here, and what the points carry [n, 8, C].
     """
     vertices, triangles, maps = mesh
-    slots, tiles = edges
+    slots, edged, _ = edges
     depth, which, window, carried = fine
-    last = find_edges(view[1], view[2], layers, jump, rows, first, limit, slots, tiles)
+    last = find_edges(view[1], view[2], layers, jump, view[5], rows, first, limit, *edges)
     if last == first:
         return
     mine = slice(first, last)
     depth[mine] = FAR
     which[mine] = -1
     window[mine] = 1
-    front, behind = triangles[: shown[0]], triangles[shown[3] :]
-    supersample(vertices, front, facing, rows, slots, tiles, window, 0, depth, which)
+    limits = rows[0], rows[1] - 1, 0, slots.shape[1] - 1
+    supersample(vertices, triangles[: shown[0]], view[6], limits, *edges, window, 0, depth, which)
     if shown[2] > shown[1]:
         open_window(which[mine], depth[mine], shown[1], shown[2], window[mine])
-        either = np.zeros(len(behind), np.int8)
-        supersample(vertices, behind, either, rows, slots, tiles, window, shown[3], depth, which)
-    interpolate_points(vertices, triangles, maps, rows, slots, tiles, which, carried)
+        top, bottom, left, right = _opening(vertices, triangles, shown, slots.shape[0], slots.shape[1])
+        near = max(top, rows[0]), min(bottom, rows[1]) - 1, left, right - 1
+        behind = triangles[shown[3] :]
+        spots = np.empty(len(behind), np.int32)
+        boxes(vertices, behind, near, spots)
+        supersample(vertices, behind, spots, near, *edges, window, shown[3], depth, which)
+    interpolate_points(vertices, triangles, maps, rows, slots, edged, which, carried)

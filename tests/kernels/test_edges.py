@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.contracts import Motion
+from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX, NAMES
+from engine.motion.rotation import rotation_matrix
+from engine.render.renderer import Renderer
 from kernels.cpu import edges, painting
 from kernels.cpu import numba_kernels as nk
 
@@ -31,24 +36,31 @@ def drawn(
 ) -> tuple[np.ndarray, int]:
     depth, which = np.full((SIZE, SIZE), nk.FAR, np.float32), np.full((SIZE, SIZE), -1, np.int32)
     places, special = np.empty((2, SIZE, SIZE), np.float32), np.zeros(len(triangles), np.bool_)
-    slots, tiles, odd = np.empty((SIZE, SIZE), np.int32), *np.zeros((2, *(SIZE // nk.TILE,) * 2), np.uint8)
-    facing = np.zeros(len(triangles), np.int8)
-    for rows in parts:
-        nk.see(vertices, triangles, facing, maps, 2, rows, depth, which, places, special, odd)
+    side = SIZE // nk.TILE
+    slots, edged = np.empty((SIZE, SIZE), np.int32), np.zeros((SIZE, side), np.uint16)
+    tiles, odd, ending = np.zeros((3, side, side), np.uint8)
+    facing, wary = np.zeros(len(triangles), np.int8), np.zeros(len(triangles), np.bool_)
+    wary[2:] = True  # the layer in front ends within the picture
+    spots = [np.empty(len(triangles), np.int32) for _ in parts]
+    for k, rows in enumerate(parts):
+        view = depth, which, places, special, odd, ending, spots[k]
+        nk.see(vertices, triangles, facing, maps, 2, wary, 3.0, rows, *view)
     count = 0
     for rows in parts:
-        count = edges.find_edges(which, places, layer, 3.0, rows, count, SIZE * SIZE, slots, tiles)
+        count = edges.find_edges(which, places, layer, 3.0, ending, rows, count, SIZE * SIZE, slots, edged, tiles)
     shape = (count, nk.SAMPLES)
     fine = np.full(shape, nk.FAR, np.float32), np.full(shape, -1, np.int32), np.empty((*shape, 3), np.float32)
-    for rows in parts:
-        nk.supersample(vertices, triangles, facing, rows, slots, tiles, np.ones(shape, np.uint8), 0, *fine[:2])
-        nk.interpolate_points(vertices, triangles, maps, rows, slots, tiles, *fine[1:])
+    for k, rows in enumerate(parts):
+        limits = rows[0], rows[1] - 1, 0, SIZE - 1
+        points = slots, edged, tiles, np.ones(shape, np.uint8)
+        nk.supersample(vertices, triangles, spots[k], limits, *points, 0, *fine[:2])
+        nk.interpolate_points(vertices, triangles, maps, rows, slots, edged, *fine[1:])
     picture = np.empty((SIZE, SIZE, 3), np.uint8)
     texels = np.ascontiguousarray(np.pad(texture, ((0, 0), (0, 0), (0, 1))))
     seen, mesh = (which, places, slots, special), (vertices, triangles, maps)
     for rows in parts:
         look = np.ones(3, np.float32), 2.0, np.float32(0.2)
-        given = np.zeros((2, 2), np.float32), layer, seen, mesh, fine[1:], tiles, odd
+        given = np.zeros((2, 2), np.float32), layer, seen, mesh, fine[1:], edged, odd
         painting.paint(texels, *given, look, rows, picture)
     return picture, count
 
@@ -110,3 +122,20 @@ def test_a_read_only_machine_compiles_without_a_cache(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(numba, "njit", refuse)
     assert compiled(lambda x: x + 1)(2) == 3
+
+
+def test_edges_are_where_tiles_are_told_of_and_nowhere_else(astronaut: Avatar) -> None:
+    """What is skipped holds none: looked for everywhere, there are the same."""
+    beta = np.zeros(len(NAMES), np.float32)
+    beta[INDEX["jawOpen"]] = 0.5
+    for size, turn in ((256, (0.35, 0.14, -0.09)), (512, (-0.25, -0.1, 0.05))):
+        renderer = Renderer(astronaut, size)
+        renderer.planes(Motion(0, beta, rotation_matrix(*turn).astype(np.float32), np.zeros(3, np.float32)))
+        canvas, layers = renderer.canvas, renderer.scene.layers
+        found = canvas.edged.copy()
+        assert canvas.ending.mean() < 0.5
+        canvas.edged[:] = 0
+        everywhere, step = np.ones_like(canvas.ending), 3.0 * max(astronaut.size / size, 1.0)
+        numbers = (0, size), 0, len(canvas.fine_depth), canvas.slots, canvas.edged, canvas.tiles
+        assert edges.find_edges(canvas.which, canvas.places, layers, step, everywhere, *numbers) > 300
+        assert np.array_equal(canvas.edged, found)

@@ -9,7 +9,6 @@ from kernels.cpu import numba_kernels
 
 pytestmark = pytest.mark.cpu
 SIZE = 24
-ROWS, EITHER = (0, SIZE), np.zeros(4, np.int8)
 
 
 def square(x0: float, x1: float, z: float) -> list[list[float]]:
@@ -28,9 +27,9 @@ MAPS = np.repeat(np.arange(4, dtype=np.float32), 4)[:, None] * np.float32([1, 0,
 def behind(vertices: np.ndarray, seen: np.ndarray, span: tuple, depth: np.ndarray, which: np.ndarray) -> np.ndarray:
     """Draw what is behind the opening; which of the four things each pixel shows, 0 where there is nothing."""
     places, special = np.empty((2, SIZE, SIZE), np.float32), np.empty(len(TRIANGLES), np.bool_)
-    view = depth, which, places, special, np.zeros((2, 2), np.uint8)
+    view = depth, which, places, special, *np.zeros((2, 2, 2), np.uint8), np.empty(0, np.int32)
     numba_kernels.see_within(vertices, TRIANGLES[4:], MAPS, 4, seen, span, *view)
-    assert view[-1].tolist() == ([[1, 0], [0, 0]] if span[0] <= span[1] else [[0, 0], [0, 0]]), "the window's tile"
+    assert view[-2].tolist() == ([[1, 0], [0, 0]] if span[0] <= span[1] else [[0, 0], [0, 0]]), "the window's tile"
     out = np.empty((SIZE, SIZE, 1), np.float32)
     numba_kernels.interpolate(vertices, TRIANGLES, MAPS, which, out)
     assert np.array_equal(out[seen == 1, 0], np.where(which >= 4, places[0], 0)[seen == 1])
@@ -93,17 +92,21 @@ def test_broken_triangles_draw_nothing_in_it() -> None:
 def test_its_edge_is_smooth() -> None:
     """Eight points a pixel: one on the window's border shows as much of the inside as the border leaves."""
     _, which, out, _, _ = drawn()
-    slots, tiles = np.full((SIZE, SIZE), -1, np.int32), np.ones((2, 2), np.uint8)
+    slots, edged, tiles = np.empty((SIZE, SIZE), np.int32), np.zeros((SIZE, 2), np.uint16), np.ones((2, 2), np.uint8)
     slots[10, 15] = 0  # the opening ends at 15.5, so a quarter of the points at 15.0 +- 0.5 ...
     slots[10, 16] = 1
+    edged[10] = 1 << 15, 1
     shape = (2, numba_kernels.SAMPLES)
     fine = np.full(shape, numba_kernels.FAR, np.float32), np.full(shape, -1, np.int32)
     seen = np.ones(shape, np.uint8)
     moved = VERTICES.copy()
     moved[4:8] = square(6.5, 15.25, 4)
-    numba_kernels.supersample(moved, TRIANGLES[:4], EITHER, ROWS, slots, tiles, seen, 0, *fine)
+    spots, limits, points = np.empty((2, 4), np.int32), (0, SIZE - 1, 0, SIZE - 1), (slots, edged, tiles, seen)
+    for k in range(2):
+        numba_kernels.boxes(moved, TRIANGLES[4 * k : 4 * k + 4], limits, spots[k])
+    numba_kernels.supersample(moved, TRIANGLES[:4], spots[0], limits, *points, 0, *fine)
     numba_kernels.open_window(fine[1], fine[0], 2, 4, seen)
-    numba_kernels.supersample(moved, TRIANGLES[4:], EITHER, ROWS, slots, tiles, seen, 4, *fine)
+    numba_kernels.supersample(moved, TRIANGLES[4:], spots[1], limits, *points, 4, *fine)
     inside = (fine[1] >= 4).mean(1)
     assert inside[0] == pytest.approx(0.75)
     assert inside[1] == 0

@@ -56,6 +56,19 @@ def test_on_the_way_nothing_pops(renderer: Renderer) -> None:
     assert change.min() > 0
 
 
+def test_its_picture_is_painted_where_it_may_be_seen_alone(
+    renderer: Renderer, talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    motion = dataclasses.replace(talk((12, 5, -3)), blendshapes=0.8 * renderer.own_expression)
+    first, last = renderer._mouth_rows(renderer.pose(motion).vertices)
+    assert 0 < first < last < renderer.size
+    assert last - first < renderer.size / 2
+    near = renderer.render(motion), renderer.planes(motion)
+    monkeypatch.setattr(renderer, "_mouth_rows", lambda vertices: (0, renderer.size))
+    assert np.array_equal(near[0], renderer.render(motion))
+    assert np.array_equal(near[1], renderer.planes(motion))
+
+
 def test_a_blink_and_a_turn_keep_it(renderer: Renderer, astronaut: Avatar, talk) -> None:
     beta = renderer.own_expression
     beta[[INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]] = 1

@@ -87,7 +87,7 @@ def _time(config: EngineConfig) -> Measured:
     from engine.paths import assets
     from engine.pipeline import Pipeline, Request
 
-    pipeline = Pipeline(config)
+    pipeline = Pipeline(config, planes=True)
     avatar = Avatar.load(avatars.resolve(config.avatar)[1])
     rows = [pipeline.join(avatar, 0, seed) for seed in range(ROWS)]
     speech = read_speech(assets() / "speech.wav", SAMPLE_RATE)[SAMPLE_RATE:]
@@ -114,7 +114,7 @@ def _encoding(pictures: list[np.ndarray]) -> float:
     for number, picture in enumerate(pictures):
         if number == WARM_UP:
             began = time.process_time()
-        frame = VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
+        frame = VideoFrame.from_ndarray(picture, "yuv420p")
         frame.pts, frame.time_base = number * 3600, Fraction(1, 90_000)
         encoder.encode(frame)
     return 1000 * (time.process_time() - began) / max(len(pictures) - WARM_UP, 1)
