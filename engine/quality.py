@@ -90,9 +90,8 @@ class Painters:
         self._prepared[id(avatar)] = avatar, known
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
-        if self._planes:  # here, where no picture waits for it
-            for scene in (known.scene, known.scene.portrait) if known.face.own_lips.any() else (known.scene,):
-                scene.planes(avatar.size / self._size), scene.texels, scene.mouth
+        if self._planes:
+            known.scene.make_ready(avatar.size / self._size, bool(known.face.own_lips.any()))
         if self._networks is None or (avatar.film and avatar.film.looks):  # a film of the person knows better
             return Renderer(avatar, self._size, known)
         renderer = LearnedRenderer(avatar, self._networks, self._size, known)

@@ -127,6 +127,12 @@ class Scene:
         """Place the dense mesh's own rows of ``vertices`` [V, 3] and ``maps`` [V, C] after the given ones, in place."""
         self.dense.thicken(vertices, maps)
 
+    def make_ready(self, step: float, smiles: bool) -> None:
+        """Work out what `planes` of pictures need, while none waits for it; ``smiles``: `portrait` is shown, too."""
+        _ = self.planes(step), self.texels
+        if smiles:
+            _ = self.portrait.planes(step), self.portrait.texels, self.mouth
+
     @cached_property
     def portrait(self) -> Scene:
         """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""

@@ -92,7 +92,8 @@ class Renderer:
         """Compile (or load from the cache) what a live frame needs; the first call on a machine takes some seconds."""
         beta = np.zeros(len(NAMES), np.float32)
         beta[INDEX["jawOpen"]] = 0.3
-        self.planes(Motion(0, beta, np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))
+        motion = Motion(0, beta, np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
+        self.render(motion) if self.size % 2 else self.planes(motion)
 
     def render(self, motion: Motion, out: ByteArray | None = None, alpha: bool = False) -> ByteArray:
         """RGB uint8 [size, size, 3] of ``motion``, written to ``out`` when given (C-contiguous, same shape).
@@ -139,7 +140,7 @@ class Renderer:
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         head, around = np.concatenate([face, *eyes, inside], dtype=np.float32), self._field(face)
         drift = self._drifting(motion) if self._drifting and not turn.still else NO_DRIFT
-        vertices, factor = np.empty((len(scene.back), 3), np.float32), np.float32(self.size / self.avatar.size)
+        vertices, factor = np.zeros((len(scene.back), 3), np.float32), np.float32(self.size / self.avatar.size)
         sheet = around, self.prepared.sheet.head, drift, self._oval
         place(head, top.VERTICES, *sheet, turn.numbers, scene.back, factor, scene.dense.count, vertices)
         maps = scene.maps.copy()

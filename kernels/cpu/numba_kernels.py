@@ -206,31 +206,10 @@ def rasterize(vertices, triangles, attributes, depth, which, out):
 
 
 @compiled
-def open_window(which, depth, first, last, window):
-    """Take away triangles ``first`` to ``last`` (exclusive) of a drawn mesh, and everything behind them.
-
-    which [H, W] int32 and depth [H, W] float32 as `rasterize` left them are emptied where such a triangle is nearest;
-    written: window [H, W] uint8, 1 there. Returns the rows and columns that it spans: top, bottom, left, right,
-    inclusive, with bottom < top where nothing was seen.
-    """
-    top, bottom, left, right = which.shape[0], -1, which.shape[1], -1
-    for y in range(which.shape[0]):
-        for x in range(which.shape[1]):
-            seen = first <= which[y, x] < last
-            window[y, x] = seen
-            if seen:
-                which[y, x] = -1
-                depth[y, x] = FAR
-                top, bottom = min(top, y), max(bottom, y)
-                left, right = min(left, x), max(right, x)
-    return top, bottom, left, right
-
-
-@compiled
 def see_within(vertices, triangles, maps, first, window, span, depth, which, places, special, odd, ending, _):
     """`see` of further triangles, numbered from ``first``, where ``window`` [H, W] is 1; all of them are odd.
 
-    ``span`` bounds it as `open_window` told.
+    ``span`` bounds it as `kernels.cpu.scene_steps.open_window` told.
     """
     for ty in range(span[0] // TILE, span[1] // TILE + 1):
         for tx in range(span[2] // TILE, span[3] // TILE + 1):

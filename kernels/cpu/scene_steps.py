@@ -12,7 +12,7 @@ import numpy as np
 
 from kernels.cpu.compiled import compiled
 from kernels.cpu.edges import find_edges
-from kernels.cpu.numba_kernels import FAR, TILE, boxes, interpolate_points, open_window, see, see_within, supersample
+from kernels.cpu.numba_kernels import FAR, TILE, boxes, interpolate_points, see, see_within, supersample
 
 
 @compiled
@@ -33,6 +33,27 @@ def see_rows(mesh, shown, facing, plain, wary, jump, rows, view, edged, tiles):
     tiles[across] = 0
     edged[rows[0] : rows[1]] = 0
     see(vertices, triangles[: shown[0]], facing, maps, plain, wary, jump, rows, *view)
+
+
+@compiled
+def open_window(which, depth, first, last, window):
+    """Take away triangles ``first`` to ``last`` (exclusive) of a drawn mesh, and everything behind them.
+
+    which [H, W] int32 and depth [H, W] float32 as `rasterize` left them are emptied where such a triangle is nearest;
+    written: window [H, W] uint8, 1 there. Returns the rows and columns that it spans: top, bottom, left, right,
+    inclusive, with bottom < top where nothing was seen.
+    """
+    top, bottom, left, right = which.shape[0], -1, which.shape[1], -1
+    for y in range(which.shape[0]):
+        for x in range(which.shape[1]):
+            seen = first <= which[y, x] < last
+            window[y, x] = seen
+            if seen:
+                which[y, x] = -1
+                depth[y, x] = FAR
+                top, bottom = min(top, y), max(bottom, y)
+                left, right = min(left, x), max(right, x)
+    return top, bottom, left, right
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels.cpu import numba_kernels
+from kernels.cpu import numba_kernels, scene_steps
 
 pytestmark = pytest.mark.cpu
 SIZE = 24
@@ -40,7 +40,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, 
     depth, which = np.empty((SIZE, SIZE), np.float32), np.empty((SIZE, SIZE), np.int32)
     out, seen = np.empty((SIZE, SIZE, 3), np.float32), np.empty((SIZE, SIZE), np.uint8)
     numba_kernels.rasterize(VERTICES, TRIANGLES[:4], MAPS, depth, which, out)
-    span = numba_kernels.open_window(which, depth, 2, 4, seen)
+    span = scene_steps.open_window(which, depth, 2, 4, seen)
     return depth, which, out, seen, span
 
 
@@ -75,7 +75,7 @@ def test_an_opening_that_is_not_seen_shows_nothing() -> None:
     out, seen = np.empty((SIZE, SIZE, 3), np.float32), np.empty((SIZE, SIZE), np.uint8)
     numba_kernels.rasterize(hidden, TRIANGLES[:4], MAPS, depth, which, out)
     before = which.copy()
-    span = numba_kernels.open_window(which, depth, 2, 4, seen)
+    span = scene_steps.open_window(which, depth, 2, 4, seen)
     assert span[1] < span[0]
     behind(hidden, seen, span, depth, which)
     assert np.array_equal(which, before)
@@ -105,7 +105,7 @@ def test_its_edge_is_smooth() -> None:
     for k in range(2):
         numba_kernels.boxes(moved, TRIANGLES[4 * k : 4 * k + 4], limits, spots[k])
     numba_kernels.supersample(moved, TRIANGLES[:4], spots[0], limits, *points, 0, *fine)
-    numba_kernels.open_window(fine[1], fine[0], 2, 4, seen)
+    scene_steps.open_window(fine[1], fine[0], 2, 4, seen)
     numba_kernels.supersample(moved, TRIANGLES[4:], spots[1], limits, *points, 4, *fine)
     inside = (fine[1] >= 4).mean(1)
     assert inside[0] == pytest.approx(0.75)

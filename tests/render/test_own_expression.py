@@ -60,7 +60,9 @@ def test_its_picture_is_painted_where_it_may_be_seen_alone(
     renderer: Renderer, talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     motion = dataclasses.replace(talk((12, 5, -3)), blendshapes=0.8 * renderer.own_expression)
-    first, last = renderer._mouth_rows(renderer.pose(motion).vertices)
+    posed = renderer.pose(motion)
+    renderer.scene.thicken(posed.vertices, posed.maps)
+    first, last = renderer._mouth_rows(posed.vertices)
     assert 0 < first < last < renderer.size
     assert last - first < renderer.size / 2
     near = renderer.render(motion), renderer.planes(motion)

@@ -33,7 +33,7 @@ class DrivenFace:
     def __init__(self, head: PreparedHead, face: PreparedFace, lips: PreparedLips) -> None:
         self._face, self._seam = face, lips.seam
         self._held = bool((face.free < 1).any())  # by glasses
-        self._smiles = bool(face.own_lips.any())
+        self._smiles, self._smiling = bool(face.own_lips.any()), float(face.own_lips @ face.own_lips)
         self._down = np.ascontiguousarray(head.rotation[:, 1])  # the head's own downwards, [3]
         self._arch = LipArch(face.neutral, head.scale, self._down)
         self._ring = LipRing(lips.thick, lips.angle, head.scale, head.rotation)
@@ -56,7 +56,7 @@ class DrivenFace:
 
     def own_share(self, beta: FloatArray, offsets: FloatArray | None = None) -> float:
         """How much of the portrait's own expression ``beta`` [52] is: 1 at that expression, 0 at rest or elsewhere."""
-        if not self._smiles:
+        if not self._smiles or float(beta @ self._face.own_lips) <= OWN_FROM * self._smiling:
             return 0.0
         moved = np.zeros((1, 1), np.float32) if offsets is None else offsets.reshape(1, -1)
         return float(own_shares(beta[None], moved, self._face.own_lips[None])[0])
