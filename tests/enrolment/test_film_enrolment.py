@@ -140,6 +140,7 @@ def test_what_a_film_gave_is_kept_in_the_folder_and_goes_with_it(
     facts = json.loads((tmp_path / "avatar.json").read_text())
     assert facts["consent"] == "a painting's"
     assert json.loads(facts["from_film"])[0] in words
+    assert any(word in words for word in (f"The portrait is the film's, {k} s into it." for k in range(3)))
     again = Avatar.load(tmp_path)
     assert again.film
     assert np.array_equal(Renderer(again, 256).render(moved(0.4)), Renderer(avatar, 256).render(moved(0.4)))

@@ -60,7 +60,7 @@ def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Runnin
     page.wait_for_selector("#making:visible")
     page.wait_for_selector("#learned:visible", timeout=90_000)
     assert page.inner_text("#face-name") == "Yours"
-    assert "The film shows the face" in page.inner_text("#learned-list"), "open of itself"
+    assert "The portrait is the photo." in page.inner_text("#learned-list"), "open of itself"
     (name,) = server.service.portraits.folders
     folder = server.service.portraits.folders[name]
     assert "on the page" in json.loads((folder / "avatar.json").read_text())["consent"]

@@ -74,6 +74,8 @@ def enroll_film(
         words.append(f"That is short: {BRIEF_S:.0f} s and more teach more.")
     told("choosing the portrait", 0.0)
     portrait, at, shape = _portrait(path, film, quarter, size, own_portrait)
+    second = (at or 0) // FRAMES_PER_SECOND
+    words.append("The portrait is the photo." if at is None else f"The portrait is the film's, {second} s into it.")
     avatar, notes = build_portrait(portrait, {**facts, "film": path.name})
     own = (at, portrait.framing) if at is not None and portrait.framing is not None else None
     lessons = framed(film, shots, avatar, shape, own)
