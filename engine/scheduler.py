@@ -17,7 +17,7 @@ from engine.session import Session
 
 NO_PICTURE = np.zeros((0, 0), np.uint8)
 MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
-TOO_LATE_S = 0.060  # a picture that falls so far behind its sound's pace is left out for the next one's sake...
+TOO_LATE_S = 0.100  # a picture that falls so far behind its sound's pace is left out for the next one's sake...
 MOST_LEFT_OUT = 3  # ...but not more of them in a row
 
 

@@ -51,12 +51,12 @@ def test_sessions_that_all_fall_behind_leave_out_alike(scheduler: Scheduler, ast
 
 def test_what_comes_in_one_go_is_drawn(scheduler: Scheduler, astronaut: Avatar) -> None:
     session = scheduler.open(astronaut, 0)
-    push(session, 0, NOW - 0.09, frames=4)  # the last of them is hardly due
+    push(session, 0, NOW - 0.13, frames=4)  # the last of them is hardly due
     positions = []
     while scheduler.tick():
         positions += [frame.position // SAMPLES_PER_FRAME for frame in session.frames()]
     scheduler.close(session)
-    assert positions == [1, 2, 3], "the first is 90 ms behind"
+    assert positions == [1, 2, 3], "the first is 130 ms behind"
 
 
 def test_who_came_first_is_drawn_first(
