@@ -223,7 +223,8 @@ class Pipeline:
             if renderer := self._taken(request.row).renderer:
                 shared = len(requests) == 1 and painted <= self._cores and self.config.size >= LEAST_SHARED
                 renderer.crew = self._crew if shared else ALONE
-        return [draw(requests[0])] if len(requests) == 1 else list(self._threads.map(draw, requests))
+        others = [self._threads.submit(draw, request) for request in requests[1:]]
+        return [draw(requests[0]), *(other.result() for other in others)]  # this thread draws, too
 
     def _compose(self, request: Request, moved: Moved) -> Motion | None:
         """The row's motion, idle life and wishes included; None while the look-ahead fills."""

@@ -68,12 +68,12 @@ def test_an_address_keeps_its_order_when_a_node_goes() -> None:
 
 @pytest.mark.parametrize(
     ("measured", "slots"),
-    [  # benchmarks/load.jsonl: three at 512 and four at 256 held on two cores that the clients used, too
-        (Measured(4.5, 10.2, 2.9, 2), 3),
-        (Measured(4.5, 5.0, 1.25, 2), 4),
-        (Measured(4.5, 10.2, 2.9, 1), 1),
-        (Measured(2.0, 1.0, 1.0, 16), 12),  # one event loop sends for no more, whatever cores there are
-        (Measured(60.0, 60.0, 9.0, 1), 1),
+    [
+        (Measured(2.0, 3.5, 2.0, 0.35, 2), 6),  # 512 pixels
+        (Measured(2.0, 1.9, 0.9, 0.35, 2), 8),  # 256
+        (Measured(2.0, 3.5, 2.0, 0.35, 1), 2),
+        (Measured(2.0, 1.0, 1.0, 0.35, 16), 18),  # one event loop sends for no more, whatever cores there are
+        (Measured(60.0, 60.0, 9.0, 4.0, 1), 1),
     ],
 )
 def test_slots_are_what_cores_steps_and_the_event_loop_hold(measured: Measured, slots: int) -> None:

@@ -23,9 +23,10 @@ from engine.errors import VivifyError
 LIMIT_S = 120.0
 WARM_UP, STEPS, ROWS = 6, 15, 2  # steps before, steps that are timed, and of how many sessions
 FILLED = 0.8  # of the time between two pictures: the rest is for what nobody foresees
-# RTP, SRTP, pictures on their way and the event loop, for each session, in times of the networks' step: 0.13 to 0.16
-# against 0.11 of a core, at 256 and at 512 pixels (benchmarks/load.jsonl, one and two sessions). Not timed here.
-TRANSPORT = 1.3
+# RTP, SRTP, messages, pictures on their way, the event loop and all that busy caches cost, for each session's picture,
+# in times of what its 40 ms of a voice take: 3.5 ms live (benchmarks/load.jsonl, one and two sessions, at 256 and 512
+# pixels alike) against 0.35. Half of it is the event loop's own.
+TRANSPORT, IN_LOOP = 10.0, 0.5
 MOST = 64
 
 
@@ -36,19 +37,21 @@ class Measured:
     networks_ms: float
     picture_ms: float
     encode_ms: float
+    voice_ms: float
     cores: int
 
     @property
     def transport_ms(self) -> float:
-        return TRANSPORT * self.networks_ms
+        return TRANSPORT * self.voice_ms
 
     @property
     def slots(self) -> int:
-        """Sessions: as many as all cores carry, as one step draws in time, as one event loop sends. 1 at least."""
+        """Sessions: as many as all cores carry, as steps draw in time, as one event loop sends. 1 at least."""
         room = FILLED * 1000 / FRAMES_PER_SECOND
-        cores = (room * self.cores - self.networks_ms) / (self.picture_ms + self.encode_ms + self.transport_ms)
-        engine = self.cores * (room - self.networks_ms) / self.picture_ms
-        return max(1, min(MOST, int(min(cores, engine, room / self.transport_ms))))
+        shared = self.networks_ms / min(self.cores, ROWS)  # as many sessions as there are cores step together
+        cores = room * self.cores / (shared + self.picture_ms + self.encode_ms + self.transport_ms)
+        engine = room * self.cores / (self.networks_ms + self.picture_ms)
+        return max(1, min(MOST, int(min(cores, engine, room / (IN_LOOP * self.transport_ms)))))
 
     def __str__(self) -> str:
         return (
@@ -101,23 +104,44 @@ def _time(config: EngineConfig) -> Measured:
         pictures.append(drawn[0].picture)
     spent = 1000 * (time.process_time() - began) / STEPS
     shared = float(np.median(networks[WARM_UP:]))
-    return Measured(
-        shared, max(spent - shared, 0.1) / ROWS, _encoding([one for one in pictures if one is not None]), usable_cores()
-    )
+    encoding = _encoding([one for one in pictures if one is not None])
+    return Measured(shared, max(spent - shared, 0.1) / ROWS, encoding, _voicing(), usable_cores())
 
 
 def _encoding(pictures: list[np.ndarray]) -> float:
-    """Milliseconds of a picture."""
+    """Milliseconds of a picture, I420 [H * 3 // 2, W]."""
     from webrtc.rtc.sending.picture_encoders import PictureEncoder
 
     encoder, began = PictureEncoder(), 0.0
     for number, picture in enumerate(pictures):
         if number == WARM_UP:
             began = time.process_time()
-        frame = VideoFrame.from_ndarray(picture, "yuv420p")
+        frame = VideoFrame.from_numpy_buffer(picture, format="yuv420p")
         frame.pts, frame.time_base = number * 3600, Fraction(1, 90_000)
         encoder.encode(frame)
     return 1000 * (time.process_time() - began) / max(len(pictures) - WARM_UP, 1)
+
+
+def _voicing() -> float:
+    """Milliseconds for as much of a voice as a picture lasts: decoded, put in line, taken out, encoded."""
+    from engine.audio.sound_files import read_speech
+    from engine.paths import assets
+    from webrtc.media.packet_order import VoicePacket
+    from webrtc.media.voice_line import PIECE, VOICE_RATE, VoiceLine
+    from webrtc.media.voice_stream import VoiceStream
+    from webrtc.rtc.sending.sound_encoder import VoiceEncoder
+    from webrtc.rtc.tracks import sound_frame
+
+    speech = np.round(32767 * read_speech(assets() / "speech.wav", VOICE_RATE)).astype(np.int16)
+    frames = [sound_frame(speech[at : at + PIECE], at) for at in range(VOICE_RATE, 3 * VOICE_RATE, PIECE)]
+    spoken = [payload for encoder in [VoiceEncoder()] for frame in frames for payload in encoder.encode(frame)[0]]
+    stream, line, encoder, began = VoiceStream(), VoiceLine(), VoiceEncoder(), time.process_time()
+    for number, payload in enumerate(spoken):
+        for piece in stream.push(VoicePacket(1, number, number * PIECE, "opus", VOICE_RATE, payload), 0.0):
+            line.take_in(piece)
+        line.chunks(whole=True)
+        encoder.encode(sound_frame(line.take(PIECE), number * PIECE))
+    return 1000 * (time.process_time() - began) / len(spoken) * VOICE_RATE / PIECE / FRAMES_PER_SECOND
 
 
 if __name__ == "__main__":
