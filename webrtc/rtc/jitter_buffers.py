@@ -42,17 +42,20 @@ class PictureBuffer(JitterBuffer):
         super().__init__(capacity=1)
         self._waiting: dict[int, RtpPacket] = {}
         self._next: int | None = None  # sequence number the next picture begins with
+        self._ends = 0  # last packets among those that wait: without one, no picture is whole
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
         if self._next is None:
             self._next = packet.sequence_number
         if uint16_gt(self._next, packet.sequence_number):
             return False, None
+        self._ends += packet.marker if packet.sequence_number not in self._waiting else 0
         self._waiting[packet.sequence_number] = packet
         if len(self._waiting) <= self.PATIENCE:
-            return False, self._take()
+            return False, self._take() if self._ends else None
         self._next = uint16_add(packet.sequence_number, 1)
         self._waiting.clear()
+        self._ends = 0
         return True, None
 
     def _take(self) -> JitterFrame | None:
@@ -64,7 +67,7 @@ class PictureBuffer(JitterBuffer):
             if packet.marker:
                 for part in parts:
                     del self._waiting[part.sequence_number]
-                self._next = uint16_add(packet.sequence_number, 1)
+                self._next, self._ends = uint16_add(packet.sequence_number, 1), self._ends - 1
                 data = b"".join(part._data for part in parts)  # type: ignore[attr-defined]
                 return JitterFrame(data, packet.timestamp)
         return None

@@ -29,11 +29,11 @@ from aiortc.rtp import (
 )
 from av import AudioFrame, VideoFrame
 
-from webrtc.rtc.aiortc_patches import LEAST_BITRATE, patch_aiortc
+from webrtc.rtc.aiortc_patches import LEAST_BITRATE, MOST_BITRATE, patch_aiortc
 from webrtc.rtc.ice_servers import no_servers
 from webrtc.rtc.sending import picture_encoders
 from webrtc.rtc.sending.outgoing import Outgoing
-from webrtc.rtc.sending.picture_encoders import CALM, HURRIED, PictureEncoder
+from webrtc.rtc.sending.picture_encoders import CALM, ENOUGH, HURRIED, PictureEncoder
 from webrtc.rtc.sending.picture_sender import PictureSender
 from webrtc.rtc.sending.sound_encoder import SILENT_DBOV, VoiceEncoder, level_dbov
 from webrtc.rtc.tracks import sound_frame
@@ -181,3 +181,6 @@ def test_pictures_beyond_the_cores_are_encoded_faster(cores: int, speed: str, mo
     payloads, _ = encoder.encode(frame)
     assert payloads
     assert encoder.speed == speed
+    patch_aiortc()
+    encoder.target_bitrate = MOST_BITRATE
+    assert encoder.target_bitrate == (MOST_BITRATE if speed == CALM else ENOUGH)

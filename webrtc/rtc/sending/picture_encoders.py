@@ -16,6 +16,7 @@ from engine.cores import usable_cores
 # libvpx's realtime speeds. Where more pictures are encoded than there are cores, the further ones take a third less
 # time for 1.4 dB (PSNR 47.1 against 48.5 at 1.5 Mbit/s and 512 x 512, 44.7 against 46.5 at 800 kbit/s).
 CALM, HURRIED = "-8", "-14"
+ENOUGH = 1_500_000  # bits per second of the further ones, whatever their receivers could take
 LEAST_CHANGE = 0.1  # of the bitrate, before an encoder is made anew: that costs a whole picture
 BT709, BT601, LIMITED = 1, 6, 1  # as H.264's annex E numbers them
 
@@ -31,6 +32,16 @@ class PictureEncoder(vpx.Vp8Encoder):
         super().__init__()
         self.speed = CALM  # libvpx's, when the codec was made
         _encoders.add(self)
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bits per second."""
+        return super().target_bitrate
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        wanted = min(bitrate, ENOUGH) if self.speed == HURRIED else bitrate
+        vpx.Vp8Encoder.target_bitrate.__set__(self, wanted)  # type: ignore[attr-defined]
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         assert isinstance(frame, VideoFrame)
