@@ -10,6 +10,8 @@ from kernels.cpu.compiled import compiled
 
 SMALLEST = 1e-6  # twice the area in pixels below which a triangle is degenerate
 HALF = np.float32(0.5)
+ALONE = np.float32(0.7)  # how much it counts that one number is beyond its bounds, beside all being beyond their reach
+LEAST = np.float32(0.2 / 127)  # grey levels of one step: layers that add at most a fifth of one are not read
 NEAR = np.float32(3)  # standard deviations from the nearest single frame beyond which less of it is shown
 SLACK = np.float32(1e-4)  # of a triangle beyond its edges: none of a pixel between two of them is left out
 
@@ -19,7 +21,8 @@ def weigh(raw, axes, low, high, reach, squared, begins, forgets, onto, seen, fai
     """What ``raw`` features [T, r] float32 make of m + k layers, into ``out`` [T, m + k] float32.
 
     Along ``axes`` [r, n], held within ``low`` and ``high`` [n]: a constant that is there once anything moves, those n
-    numbers, and the products of the first ``squared``. All of it fades from ``reach`` to ``forgets`` times as far.
+    numbers, and the products of the first ``squared``. All of it fades from ``reach`` to ``forgets`` times as far, and
+    where one of those first goes far beyond its bounds.
     Then k shares of the constant by how near ``onto`` [m, d] brings these m to ``seen`` [k, d]: a Gaussian of unit
     variance, those below ``faint`` left out; none of it where none is near.
     """
@@ -34,7 +37,11 @@ def weigh(raw, axes, low, high, reach, squared, begins, forgets, onto, seen, fai
         far = np.float32(0)
         for i in range(count):
             far += z[i] * z[i]
-        gone = min(max((np.sqrt(far / count) / reach - 1) / (forgets - 1), 0.0), 1.0)
+        far = np.sqrt(far / count) / reach
+        for i in range(squared):
+            bound = high[i] if z[i] > 0 else -low[i]
+            far = max(far, ALONE * abs(z[i]) / max(bound, HALF))
+        gone = min(max((far - 1) / (forgets - 1), 0.0), 1.0)
         share = np.float32(1 - gone * gone * (3 - 2 * gone))
         moved = 0.0
         for i in range(count):
@@ -85,7 +92,7 @@ def blend(weights, layers, blank, spans, fade, limits, hidden, under, colours, p
         total[:] = 0
         for m in range(weights.shape[0]):
             weight = weights[m]
-            if weight != 0 and not blank[y, m]:
+            if abs(weight) > LEAST and not blank[y, m]:
                 layer = layers[y, m]
                 for x in range(total.shape[0]):
                     total[x] += weight * np.float32(layer[x])

@@ -61,11 +61,12 @@ def canvas(region: str) -> Canvas:
     y, x = np.mgrid[0:tall, 0:wide]
     radius = np.hypot((x - (wide - 1) / 2) / (wide / 2), (y - (tall - 1) / 2) / (tall / 2))
     fade = np.clip((1 - radius) / FADES, 0, 1).astype(np.float32)
-    near = (np.linalg.norm(away, axis=1) < WITHIN)[model.triangles].any(1)
-    triangles = model.triangles[near].astype(np.int32)
+    far = np.linalg.norm(away, axis=1)[model.triangles]
+    triangles = model.triangles[(far < WITHIN).any(1)].astype(np.int32)
     which = _covered(triangles, places, fade.shape)[0]
-    seen = np.unique(which[(which >= 0) & (fade > 0)])
-    return Canvas(triangles[seen], np.ascontiguousarray(places, np.float32), fade)
+    kept = (far < 1).any(1)[(far < WITHIN).any(1)]  # folds of the lips that are too thin for a pixel here, too
+    kept[np.unique(which[(which >= 0) & (fade > 0)])] = True
+    return Canvas(np.ascontiguousarray(triangles[kept]), np.ascontiguousarray(places, np.float32), fade)
 
 
 @cache

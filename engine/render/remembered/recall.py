@@ -20,7 +20,7 @@ EYE_SHAPES = {
     f"eye_{side.lower()}": np.array([INDEX[name + side] for name in EYES]) for side in ("Right", "Left")
 }  # [8] of the blendshapes
 BEGINS = 2.0  # how soon what never changes is there, once a face moves
-FORGETS = 2.0  # times as far as the film went: there nothing of it is left
+FORGETS = 2.5  # times as far as the film went: there nothing of it is left
 # Grey levels that are added at most, and by which a colour may differ from them, on skin and between the lips. A film
 # too short may mistake its colours, so what is said of them is held close.
 LIMITS = (60.0, 22.0, 170.0, 40.0)
