@@ -45,6 +45,7 @@ STAGES = {  # of a film, and the share of the whole at which each begins
     "following the face": 0.1,
     "choosing the portrait": 0.4,
     "learning": 0.5,
+    "looking around the face": 0.85,
     "listening": 0.95,
     "saving": 0.98,
 }
@@ -158,7 +159,7 @@ def shares(tell: Tell) -> Callable[[str, float], None]:
 
     def hear(what: str, share: float) -> None:
         nonlocal told
-        begin = STAGES.get(what, 0.0)
+        begin = STAGES.get(what, max(told[1], 0) / 100)
         end = min((other for other in STAGES.values() if other > begin), default=1.0)
         percent = round(100 * (begin + (end - begin) * min(max(share, 0.0), 1.0)))
         if (what, percent) != told:

@@ -14,7 +14,7 @@ from engine.errors import VivifyError
 from webrtc.access.addresses import address_for, fresh, node_of
 from webrtc.access.rights import Caller
 from webrtc.fleet.capacity import Measured
-from webrtc.fleet.door import Door, create_door
+from webrtc.fleet.door import Door, _name_in, create_door
 from webrtc.fleet.merged_metrics import merged
 from webrtc.fleet.node_keeper import shares_of_cores
 from webrtc.fleet.node_process import read, written
@@ -36,6 +36,8 @@ def test_names_tell_their_node_and_wishes_none() -> None:
     assert node_of(fresh("n7")) == "n7"
     assert node_of(f"own-{fresh('n7')}") == "n7"
     assert node_of(fresh()) == ""
+    for path in ("api/avatars/{}", "api/avatars/{}/portrait", "api/avatars/{}/preview", "api/enrolments/{}"):
+        assert _name_in(path.format("a-face")) == "a-face"
     caller = Caller("owner", "here")
     assert node_of(address_for(caller, None, None, "n7")) == "n7"
     assert node_of(address_for(caller, "stage", "key", "n7")) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from whip_peers import ask
 
 import webrtc.http.api
 import webrtc.visitors.enrolment_job as enrolment_job
+from engine.enrolment.footage import film_enrolment
 from engine.enrolment.photos.visitors_films import seconds_of_strangers
 from engine.errors import VivifyError
 from engine.process.enrolment_worker import FILM, PHOTO, STAGES, shares
@@ -194,6 +196,8 @@ def test_shares_grow_and_each_percent_is_told_once() -> None:
     for what in STAGES:
         for share in np.linspace(0, 1, 500):
             hear(what, float(share))
+    names = set(re.findall(r'told\("([^"]+)"', Path(film_enrolment.__file__).read_text()))
+    assert names == set(STAGES) - {"saving"}, "each has its share, or the bar jumps"
     assert len(told) <= 100 + 2 * len(STAGES)
     values = [share for _, share in told]
     assert values == sorted(values)
