@@ -27,6 +27,7 @@ from OpenSSL import SSL
 
 from webrtc.rtc.aiortc_patches import LEAST_BITRATE, MOST_BITRATE, patch_aiortc
 from webrtc.rtc.jitter_buffers import PictureBuffer, VoiceBuffer
+from webrtc.rtc.sending import picture_encoders
 from webrtc.rtc.sending.picture_encoders import PictureEncoder
 
 pytestmark = pytest.mark.cpu
@@ -97,8 +98,9 @@ def test_aiortc_is_tuned_for_every_new_receiver() -> None:
         assert isinstance(receiver._RTCRtpReceiver__jitter_buffer, buffer)
 
 
-def test_an_encoder_is_made_anew_for_another_size_or_rate_and_not_else() -> None:
+def test_an_encoder_is_made_anew_for_another_size_or_rate_and_not_else(monkeypatch: pytest.MonkeyPatch) -> None:
     patch_aiortc()
+    monkeypatch.setattr(picture_encoders, "usable_cores", lambda: 64)  # whoever else encodes just now
     parameters = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=97)
     encoder = rtcrtpsender.get_encoder(parameters)
     assert isinstance(encoder, PictureEncoder)
