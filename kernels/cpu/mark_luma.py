@@ -27,16 +27,19 @@ def add_mark(luma, pattern):
     down, across = height // CELL, width // CELL
     strength = np.empty((down + 2, across + 2), np.float32)
     power = np.float32(0)
+    sums, steps = np.empty(across, np.int32), np.empty(width, np.int16)
     for j in range(down):
-        sums = np.zeros(across, np.int32)
+        sums[:] = 0
         for y in range(CELL * j, CELL * j + CELL):
             row, upper = luma[y], luma[max(y - 1, 0)]
+            steps[0] = abs(np.int16(row[0]) - np.int16(upper[0]))
+            for x in range(1, width):
+                here = np.int16(row[x])
+                steps[x] = abs(here - np.int16(row[x - 1])) + abs(here - np.int16(upper[x]))
             for i in range(across):
                 total = np.int32(0)
                 for k in range(CELL):
-                    x = CELL * i + k
-                    here = np.int32(row[x])
-                    total += abs(here - np.int32(row[max(x - 1, 0)])) + abs(here - np.int32(upper[x]))
+                    total += np.int32(steps[CELL * i + k])
                 sums[i] += total
         for i in range(across):
             detail = np.float32(1 / (CELL * CELL)) * np.float32(sums[i])
