@@ -23,19 +23,18 @@ def combine(which, weights, values, out):
 @compiled
 def thicken(which, weights, first, vertices, maps):
     """`combine` in place for the rows from ``first`` on of vertices [V, 3] and maps [V, C] float32."""
-    place, carried = np.empty(3, np.float32), np.empty(maps.shape[1], np.float32)
+    channels = maps.shape[1]
     for i in range(which.shape[0]):
-        place[:] = np.float32(0.0)
-        carried[:] = np.float32(0.0)
+        x = y = z = u = v = shade = np.float32(0.0)
         for k in range(which.shape[1]):
             weight, at = weights[i, k], which[i, k]
-            if weight == 0:
-                continue
-            for d in range(3):
-                place[d] += weight * vertices[at, d]
-            for d in range(maps.shape[1]):
-                carried[d] += weight * maps[at, d]
-        for d in range(3):
-            vertices[first + i, d] = place[d]
-        for d in range(maps.shape[1]):
-            maps[first + i, d] = carried[d]
+            x, y, z = x + weight * vertices[at, 0], y + weight * vertices[at, 1], z + weight * vertices[at, 2]
+            u, v, shade = u + weight * maps[at, 0], v + weight * maps[at, 1], shade + weight * maps[at, 2]
+        row = first + i
+        vertices[row, 0], vertices[row, 1], vertices[row, 2] = x, y, z
+        maps[row, 0], maps[row, 1], maps[row, 2] = u, v, shade
+        for d in range(3, channels):
+            total = np.float32(0.0)
+            for k in range(which.shape[1]):
+                total += weights[i, k] * maps[which[i, k], d]
+            maps[row, d] = total
