@@ -11,6 +11,7 @@ from kernels.cpu.compiled import compiled
 SMALLEST = 1e-6  # twice the area in pixels below which a triangle is degenerate
 HALF = np.float32(0.5)
 ALONE = np.float32(0.7)  # how much it counts that one number is beyond its bounds, beside all being beyond their reach
+BLACK, GREY = np.float32(16), np.float32(128)  # what stands for nothing in BT.601's luma and tints
 LEAST = np.float32(0.2 / 127)  # grey levels of one step: layers that add at most a fifth of one are not read
 NEAR = np.float32(3)  # standard deviations from the nearest single frame beyond which less of it is shown
 SLACK = np.float32(1e-4)  # of a triangle beyond its edges: none of a pixel between two of them is left out
@@ -182,3 +183,15 @@ def lay_on(vertices, triangles, places, picture, first, level, stamps, stamp, ou
                     below = lower[c, i] + p * (lower[c, i + 1] - lower[c, i])
                     value = level + own * (np.float32(out[k, y, x]) - level) + above + q * (below - above) + HALF
                     out[k, y, x] = np.uint8(min(max(value, zero), np.float32(255)))
+
+
+@compiled
+def lay_on_planes(vertices, triangles, places, picture, stamps, stamp, out):
+    """`lay_on` of a ``picture`` of BT.601's numbers over planar I420 ``out`` [S * 3 // 2, S]; uses two stamps."""
+    size = out.shape[1]
+    lay_on(vertices, triangles, places, picture, 0, BLACK, stamps, stamp, out[:size].reshape(1, size, size))
+    half = np.empty((vertices.shape[0], 2), np.float32)  # each of the tints' pixels lies in the middle of four
+    for k in range(len(half)):
+        half[k, 0], half[k, 1] = (vertices[k, 0] - HALF) * HALF, (vertices[k, 1] - HALF) * HALF
+    tints = out[size:].reshape(2, size // 2, size // 2)
+    lay_on(half, triangles, places, picture, 1, GREY, stamps, stamp + 1, tints)

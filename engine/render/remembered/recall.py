@@ -11,7 +11,7 @@ from engine.face.blendshapes import INDEX
 from engine.face.kept.film_memory import SQUARED, Look
 from engine.imaging.resampling import resized
 from engine.render.remembered.canvases import canvas, inside
-from kernels.cpu.laying import blend, lay_on, weigh
+from kernels.cpu.laying import blend, lay_on, lay_on_planes, weigh
 
 CHIN = (152, 175, 18, 200)
 LIPS = np.array((*top.LIP_VERTICES, *CHIN))
@@ -28,7 +28,7 @@ RGB = np.eye(3, dtype=np.float32)
 I420 = (
     np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]], np.float32) / 255
 )  # BT.601
-ZERO, BLACK, GREY = np.float32(0), np.float32(16), np.float32(128)  # what stands for nothing in these
+ZERO = np.float32(0)
 FAINT = 0.03  # the share below which a frame is not looked at: each costs time
 
 
@@ -36,7 +36,7 @@ def raw_features(region: str, avatar: Avatar, face: FloatArray, beta: FloatArray
     """What tells how ``region`` looks [r]: ``face`` [468, 3] is driven, but not yet turned."""
     turn = 5 * rotation[:2, 2]
     if region == "mouth":
-        moved = (face[LIPS] - avatar.neutral[LIPS]) @ (avatar.rotation[:, :2] / avatar.scale)
+        moved = (face.take(LIPS, 0) - avatar.neutral.take(LIPS, 0)) @ (avatar.rotation[:, :2] / avatar.scale)
         return np.concatenate([moved.reshape(-1), turn], dtype=np.float32)
     return np.concatenate([beta[EYE_SHAPES[region]], turn], dtype=np.float32)
 
@@ -64,6 +64,7 @@ class Recall:
         self._layers = np.ascontiguousarray(rows.reshape(*rows.shape[:2], -1))
         self._blank = ~self._layers.any(2)
         self._spans = flat.spans
+        self._hides = bool(hidden.any())
         self._hidden, self._under = hidden, look.under if len(look.under) else np.zeros(3, np.float32)
         self._picture = np.zeros((flat.shape[0], 4, flat.shape[1]), np.float32)
         self._picture[:, 3] = 1
@@ -86,7 +87,7 @@ class Recall:
         weights = terms(self._look, raw_features(self._region, self._avatar, face, beta, rotation)[None])[0]
         if not weights.any():
             return
-        hidden = np.float32(share * weights[0]) * self._hidden
+        hidden = np.float32(share * weights[0]) * self._hidden if self._hides else self._hidden
         weights *= share * self._look.steps
         flat, picture, size = self._canvas, self._picture, out.shape[1]
         colours = RGB if out.ndim == 3 else I420
@@ -94,11 +95,8 @@ class Recall:
         if self._stamps.shape != (size, size):
             self._stamps = np.zeros((size, size), np.int32)
         self._stamp += 2
-        laid = flat.triangles, flat.places, picture
+        laid = vertices, flat.triangles, flat.places, picture
         if out.ndim == 3:
-            lay_on(vertices, *laid, 0, ZERO, self._stamps, self._stamp, out.transpose(2, 0, 1))
-            return
-        lay_on(vertices, *laid, 0, BLACK, self._stamps, self._stamp, out[None, :size])
-        half = (vertices - np.float32(0.5)) / 2  # each of the tints' pixels lies in the middle of four
-        tints = out[size:].reshape(2, size // 2, size // 2)
-        lay_on(half, *laid, 1, GREY, self._stamps, self._stamp - 1, tints)
+            lay_on(*laid, 0, ZERO, self._stamps, self._stamp, out.transpose(2, 0, 1))
+        else:
+            lay_on_planes(*laid, self._stamps, self._stamp, out)
