@@ -17,8 +17,10 @@ from engine.session import Session
 
 NO_PICTURE = np.zeros((0, 0), np.uint8)
 MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
-TOO_LATE_S = 0.100  # a picture that falls so far behind its sound's pace is left out for the next one's sake...
-MOST_LEFT_OUT = 3  # ...but not more of them in a row
+# The further pictures fall behind their sound's pace, the more of them are left out, for the next one's sake: none up to
+# the first, half of them 80 ms later, never more than three in four. So where all fall behind, all lose alike.
+LATE_S, LATER_S = 0.080, 0.160
+MOST_LEFT_OUT = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +118,20 @@ class Scheduler:
         audio = session.next_audio()
         assert audio is not None
         chunk, level, arrived = audio
-        draw = not session.moves_only and (not session.live or self._in_time(session))
-        session.left_out = 0 if draw else session.left_out + 1
+        draw = not session.moves_only and (not session.live or self._worth_drawing(session))
         request = Request(session.row, chunk.samples, level, session.speaking, draw, session.matte)
         return _Taken(session, chunk, arrived, request)
 
-    def _in_time(self, session: Session) -> bool:
-        """Whether a live session's picture is worth drawing. Where all fall behind, all leave out alike."""
+    def _worth_drawing(self, session: Session) -> bool:
+        """Whether a live session's picture is drawn, or left out: see `LATE_S`."""
         if session.pending > MAX_BACKLOG:
             return False
-        return time.monotonic() - session.expected < TOO_LATE_S or session.left_out >= MOST_LEFT_OUT
+        late = time.monotonic() - session.expected
+        session.to_leave_out += min(max((late - LATE_S) / LATER_S, 0.0), MOST_LEFT_OUT)
+        if session.to_leave_out < 1:
+            return True
+        session.to_leave_out -= 1
+        return False
 
     def _deliver(self, one: _Taken, result: Drawn) -> None:
         if result.motion is None:

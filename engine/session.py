@@ -49,7 +49,7 @@ class Session:
         self.epoch = 0
         self.closed = False  # by the scheduler; nothing more may be asked of it then
         self.dropped = 0  # frames never drawn, or overwritten before anyone fetched them
-        self.left_out = 0  # pictures in a row that were not drawn
+        self.to_leave_out = 0.0  # pictures, as far as lateness has asked for it
         self.expected = inf  # monotonic time from which on the frame taken last could be expected
         self._cutter = FrameCutter()
         self._listen_from(0)

@@ -11,7 +11,7 @@ from engine.config import EngineConfig
 from engine.contracts import SAMPLES_PER_FRAME, AudioChunk
 from engine.face.avatar import Avatar
 from engine.pipeline import Pipeline
-from engine.scheduler import MOST_LEFT_OUT, Scheduler
+from engine.scheduler import LATE_S, LATER_S, Scheduler
 from engine.session import Session
 
 pytestmark = pytest.mark.cpu
@@ -43,20 +43,36 @@ def test_sessions_that_all_fall_behind_leave_out_alike(scheduler: Scheduler, ast
         while scheduler.tick():
             for got, session in zip(shown, sessions, strict=True):
                 got += [frame.position // SAMPLES_PER_FRAME for frame in session.frames()]
-    assert shown == [[MOST_LEFT_OUT, 2 * MOST_LEFT_OUT + 1]] * 3, "never none at all"
+    assert shown == [[0, 4, 8]] * 3, "never none at all"
     for session in sessions:
-        assert session.dropped == 7
+        assert session.dropped == 6
         scheduler.close(session)
+
+
+@pytest.mark.parametrize(
+    ("late", "shown"), [(LATE_S - 0.01, 16), (LATE_S + LATER_S / 4, 12), (LATE_S + LATER_S / 2, 8)]
+)
+def test_the_later_the_more_are_left_out(
+    scheduler: Scheduler, astronaut: Avatar, monkeypatch: pytest.MonkeyPatch, late: float, shown: int
+) -> None:
+    session, came = scheduler.open(astronaut, 0), 0
+    for k in range(16):
+        push(session, k, NOW + k / 16)
+        monkeypatch.setattr("engine.scheduler.time", SimpleNamespace(monotonic=lambda k=k: NOW + k / 16 + late))
+        assert scheduler.tick() == 1
+        came += len(session.frames())
+    scheduler.close(session)
+    assert came == pytest.approx(shown, abs=1)
 
 
 def test_what_comes_in_one_go_is_drawn(scheduler: Scheduler, astronaut: Avatar) -> None:
     session = scheduler.open(astronaut, 0)
-    push(session, 0, NOW - 0.13, frames=4)  # the last of them is hardly due
+    push(session, 0, NOW - 0.15, frames=4)  # the last of them is hardly late
     positions = []
     while scheduler.tick():
         positions += [frame.position // SAMPLES_PER_FRAME for frame in session.frames()]
     scheduler.close(session)
-    assert positions == [1, 2, 3], "the first is 130 ms behind"
+    assert positions == [0, 1, 2, 3]
 
 
 def test_who_came_first_is_drawn_first(
