@@ -17,8 +17,8 @@ from engine.session import Session
 
 NO_PICTURE = np.zeros((0, 0), np.uint8)
 MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be drawn: a burst, not a jam
-# The further pictures fall behind their sound's pace, the more of them are left out, for the next one's sake: none up to
-# the first, half of them 80 ms later, never more than three in four. So where all fall behind, all lose alike.
+# The further pictures fall behind their sound's pace, the more of them are left out, for the next one's sake: none up
+# to the first, half of them 80 ms later, never more than three in four. So where all fall behind, all lose alike.
 LATE_S, LATER_S = 0.080, 0.160
 MOST_LEFT_OUT = 0.75
 
