@@ -52,12 +52,13 @@ class Compositor:
         clean: bool = False,
         crew: Crew = ALONE,
         rows: Rows | None = None,
+        textures: tuple[ByteArray, tuple[ByteArray, ByteArray] | None] | None = None,
     ) -> None:
         """Paint ``vertices`` [V, 3], in pixels of ``out``, as far as they are ``shown``, on ``canvas``.
 
         ``out`` is RGB [size, size, 3], or planar I420 [size * 3 // 2, size]. ``clean`` keeps the background's colours
         out of the person's soft edges; ``crew`` shares the work. With ``rows``, which begin and end where `GRAIN`
-        divides, the others stay as they are.
+        divides, the others stay as they are. ``textures`` are others than the scene's: texels, and planes for I420.
         """
         scene, self._canvas = self._scene, canvas
         mesh, drawn = (vertices, scene.triangles, maps), shown.numbers
@@ -72,7 +73,7 @@ class Compositor:
             see_inside(mesh, drawn, canvas.window, views[0])
         seen = canvas.which, canvas.places, canvas.slots, self._special
         self._painted = scene.offsets, scene.layers, seen, mesh, (fine[1], fine[3]), canvas.edged, canvas.odd
-        texture = scene.clean_texels if clean else scene.texels
+        texture, planes = textures or (scene.clean_texels if clean else scene.texels, None)
         look = self._gain, self._spread, WARMTH
         limits = np.linspace(0, len(canvas.fine_depth), len(shares) + 1).astype(int).tolist()
 
@@ -80,7 +81,8 @@ class Compositor:
             numbers = rows, limits[k], limits[k + 1]
             refine(mesh, drawn, scene.layers, self._jump, *numbers, views[k], edges, fine)
             if out.ndim == 2:
-                painting.paint_planes(texture, *scene.planes(self._step), *self._painted, look, rows, planes_of(out))
+                shown = planes or scene.planes(self._step)
+                painting.paint_planes(texture, *shown, *self._painted, look, rows, planes_of(out))
             else:
                 painting.paint(texture, *self._painted, look, rows, out)
 

@@ -27,6 +27,7 @@ from engine.render.prepared import Prepared, prepare
 from engine.render.projection import Shown, projection_texture
 from engine.render.remembered.drifting import Drifting
 from engine.render.remembered.recall import Recall
+from engine.render.remembered.uncovering import Uncovering
 from kernels.cpu.pixel_kernels import bytes_to_i420, planes_of
 
 LID_SLIDE = 0.62  # how far the lid's texture slides under a closing lid, so that lashes are not smeared over it
@@ -55,8 +56,7 @@ class Posed:
 class Renderer:
     """Renders one avatar. The avatar is shared and never written.
 
-    Not for two threads at once. Whoever has many renderers lends each a ``canvas`` for the time of a picture; without
-    one it makes its own.
+    Not for two threads at once. Who has many renderers lends each a ``canvas`` while it paints; or it makes its own.
     """
 
     def __init__(self, avatar: Avatar, size: int = 512, known: Prepared | None = None) -> None:
@@ -86,6 +86,7 @@ class Renderer:
         self._recalls = [Recall(avatar, region, look) for region, look in looks]  # what a film adds
         drift = avatar.film.drift if avatar.film else None
         self._drifting = Drifting(avatar, drift) if drift else None  # where a film says that its surroundings go
+        self._uncovering = Uncovering(avatar, self._step)  # what a film saw of this head turned
         self._portrait: Compositor | None = None  # made when the portrait's own expression is first asked for
 
     def warm_up(self) -> None:
@@ -149,6 +150,7 @@ class Renderer:
         gate = None if turn.still else self._towards_viewer(turn)
         self._tuck_outline(maps, face, gate)
         self._turn_into_view(maps, gate)
+        self._uncovering.let_go(maps, motion)
         for eye, gaze, at in zip(self._eyes, eyes[1::4], self._iris_at, strict=True):
             maps[at : at + len(gaze), :2] = eye.look_texture(gaze)
         plain = maps.copy() if own > 0 else maps
@@ -165,13 +167,14 @@ class Renderer:
         self.canvas = self.canvas or Canvas(self.size)
         if own == 1:
             self.scene.thicken(vertices, posed.plain)
-            return self._paint_portrait(vertices, posed.plain, out, clean)
+            return self._paint_portrait(motion, posed, out, clean)
         if own > 0:
             self.scene.thicken(vertices, posed.plain)
             rows, portrait = self._mouth_rows(vertices), np.empty_like(out)
-            self._paint_portrait(vertices, posed.plain, portrait, clean, rows)
+            self._paint_portrait(motion, posed, portrait, clean, rows)
         self.scene.thicken(vertices, posed.maps)
-        self.compositor.paint(vertices, posed.maps, posed.shown, out, self.canvas, clean, self.crew)
+        seen = self._uncovering.textures(motion, self.scene, out, clean)
+        self.compositor.paint(vertices, posed.maps, posed.shown, out, self.canvas, clean, self.crew, None, seen)
         if own > 0:
             for ours, theirs in zip(stretches(out, rows), stretches(portrait, rows), strict=True):
                 ours[:] = (ours + np.float32(own) * (theirs.astype(np.float32) - ours) + 0.5).astype(np.uint8)
@@ -192,13 +195,14 @@ class Renderer:
         return self.prepared.face.own_lips.copy()
 
     def _paint_portrait(
-        self, vertices: FloatArray, maps: FloatArray, out: ByteArray, clean: bool, rows: Rows | None = None
+        self, motion: Motion, posed: Posed, out: ByteArray, clean: bool, rows: Rows | None = None
     ) -> Compositor:
         """Paint with the portrait's own mouth, teeth and all, as one surface with its skin."""
         if self._portrait is None:
             self._portrait = Compositor(self.scene.portrait, self.size, self._step)
         assert self.canvas is not None
-        self._portrait.paint(vertices, maps, self.scene.whole, out, self.canvas, clean, self.crew, rows)
+        mesh, seen = (posed.vertices, posed.plain), self._uncovering.textures(motion, self.scene.portrait, out, clean)
+        self._portrait.paint(*mesh, self.scene.whole, out, self.canvas, clean, self.crew, rows, seen)
         return self._portrait
 
     def _mouth_rows(self, vertices: FloatArray) -> Rows:

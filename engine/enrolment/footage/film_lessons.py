@@ -6,6 +6,8 @@ colours by the skin's.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,15 @@ from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_crops import crops, in_crop
 from engine.enrolment.footage.remembering import seen_on
 from engine.enrolment.footage.sides.drift_fit import Seen, around_error
+from engine.enrolment.footage.sides.view_fit import Plan, planned
 from engine.enrolment.footage.talking_film import Film
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import REGIONS
 from engine.face.morphable_model import face_model
 from engine.face.panels import SKIN, measure_tones
-from engine.imaging.resampling import to_bytes
+from engine.imaging.resampling import resized, to_bytes
+from engine.imaging.smoothing import grow
 from engine.render.remembered.recall import raw_features
 from engine.render.renderer import Renderer
 
@@ -34,6 +38,8 @@ GLANCES, SLIGHT = 8, 0.06  # pictures by which a shot's light is told; of its lo
 AROUND = 80  # frames from which is learned how surroundings follow a head
 ELSEWHERE, PROBED = 1.6, 3  # times the least difference around the face from which a shot is taken elsewhere; frames
 SAME = 20.0  # grey levels up to which a shot may differ there in any case
+NEARER, ASIDE = 0.15, 0.15  # logarithm of the size, and share of the portrait's side, by which a face may have moved
+STILL, STRANGE = 0.9, 60.0  # of the other difference, from which a camera stands as it did; grey levels that count
 GAINS = (0.55, 1.8)  # of a shot's colours: light more different than that teaches nothing
 
 
@@ -46,24 +52,81 @@ class Lessons:
     landmarks: FloatArray  # [T, 478, 3] pixels of the crop
 
 
+@dataclass(frozen=True)
+class Setting:
+    """Where and in which light a shot was taken, beside the portrait."""
+
+    gain: FloatArray  # [3] factors to the portrait's light
+    here: bool  # whether in the same place and clothes
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How a portrait was cut out of a film."""
+
+    shape: tuple[int, int]  # rows and columns of the film's own picture
+    framing: np.ndarray  # [2, 3] the portrait's pixels from those
+
+    def written(self) -> str:
+        """As one of an avatar's facts."""
+        return json.dumps([*self.shape, *np.round(self.framing, 6).ravel().tolist()])
+
+    @staticmethod
+    def read(text: str) -> Camera | None:
+        """What `written` wrote, or None where it is not that."""
+        with contextlib.suppress(ValueError, TypeError):
+            numbers = np.array(json.loads(text), np.float64)
+            if numbers.shape == (8,) and np.isfinite(numbers).all() and (np.abs(numbers) < 1e5).all():
+                return Camera((int(numbers[0]), int(numbers[1])), numbers[2:].reshape(2, 3))
+        return None
+
+
 def framed(
-    film: Film, shots: list[slice], avatar: Avatar, shape: tuple[int, ...], own: tuple[int, np.ndarray] | None = None
+    path: Path,
+    film: Film,
+    quarter: int,
+    shots: list[slice],
+    avatar: Avatar,
+    shape: tuple[int, ...],
+    camera: Camera | None = None,
+    at: int | None = None,
 ) -> list[Lessons]:
     """The shots of a film of ``shape`` (H, W, ...) in the crop of the avatar's portrait.
 
-    ``own`` is the frame that became the portrait and how it was framed; None where the portrait is a photo of its own.
+    Where a ``camera`` that made the portrait still stands as it did, its pictures are cut as the portrait was: what
+    does not move then lies where it lay. Other shots are laid over the portrait by the face. ``at`` is the frame that
+    became the portrait, if any.
     """
     out = []
     for shot in shots:
-        landmarks = film.landmarks[shot]
-        if own and shot.start <= own[0] < shot.stop:
-            framing = own[1]
-        else:
-            whole = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-            framing = _laid_over(np.median(in_crop(landmarks, film, shape, whole), 0), avatar)
-        placed = in_crop(landmarks, film, shape, framing)
-        out.append(Lessons(np.arange(shot.start, shot.stop), framing, placed))
+        landmarks, frames = film.landmarks[shot], np.arange(shot.start, shot.stop)
+        whole = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+        framing = _laid_over(np.median(in_crop(landmarks, film, shape, whole), 0), avatar)
+        if camera and camera.shape == tuple(shape[:2]):
+            own = at is not None and shot.start <= at < shot.stop
+            if own or _stands(path, film, quarter, frames, avatar, camera.framing, framing):
+                framing = camera.framing
+        out.append(Lessons(frames, framing, in_crop(landmarks, film, shape, framing)))
     return out
+
+
+def _stands(
+    path: Path, film: Film, quarter: int, frames: np.ndarray, avatar: Avatar, camera: np.ndarray, other: np.ndarray
+) -> bool:
+    """Whether what lies behind the person is where it was, if pictures are cut by ``camera`` and not by ``other``."""
+    middle = np.array([avatar.size / 2, avatar.size / 2])
+    size = float(np.hypot(*camera[0, :2]) / np.hypot(*other[0, :2]))
+    there = camera[:, :2] @ np.linalg.solve(other[:, :2], middle - other[:, 2]) + camera[:, 2]
+    if abs(np.log(size)) > NEARER or np.abs(there - middle).max() > ASIDE * avatar.size:
+        return False
+    behind = grow(resized(avatar.matte, LEARN_AT, LEARN_AT), LEARN_AT // 16) < 26
+    portrait = resized(avatar.portrait, LEARN_AT, LEARN_AT)[behind].astype(np.int16)
+    some = frames[np.linspace(0, len(frames) - 1, PROBED + 2).astype(int)[1:-1]]
+    apart = []
+    for framing in (camera, other):
+        pictures = crops(path, film, some, framing, (avatar.size, LEARN_AT), quarter)
+        apart.append(np.minimum(np.abs(pictures[:, behind] - portrait), STRANGE).mean() if behind.any() else STRANGE)
+    return float(apart[0]) < STILL * float(apart[1])
 
 
 def _laid_over(face: FloatArray, avatar: Avatar) -> np.ndarray:
@@ -124,16 +187,19 @@ def surroundings_of(
     lessons: list[Lessons],
     motions: list[list[Motion]],
     picked: list[np.ndarray],
-) -> Seen:
+) -> tuple[Seen, list[Setting]]:
     """Frames that tell how surroundings follow the head: half of them of all, half of the farthest turned.
 
-    Shots that were taken elsewhere, or in other clothes, have nothing to tell.
+    Shots that were taken elsewhere, or in other clothes, have nothing to tell; which were not is said for each shot.
     """
     avatar = renderer.avatar
     total = max(sum(len(rows) for rows in picked), 1)
     found: list[tuple[float, ByteArray, list[Motion]]] = []
+    gains: list[FloatArray] = []
     for part, moved, rows in zip(lessons, motions, picked, strict=True):
         if not len(rows):
+            found.append((np.inf, np.zeros((0, LEARN_AT, LEARN_AT, 3), np.uint8), []))
+            gains.append(np.ones(3, np.float32))
             continue
         count = max(PROBED, round(AROUND * len(rows) / total))
         far = rows[np.argsort([-abs(float(moved[k].rotation[0, 2])) for k in rows])[: max(len(rows) // 3, 1)]]
@@ -141,14 +207,42 @@ def surroundings_of(
         some = np.unique(np.concatenate(even))
         truth = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
         gain = light_gain(avatar, truth, part.landmarks[some])
+        gains.append(gain)
         lit = to_bytes(gain * truth)
         calm = np.argsort([np.linalg.norm(moved[k].rotation - np.eye(3)) for k in some])[:PROBED]
         away = np.mean([around_error(renderer, lit[k], moved[some[k]]) for k in calm])
         found.append((float(away), lit, [moved[k] for k in some]))
     least = min((away for away, _, _ in found), default=0.0)
-    here = [(lit, moved) for away, lit, moved in found if away <= max(ELSEWHERE * least, SAME)]
+    same = [away <= max(ELSEWHERE * least, SAME) for away, _, _ in found]
+    here = [(lit, moved) for (_, lit, moved), near in zip(found, same, strict=True) if near]
     none = np.zeros((0, LEARN_AT, LEARN_AT, 3), np.uint8)
-    return Seen(np.concatenate([lit for lit, _ in here] or [none]), [motion for _, moved in here for motion in moved])
+    seen = Seen(np.concatenate([lit for lit, _ in here] or [none]), [motion for _, moved in here for motion in moved])
+    return seen, [Setting(gain, near) for gain, near in zip(gains, same, strict=True)]
+
+
+def turned_of(
+    path: Path,
+    film: Film,
+    quarter: int,
+    avatar: Avatar,
+    lessons: list[Lessons],
+    motions: list[list[Motion]],
+    picked: list[np.ndarray],
+    settings: list[Setting],
+) -> Iterator[tuple[Plan, Seen]]:
+    """Frames that tell what a turned head uncovers, a side at a time, as large as the portrait.
+
+    Of shots taken elsewhere there are none: they would be laid beside the portrait's own ears and background.
+    """
+    every = [(shot, int(row)) for shot, rows in enumerate(picked) for row in rows if settings[shot].here]
+    for plan in planned([motions[shot][row] for shot, row in every]):
+        mine = [every[k] for k in plan.rows]
+        pictures = []
+        for shot in sorted({shot for shot, _ in mine}):
+            part, rows = lessons[shot], np.array([row for owner, row in mine if owner == shot])
+            found = crops(path, film, part.frames[rows], part.framing, (avatar.size, avatar.size), quarter)
+            pictures.append(to_bytes(settings[shot].gain * found))
+        yield plan, Seen(np.concatenate(pictures), [motions[shot][row] for shot, row in mine])
 
 
 def light_gain(avatar: Avatar, pictures: ByteArray, landmarks: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
 from engine.enrolment.footage.film_crops import crops, whole
-from engine.enrolment.footage.film_lessons import LEARN_AT, Lessons, framed, light_gain
+from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Lessons, framed, light_gain
 from engine.enrolment.footage.film_survey import survey
 from engine.enrolment.footage.manner_fit import agreement, gaps, late_by, say
 from engine.enrolment.footage.portrait_choice import angles_of
@@ -66,7 +66,8 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
     if not shots:
         raise VivifyError(f"'{path}' shows no face for long enough to judge by: give another film.")
     shape = next(whole(path, film, np.array([shots[0].start]), quarter)).shape
-    parts = framed(film, shots, avatar, shape)
+    camera = Camera.read(avatar.facts.get("camera", ""))
+    parts = framed(path, film, quarter, shots, avatar, shape, camera)
     plain = Renderer(replace(avatar, film=None), LEARN_AT)
     known = Renderer(avatar, LEARN_AT)
     told("following the face", 0.3)

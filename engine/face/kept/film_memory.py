@@ -28,6 +28,8 @@ SQUARED = 3  # of the first axes, whose products count as well
 MOST_AXES, MOST_RAW, MOST_SIDE, MOST_SEEN = 24, 256, 256, 64
 HEAD, DRIFTS = 5, 7  # numbers that tell where a head is, and terms made of them
 NODES = 18  # a side, of the grid by which surroundings drift
+VERTICES = 468  # of the face's mesh
+MOST_VIEWS, MOST_WIDE = 4, 2304  # of turned heads, and their pixels a side
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,25 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class View:
+    """What a head turned so far shows beyond the portrait, as its texture's difference.
+
+    h is the side of the portrait with its margins.
+    """
+
+    turn: FloatArray  # [2] sines of turn and nod
+    beside: np.ndarray  # [h, h, 4] int8, in steps of two grey levels; the fourth is 0
+    covered: FloatArray  # [468] how much of the face's own texture it covers at each vertex
+
+
+@dataclass(frozen=True)
 class FilmMemory:
     """All of it."""
 
     looks: dict[str, Look]
     manner: Manner
     drift: Drift | None = None
+    views: tuple[View, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write ``film.safetensors`` into an avatar's ``folder``."""
@@ -80,6 +95,8 @@ class FilmMemory:
             arrays |= {f"{name}.{f.name}": np.ascontiguousarray(getattr(look, f.name)) for f in fields(Look)}
         if self.drift:
             arrays |= {f"drift.{f.name}": np.ascontiguousarray(getattr(self.drift, f.name)) for f in fields(Drift)}
+        for k, view in enumerate(self.views):
+            arrays |= {f"view{k}.{f.name}": np.ascontiguousarray(getattr(view, f.name)) for f in fields(View)}
         save_file(arrays, Path(folder) / FILE)
 
     @staticmethod
@@ -93,7 +110,8 @@ class FilmMemory:
                 raise ValueError("too large")
             arrays = dict(load_file(path))
             looks = {name: _look(arrays, name) for name in REGIONS if f"{name}.looks" in arrays}
-            return FilmMemory(looks, _manner(arrays), _drift(arrays) if "drift.nodes" in arrays else None)
+            views = tuple(_view(arrays, f"view{k}") for k in range(MOST_VIEWS) if f"view{k}.beside" in arrays)
+            return FilmMemory(looks, _manner(arrays), _drift(arrays) if "drift.nodes" in arrays else None, views)
         except (OSError, ValueError, KeyError, SafetensorError) as problem:
             raise VivifyError(
                 f"What {folder} keeps of its film is damaged ({problem}): delete {FILE}, or enrol the film again."
@@ -117,6 +135,17 @@ def _drift(arrays: dict[str, np.ndarray]) -> Drift:
     if not shapes or not sane or not (drift.usual > 0).all():
         raise ValueError("drift")
     return drift
+
+
+def _view(arrays: dict[str, np.ndarray], name: str) -> View:
+    view = View(**{f.name: arrays[f"{name}.{f.name}"] for f in fields(View)})
+    picture, numbers = view.beside, (view.turn, view.covered)
+    right = picture.dtype == np.int8 and picture.ndim == 3 and picture.shape[2] == 4
+    right = right and picture.shape[0] == picture.shape[1] <= MOST_WIDE and not picture[..., 3].any()
+    right = right and view.turn.shape == (2,) and view.covered.shape == (VERTICES,)
+    if not right or not all(x.dtype == np.float32 and (np.abs(x) < 1.01).all() for x in numbers):
+        raise ValueError(name)
+    return view
 
 
 def _look(arrays: dict[str, np.ndarray], name: str) -> Look:

@@ -1,0 +1,277 @@
+"""What turned frames of a film show that the portrait hides, laid into the portrait's texture.
+
+Frames that are turned alike are undone by the mesh: each of the texture's pixels asks where it lies in the frame, and
+whether it is seen there. What some frames agree upon is kept, beside the well-seen face and on the
+head; towards the face it takes the portrait's colours and fades.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.contracts import FloatArray, Motion
+from engine.enrolment.footage.sides.drift_fit import Seen
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.blendshapes import INDEX
+from engine.face.hidden_side import facing
+from engine.face.kept.film_memory import Drift, FilmMemory, Manner, View
+from engine.face.morphable_model import face_model
+from engine.face.panels import MARGIN
+from engine.face.surround import smoothstep
+from engine.imaging.resampling import read_at
+from engine.imaging.smoothing import blur
+from engine.render.prepared import Prepared
+from engine.render.remembered.uncovering import turned_by
+from engine.render.renderer import Renderer
+
+LEAST_TURN, WIDE = 0.13, 90.0  # sine from which a head counts as turned; percentile of these that the far view takes
+STEPS = (0.5, 1.0)  # of the far view's turn, at which there are views
+FRAMES, FEWEST = 7, 4  # of a view
+ALIKE = 0.08  # sine by which their turn may differ
+NODDED, OPEN = 0.05, 0.15  # sine of a nod, and jawOpen, that count as much as a turn of NEAR off
+NEAR = 0.03
+GRAZING = (0.4, 0.7)  # how far a portrait's skin faces us, up to which it is taken, and from which it is not
+MIDDLE = 3.0  # centimetres beside the midline within which nothing of the face is
+BAND = 0.10  # of the face's width: over so much beside a well-seen face views fade in
+HEAD = (0.45, 0.8)  # how much a place follows the head, up to which it is left, and from which it is taken
+CLOSE = 0.12  # of the face's width: about how far beside the portrait's person views reach
+OFF = 3.0  # texture pixels by which what is seen may lie beside what was asked for
+APART = (18.0, 45.0)  # grey levels between frames that are believed, and that are not
+COARSE = 4  # pixels for one, where colours change slowly
+UNSEEN = 40.0  # grey levels for which a pixel counts that a frame does not show
+ALONE = (20.0, 25.0)  # grey levels beside the median from which a frame is not believed alone, and over how many more
+SAME = (2.0, 8.0)  # grey levels up to which the portrait, which is sharper, stays, and from which it does not
+HELD, JUDGES = 0.25, 8  # of a side's turned frames, the last ones, by which it is judged; and how many of them at most
+GAIN = 0.03  # of the error where views differ from the portrait that must be saved
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which frames of a film make the views of one side, numbered as its motions are."""
+
+    side: float  # -1 or 1: the sign of their turns
+    whole: list[np.ndarray]  # of each view
+    trial: list[np.ndarray]  # of each view on trial, made without the frames that are held back
+    held: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        """All of them, in order."""
+        return np.unique(np.concatenate([*self.whole, *self.trial, self.held]))
+
+
+@dataclass(frozen=True)
+class Uncovered:
+    """What came of one side: its views, none where they do not help; errors where they differ, in grey levels."""
+
+    side: float
+    views: tuple[View, ...]
+    before: float
+    after: float
+
+
+def planned(motions: list[Motion]) -> list[Plan]:
+    """The sides that frames of ``motions``, in the order of the film, show turned often enough."""
+    turns = np.array([turned_by(motion)[0] for motion in motions])
+    out = []
+    for side in (-1.0, 1.0):
+        turned = np.flatnonzero(side * turns > LEAST_TURN)
+        rest, late = np.split(turned, [len(turned) - round(HELD * len(turned))])
+        if len(rest) < FEWEST or not len(late):
+            continue
+        held = late[np.unique(np.linspace(0, len(late) - 1, JUDGES).astype(int))]
+        far = side * float(np.percentile(side * turns[turned], WIDE))
+        both = [
+            [_nearest(motions, step * far, np.setdiff1d(np.arange(len(motions)), without)) for step in STEPS]
+            for without in (late[:0], late)
+        ]
+        whole, trial = ([rows for rows in views if len(rows)] for views in both)
+        if whole and trial:
+            out.append(Plan(side, whole, trial, held))
+    return out
+
+
+def _nearest(motions: list[Motion], goal: float, among: np.ndarray) -> np.ndarray:
+    """The frames ``among`` all that serve best for a view at ``goal``: turned alike, level, lips closed."""
+    turn, nod = np.array([turned_by(motions[k]) for k in among]).T
+    alike = np.flatnonzero((np.abs(turn - goal) < ALIKE) & (turn * goal > 0))
+    if len(alike) < FEWEST:
+        return among[:0]
+    jaw = np.array([motions[k].blendshapes[INDEX["jawOpen"]] for k in among[alike]])
+    nod = np.abs(nod[alike] - np.median(nod[alike]))
+    cost = np.abs(turn[alike] - goal) / NEAR + nod / NODDED + np.maximum(jaw, 0) / OPEN
+    return np.asarray(among[alike[np.argsort(cost)[:FRAMES]]])
+
+
+def fit_views(avatar: Avatar, known: Prepared, drift: Drift | None, plan: Plan, shown: Seen) -> Uncovered:
+    """The views of one side from the frames ``shown``, those of ``plan.rows``, as large as the portrait."""
+    renderer = Renderer(_remembering(avatar, drift, ()), avatar.size, known)
+    share = _taken_from(renderer)
+    undone = {
+        row: _undone(renderer, share > 0, shown, k)
+        for k, row in enumerate(plan.rows.tolist())
+        if any(row in rows for rows in (*plan.whole, *plan.trial))
+    }
+
+    def made(views: list[np.ndarray]) -> tuple[View, ...]:
+        return tuple(_view_of(renderer, share, [undone[row] for row in rows.tolist()]) for rows in views)
+
+    held = shown[np.searchsorted(plan.rows, plan.held)]
+    before = _error(renderer, share, held)
+    after = _error(Renderer(_remembering(avatar, drift, made(plan.trial)), avatar.size, known), share, held)
+    return Uncovered(plan.side, made(plan.whole) if after < (1 - GAIN) * before else (), before, after)
+
+
+def _error(renderer: Renderer, share: FloatArray, shown: Seen) -> float:
+    """Mean difference of frames and their motions' pictures where views may differ, in grey levels."""
+    margin, first = renderer.avatar.size // MARGIN, len(renderer.scene.dense.skin) + len(renderer.scene.dense.sheet)
+    found = []
+    for picture, motion in zip(shown.pictures, shown.motions, strict=True):
+        made = renderer.render(motion).astype(np.int16)
+        x, y = renderer.painter.places + margin
+        weight = read_at(share, x, y) * (renderer.painter.which < first)
+        apart = (np.abs(made - picture).mean(2) * weight).sum()
+        found.append(float(apart / max(float(weight.sum()), 1e-6)))
+    return float(np.mean(found))
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A frame laid back onto the texture's n pixels where views may differ."""
+
+    turn: tuple[float, float]  # sines of turn and nod
+    colours: FloatArray  # [n, 3], infinite where it shows nothing of them
+
+
+def _undone(renderer: Renderer, on: np.ndarray, shown: Seen, k: int) -> Undone:
+    """The ``k``th of ``shown`` on the texture's pixels ``on`` [h, h]."""
+    motion = shown.motions[k]
+    at, visible = _lies_at(renderer, motion, on)
+    colours = np.full((len(at), 3), np.inf, np.float32)
+    colours[visible] = read_at(shown.pictures[k], at[visible, 0], at[visible, 1])
+    return Undone(turned_by(motion), colours)
+
+
+def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone]) -> View:
+    """What ``frames`` have beyond the portrait of a ``renderer`` of its size, where ``share`` [h, h] lets.
+
+    That one of them which is most like their median is shown, for a median is soft; the median where they part.
+    """
+    size, on = renderer.avatar.size, share > 0
+    seen = np.stack([frame.colours for frame in frames])
+    known = np.isfinite(seen[..., 0])
+    count = known.sum(0)
+    middle = np.take_along_axis(np.sort(seen, axis=0), np.maximum(count - 1, 0)[None, :, None] // 2, 0)[0]
+    usual = count > len(seen) / 2
+    middle[~usual] = 0
+    off = np.where(known & usual, np.abs(seen - middle).mean(2), 0)
+    spread = off.sum(0) / np.maximum(count, 1)
+    weight = share[on] * usual
+    best = int(np.argmin([(weight * np.where(known[k], off[k], UNSEEN)).sum() for k in range(len(seen))]))
+    near = known[best] * (1 - smoothstep((blur(_laid_out(on, off[best]), size / 256)[on] - ALONE[0]) / ALONE[1]))
+    middle += near[:, None] * (np.where(known[best][:, None], seen[best], 0) - middle) * usual[:, None]
+    believed = np.clip(2 * blur(_laid_out(on, usual), size / 200) - 1, 0, 1)[on] * usual
+    uneven = blur(_laid_out(on, spread), size / 128)[on]
+    believed *= share[on] * (1 - smoothstep((uneven - APART[0]) / (APART[1] - APART[0])))
+    beside = _laid_out(on, middle - _portrait(renderer)[on])
+    beside -= _tint(renderer, beside, _laid_out(on, usual))
+    differs = blur(np.abs(beside).mean(2), size / 128)[on]
+    believed *= smoothstep((differs - SAME[0]) / (SAME[1] - SAME[0]))
+    kept = np.zeros((*on.shape, 4), np.int8)
+    kept[on, :3] = np.clip(np.rint(believed[:, None] * beside[on] / 2), -127, 127)
+    places = renderer.avatar.reference[:, :2] + size // MARGIN
+    covered = read_at(_laid_out(on, believed), places[:, 0], places[:, 1])
+    return View(np.mean([frame.turn for frame in frames], axis=0).astype(np.float32), kept, covered)
+
+
+def _laid_out(on: np.ndarray, values: np.ndarray) -> FloatArray:
+    """``values`` [n, ...] of the pixels where ``on`` [h, h] is true, 0 elsewhere."""
+    out = np.zeros((*on.shape, *values.shape[1:]), np.float32)
+    out[on] = values
+    return out
+
+
+def _taken_from(renderer: Renderer) -> FloatArray:
+    """Where views may differ from the portrait [h, h], 0 to 1: on the head, beside and behind the well-seen face."""
+    avatar, model = renderer.avatar, face_model()
+    toward = -facing(avatar.reference, model.triangles)[:, 2]
+    grazing = 1 - smoothstep((toward - GRAZING[0]) / (GRAZING[1] - GRAZING[0]))
+    grazing *= smoothstep((np.abs(model.neutral[:, 0]) - MIDDLE) / 1.5)
+    width = float(np.linalg.norm(avatar.reference[top.EAR_RIGHT] - avatar.reference[top.EAR_LEFT]))
+    oval = avatar.reference[list(top.OVAL), :2]
+    away = np.linalg.norm(avatar.around[:, None, :2] - oval, axis=2).min(1) / (BAND * width)
+    beside = (grazing[avatar.around_near] * avatar.around_share).sum(1)
+    around = beside + (1 - beside) * smoothstep(away)
+    around *= smoothstep((avatar.around_head - HEAD[0]) / (HEAD[1] - HEAD[0]))
+    given = np.concatenate([grazing, around, grazing[list(top.OVAL)]])[:, None].astype(np.float32)
+    scene = renderer.scene
+    values = np.concatenate([given, scene.dense(given)])
+    places = np.pad(scene.maps[: len(values), :2], ((0, 0), (0, 1)))
+    skin, _ = _spread(renderer, places, values, scene.dense.skin)
+    sheet, on_sheet = _spread(renderer, places, values, scene.dense.sheet)
+    margin = avatar.size // MARGIN
+    person = np.pad(blur(avatar.matte.astype(np.float32) / 255, CLOSE * width), margin, mode="edge")
+    return np.asarray(np.where(on_sheet, sheet[..., 0] * smoothstep(person / 0.4), skin[..., 0]), np.float32)
+
+
+def _spread(
+    renderer: Renderer, places: FloatArray, values: FloatArray, triangles: np.ndarray
+) -> tuple[FloatArray, np.ndarray]:
+    """``values`` [V, C] of vertices at ``places`` [V, 3] of the texture, on its pixels [h, h, C]; and where any are."""
+    from kernels.cpu import numba_kernels
+
+    size = renderer.avatar.size
+    side, margin = size + 2 * (size // MARGIN), size // MARGIN
+    moved = np.ascontiguousarray(places + np.array([margin, margin, 0]), np.float32)
+    depth, which = np.empty((side, side), np.float32), np.empty((side, side), np.int32)
+    out = np.empty((side, side, values.shape[1]), np.float32)
+    numba_kernels.rasterize(moved, triangles.astype(np.int32), np.ascontiguousarray(values), depth, which, out)
+    return out, which >= 0
+
+
+def _lies_at(renderer: Renderer, motion: Motion, on: np.ndarray) -> tuple[FloatArray, np.ndarray]:
+    """Where the texture's pixels ``on`` [h, h] lie in a motion's picture [n, 2], and which are seen there [n]."""
+    scene = renderer.scene
+    posed = renderer.pose(motion)
+    scene.thicken(posed.vertices, posed.maps)
+    triangles = np.vstack([scene.dense.skin, scene.dense.sheet])
+    places = np.concatenate([posed.maps[:, :2], posed.vertices[:, 2:]], axis=1)
+    at, drawn = (values[on] for values in _spread(renderer, places, posed.vertices[:, :2], triangles))
+    renderer.render(motion)
+    painter, margin = renderer.painter, renderer.avatar.size // MARGIN
+    there = np.where(painter.which < len(triangles), painter.places, np.float32(-1e4))
+    y, x = np.nonzero(on)
+    off = np.hypot(*(read_at(there[k], at[:, 0], at[:, 1]) + margin - own for k, own in ((0, x), (1, y))))
+    within = ((at > 0) & (at < renderer.size - 1)).all(-1)
+    return at, drawn & within & (off < OFF)
+
+
+def _portrait(renderer: Renderer) -> FloatArray:
+    """The texture that views differ from [h, h, 3]."""
+    side = renderer.avatar.size + 2 * (renderer.avatar.size // MARGIN)
+    return renderer.scene.atlas[:side].astype(np.float32)
+
+
+def _tint(renderer: Renderer, beside: FloatArray, usual: np.ndarray) -> FloatArray:
+    """By how much skin that both see well differs, carried over the face's border and fading there [h, h, 3]."""
+    avatar, model = renderer.avatar, face_model()
+    toward = smoothstep((-facing(avatar.reference, model.triangles)[:, 2] - GRAZING[0]) / 0.3)
+    values = np.zeros((len(renderer.scene.maps), 1), np.float32)
+    values[: top.VERTICES, 0] = toward
+    first = renderer.scene.base
+    values[first : first + renderer.scene.dense.count] = renderer.scene.dense(values[:first])
+    places = np.pad(renderer.scene.maps[:, :2], ((0, 0), (0, 1)))
+    face, _ = _spread(renderer, places, values, renderer.scene.dense.skin)
+    weight = (face * usual[..., None])[::COARSE, ::COARSE]
+    small = blur(np.concatenate([weight * beside[::COARSE, ::COARSE], weight], axis=2), 0.04 * avatar.size / COARSE)
+    tint = np.clip(2 * small[..., 3:], 0, 1) * small[..., :3] / np.maximum(small[..., 3:], 1e-3)
+    y, x = np.mgrid[: len(beside), : len(beside)] / COARSE
+    return read_at(tint.astype(np.float32), x, y)
+
+
+def _remembering(avatar: Avatar, drift: Drift | None, views: tuple[View, ...]) -> Avatar:
+    """``avatar`` as its film shows it around the face alone."""
+    return replace(avatar, film=FilmMemory({}, Manner(), drift, views))

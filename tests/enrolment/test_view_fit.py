@@ -1,0 +1,126 @@
+"""What a turn uncovers, learned from pictures of an avatar whose hair turns red beside one ear as it turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.contracts import Motion
+from engine.enrolment.footage.sides.drift_fit import Seen
+from engine.enrolment.footage.sides.view_fit import Plan, Uncovered, fit_views, planned
+from engine.errors import VivifyError
+from engine.face import topology as top
+from engine.face.avatar import Avatar
+from engine.face.kept.film_memory import FilmMemory, Manner, View
+from engine.face.panels import MARGIN
+from engine.motion.rotation import rotation_matrix
+from engine.paths import assets
+from engine.render.prepared import prepare
+from engine.render.remembered.uncovering import shares_of
+from engine.render.renderer import Renderer, still
+from kernels.cpu.pixel_kernels import bytes_to_i420
+
+pytestmark = pytest.mark.cpu
+
+FRAMES, FAR = 16, 0.36  # frames, and the sine of the farthest turn
+
+
+def turned(sine: float, nod: float = 0.0) -> Motion:
+    return Motion(0, np.zeros(52, np.float32), rotation_matrix(float(np.arcsin(sine)), nod, 0), np.zeros(3, np.float32))
+
+
+def remembering(avatar: Avatar, *views: View) -> Avatar:
+    return replace(avatar, film=FilmMemory({}, Manner(), None, views))
+
+
+def view(avatar: Avatar, sine: float, red: int) -> View:
+    """Something red beside the person's right ear, where hair is."""
+    side = avatar.size + 2 * (avatar.size // MARGIN)
+    beside = np.zeros((side, side, 4), np.int8)
+    ear, other = (avatar.reference[k, :2] + avatar.size // MARGIN for k in (top.EAR_RIGHT, top.EAR_LEFT))
+    x, y = ear + 0.15 * (ear - other)
+    down, across = np.mgrid[:side, :side]
+    near = np.hypot(across - x, down - y) < 0.2 * np.linalg.norm(ear - other)
+    beside[near, 0], beside[near, 1] = red, -red
+    return View(np.array([sine, 0], np.float32), beside, np.zeros(top.VERTICES, np.float32))
+
+
+@pytest.fixture(scope="module")
+def avatar() -> Avatar:
+    return Avatar.load(assets() / "avatars" / "astronaut")
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    motions = [turned(-FAR * abs(np.sin(0.9 * k))) for k in range(FRAMES)]
+    (found,) = planned(motions)
+    assert found.side == -1
+    assert not set(found.held) & {int(row) for rows in found.trial for row in rows}
+    return found
+
+
+@pytest.fixture(scope="module")
+def uncovered(avatar: Avatar, plan: Plan) -> Uncovered:
+    real = Renderer(remembering(avatar, view(avatar, -0.2, 25)), avatar.size)
+    motions = [turned(-FAR * abs(np.sin(0.9 * k))) for k in plan.rows]
+    pictures = np.stack([real.render(motion) for motion in motions])
+    return fit_views(avatar, prepare(avatar), None, plan, Seen(pictures, motions))
+
+
+def test_what_turned_frames_show_is_painted_when_the_head_turns(avatar: Avatar, uncovered: Uncovered) -> None:
+    assert len(uncovered.views) == 2
+    assert uncovered.after < 0.6 * uncovered.before, "on frames that were not learned from"
+    known = Renderer(remembering(avatar, *uncovered.views), 256)
+    real, plain = Renderer(remembering(avatar, view(avatar, -0.2, 25)), 256), Renderer(avatar, 256)
+    motion = turned(-0.3)
+    there = np.abs(real.render(motion).astype(int) - plain.render(motion)).sum(2) > 60
+    assert there.sum() > 100
+    apart = [np.abs(r.render(motion)[there].astype(int) - real.render(motion)[there]).mean() for r in (known, plain)]
+    assert apart[0] < 0.5 * apart[1]
+
+
+def test_ahead_and_on_the_other_side_the_photo_rules(avatar: Avatar, uncovered: Uncovered) -> None:
+    known, plain = Renderer(remembering(avatar, *uncovered.views), 256), Renderer(avatar, 256)
+    for motion in (still(), turned(-0.03), turned(0.3), turned(-0.3, 0.5)):
+        assert np.array_equal(known.render(motion), plain.render(motion))
+    assert not np.array_equal(known.render(turned(-0.15)), plain.render(turned(-0.15)))
+    planes = np.empty((384, 256), np.uint8)
+    bytes_to_i420(known.render(turned(-0.3)), planes)
+    assert np.abs(known.planes(turned(-0.3)).astype(int) - planes).mean() < 0.3, "the same in planes"
+    clear = known.render(turned(-0.3), alpha=True)
+    assert np.array_equal(clear, plain.render(turned(-0.3), alpha=True)), "a matte has no other backgrounds"
+
+
+def test_a_slow_turn_never_jumps(avatar: Avatar) -> None:
+    views = (view(avatar, -0.2, 25), view(avatar, -0.4, 50))
+    for sine in np.arange(0, 0.6, 0.01):
+        steps = [dict(shares_of(views, -float(s), 0.0)) for s in (sine, sine + 0.01)]
+        assert all(sum(step.values()) <= 1 + 1e-6 for step in steps)
+        assert max(abs(steps[0].get(k, 0) - steps[1].get(k, 0)) for k in (0, 1)) < 0.07
+    assert dict(shares_of(views, -0.5, 0.0)) == {1: 1.0}, "farther than the film turned"
+
+
+def test_nothing_is_kept_that_does_not_help(avatar: Avatar, plan: Plan) -> None:
+    plain = Renderer(avatar, avatar.size)
+    motions = [turned(-FAR * abs(np.sin(0.9 * k))) for k in plan.rows]
+    pictures = np.stack([plain.render(motion) for motion in motions])
+    same = fit_views(avatar, plain.prepared, None, plan, Seen(pictures, motions))
+    assert same.views == (), "the photo says it already"
+    assert not planned(motions[:3])
+
+
+def test_views_are_kept_in_the_folder(avatar: Avatar, tmp_path: Path) -> None:
+    kept = view(avatar, -0.2, 25)
+    remembering(avatar, kept).save(tmp_path)
+    again = Avatar.load(tmp_path)
+    assert again.film
+    assert np.array_equal(again.film.views[0].beside, kept.beside)
+    for wrong in (replace(kept, beside=kept.beside[:9]), replace(kept, turn=kept.turn * np.float32(np.nan))):
+        remembering(avatar, wrong).save(tmp_path)
+        with pytest.raises(VivifyError, match="enrol the film again"):
+            Avatar.load(tmp_path)
+    with pytest.raises(VivifyError, match="576 pixels"):
+        Renderer(remembering(avatar, replace(kept, beside=kept.beside[:64, :64])))
