@@ -76,19 +76,19 @@ class DeviceMotion:
         self._settle()
 
     @torch.inference_mode()
-    def step(self, heard: Heard) -> tuple[Tensor, Tensor, Tensor]:
-        """One frame: blendshapes [B, 52], lip offsets [B, n, 3], head poses [B, 6], on the device."""
-        shapes, offsets, poses = self._captured(*(t.to(self.device, non_blocking=True) for t in heard))
-        return shapes, offsets, poses
+    def step(self, heard: Heard) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One frame: blendshapes [B, 52], lip offsets [B, n, 3], head poses [B, 6], what is said [B, 49]."""
+        shapes, offsets, poses, said = self._captured(*(t.to(self.device, non_blocking=True) for t in heard))
+        return shapes, offsets, poses, said
 
     def _work(self, *given: Tensor) -> tuple[Tensor, ...]:
         heard = Heard(*given)
         features = self._facial.encode(heard.samples, exec_mask=heard.mask)
-        shapes = self._facial.animate(features, heard.look_ahead, exec_mask=heard.mask)
+        shapes, said = self._facial.utter(features, heard.look_ahead, exec_mask=heard.mask)
         offsets = self._facial.offset_lips(features, heard.look_ahead, exec_mask=heard.mask)
         poses = self._head(heard.samples, heard.speaking, exec_mask=heard.shown)
         self._settle()
-        return shapes[:, 0], offsets[:, 0], poses[:, 0]
+        return shapes[:, 0], offsets[:, 0], poses[:, 0], said[:, 0]
 
     def _settle(self) -> None:
         for anchor in self._anchors:
@@ -119,5 +119,5 @@ class MotionFromHost:
         began = time.perf_counter()
         for own, new in zip(self._heard, (samples, speaking[:, None], look_ahead, mask, shown), strict=True):
             own.copy_(torch.from_numpy(new))
-        shapes, lips, heads = (t.cpu().numpy() for t in self._motion.step(self._heard))
-        return Moved(shapes, lips, heads, 0.0, 1000 * (time.perf_counter() - began))
+        shapes, lips, heads, said = (t.cpu().numpy() for t in self._motion.step(self._heard))
+        return Moved(shapes, lips, heads, 0.0, 1000 * (time.perf_counter() - began), said)

@@ -122,12 +122,13 @@ def _encoder(facial: nn.Module) -> AudioEncoder:
 
 
 class FaceStep(ExplicitStep):
-    """features [B, 1, F], look_ahead [B], chance [B, 5] -> blendshapes [B, 52], lip offsets [B, n, 3].
+    """features [B, 1, F], look_ahead [B], chance [B, 5] -> blendshapes [B, 52], lip offsets [B, n, 3], and what is said
+    [B, 9 + P]: articulators and the probabilities of phones.
 
     ``spoken`` [B] steps since the row began or was told to forget, ``lived`` since it began.
     """
 
-    outputs = ("shapes", "lips")
+    outputs = ("shapes", "lips", "said")
 
     def __init__(self, facial: FacialMotion, dropped: set[str]) -> None:
         super().__init__(facial, "generator.", dropped)
@@ -152,9 +153,9 @@ class FaceStep(ExplicitStep):
         self._put(memory, rings)
         generator = cast(FacialMotion, self.model).generator
         generator.upper_face.given_chance = chance
-        shapes = generator.animate(features, look_ahead)
+        shapes, said = generator.utter(features, look_ahead)
         lips = generator.offset_lips(features, look_ahead)
-        return shapes[:, 0], lips[:, 0], *self._taken()
+        return shapes[:, 0], lips[:, 0], said[:, 0], *self._taken()
 
     def _count(self, place: Place) -> Tensor:
         return self._spoken if place.name in self._dropped else self._lived

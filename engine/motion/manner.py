@@ -6,12 +6,14 @@ import numpy as np
 
 from engine.contracts import FloatArray
 from engine.face.blendshapes import INDEX, NAMES
-from engine.face.kept.film_memory import HEARD, Manner
+from engine.face.kept.film_memory import Manner
 
-LEAST, MOST = 0.2, 2.5  # factors of an opening
+MOST = 2.5  # factor of an opening
 BARELY = 0.02  # an opening that is taken for none
-PARTS = 0.17  # what lips that part by themselves open, beside jawOpen
-_HEARD = [INDEX[name] for name in HEARD]
+PARTS, FUNNELS = 0.17, 0.6  # what lips open that part or funnel by themselves, beside jawOpen
+CLOSE, SILENCE = 1, 9  # places in what is said: lips closed, and the probability that nothing is said
+HELD, FADES = 50, 25  # frames for which lips rest as this person's between words, and in which they then close
+AT_REST = HELD + FADES
 _PARTING = ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp")
 _OPENS = [k for k, name in enumerate(NAMES) if name.startswith(_PARTING)]
 
@@ -20,20 +22,37 @@ def opening(shapes: FloatArray) -> FloatArray:
     """How far blendshapes [..., 52] open the lips, in units of jawOpen [...]."""
     jaw = shapes[..., INDEX["jawOpen"]] - shapes[..., INDEX["mouthClose"]]
     lips = shapes[..., INDEX["mouthLowerDownLeft"]] + shapes[..., INDEX["mouthUpperUpLeft"]]
-    return np.asarray(jaw + PARTS * lips)
+    return np.asarray(jaw + PARTS * lips + FUNNELS * shapes[..., INDEX["mouthFunnel"]])
 
 
-def heard(shapes: FloatArray) -> FloatArray:
-    """What of blendshapes [..., 52] tells how far this person opens [..., 11], a one last."""
-    return np.concatenate([shapes[..., _HEARD], np.ones((*shapes.shape[:-1], 1), np.float32)], -1)
+def heard(shapes: FloatArray, said: FloatArray) -> FloatArray:
+    """What tells how far this person opens [..., 51]: what is said [..., 49], how far that opens, and a one."""
+    usual = opening(shapes)[..., None]
+    return np.concatenate([said, usual, np.ones_like(usual)], -1).astype(np.float32)
 
 
-def opened(shapes: FloatArray, manner: Manner) -> FloatArray:
-    """Blendshapes [..., 52] whose lips open as far as this person's; closed lips stay closed."""
+def quiet(frames: int, said: FloatArray) -> int:
+    """For how many frames nothing was said, up to `AT_REST`, after one with ``said`` [49] and ``frames`` before it."""
+    return 0 if said[SILENCE] < 0.5 else min(frames + 1, AT_REST)
+
+
+def awake(frames: int) -> float:
+    """How much of a mouth's own rest shows after ``frames`` without a word: between sentences all of it, then none."""
+    return min((AT_REST - frames) / FADES, 1.0)
+
+
+def opened(shapes: FloatArray, said: FloatArray, manner: Manner, awake: float | FloatArray) -> FloatArray:
+    """Blendshapes [..., 52] that say ``said`` [..., 49], with lips as far open as this person's; closed ones stay so.
+
+    ``awake`` [...] is what `awake` tells of the frame.
+    """
     if not len(manner.opening):
         return shapes
-    wanted = np.maximum(heard(shapes) @ manner.opening, 0)
-    factor = np.clip(wanted / np.maximum(opening(shapes), BARELY), LEAST, MOST)
+    wanted = np.maximum(heard(shapes, said) @ manner.opening, 0) * awake
+    funnelled = FUNNELS * shapes[..., INDEX["mouthFunnel"]]
+    factor = np.clip((wanted - funnelled) / np.maximum(opening(shapes) - funnelled, BARELY), 0, MOST)
     out = shapes.copy()
     out[..., _OPENS] = np.clip(out[..., _OPENS] * factor[..., None], 0, 1)
+    lacking = np.maximum(wanted - opening(out), 0) * (1 - said[..., CLOSE])
+    out[..., INDEX["jawOpen"]] = np.clip(out[..., INDEX["jawOpen"]] + lacking, 0, 1)
     return out

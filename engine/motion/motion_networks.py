@@ -23,6 +23,7 @@ class Moved:
     heads: FloatArray  # [B, 6]
     features_ms: float
     motion_ms: float
+    said: FloatArray | None = None  # [B, 49] articulators and probabilities of phones; None where others move the lips
     others: FloatArray | None = None  # [B, 52] all but the lips' by a mover; None: those in shapes, and procedural eyes
 
 

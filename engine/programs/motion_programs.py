@@ -68,7 +68,7 @@ class MotionPrograms:
         _advance(self._features, mask)
         heard = time.perf_counter()
         self._animate(look_ahead, mask)
-        shapes, lips = self._face.outputs["shapes"].copy(), self._face.outputs["lips"].copy()
+        shapes, lips, said = (self._face.outputs[name].copy() for name in ("shapes", "lips", "said"))
         if self._expnet:
             self._expnet.speak(shapes, samples, look_ahead, mask)
             lips[:] = 0  # they belong to the lips that are not shown
@@ -76,8 +76,10 @@ class MotionPrograms:
             self._mel_of_head.inputs["memory"][shown] = self._mel.outputs["memory.next"][shown]
         else:
             _advance(self._mel_of_head, shown)
-        said = shapes, lips, self._pose(speaking, shown).copy()
-        return Moved(*said, 1000 * (heard - began), 1000 * (time.perf_counter() - heard))
+        heads = self._pose(speaking, shown).copy()
+        ended = time.perf_counter()
+        ours = None if self._expnet else said
+        return Moved(shapes, lips, heads, 1000 * (heard - began), 1000 * (ended - heard), ours)
 
     def _animate(self, look_ahead: Whole, mask: Mask) -> None:
         given = self._face.inputs

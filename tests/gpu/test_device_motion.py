@@ -43,10 +43,10 @@ def by_hand(heard: list[Heard], seeds: torch.Tensor, dropped: int) -> list[tuple
             if k == dropped:
                 facial.forget(torch.tensor([True, False, False]))
             features = facial.encode(one.samples, exec_mask=one.mask)
-            shapes = facial.animate(features, one.look_ahead, exec_mask=one.mask)
+            shapes, said = facial.utter(features, one.look_ahead, exec_mask=one.mask)
             offsets = facial.offset_lips(features, one.look_ahead, exec_mask=one.mask)
             poses = head(one.samples, one.speaking, exec_mask=one.shown)
-            out.append((shapes[:, 0], offsets[:, 0], poses[:, 0]))
+            out.append((shapes[:, 0], offsets[:, 0], poses[:, 0], said[:, 0]))
     return out
 
 

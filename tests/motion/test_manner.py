@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.enrolment.footage.manner_fit import _fitted
 from engine.face.blendshapes import INDEX
-from engine.face.kept.film_memory import HEARD, Manner
+from engine.face.kept.film_memory import SAID, Manner
 from engine.motion.idle import IdleMotion
-from engine.motion.manner import PARTS, opened, opening
+from engine.motion.manner import AT_REST, CLOSE, SILENCE, awake, heard, opened, opening, quiet
 
 pytestmark = pytest.mark.cpu
 
@@ -20,19 +21,58 @@ def shapes(jaw: float, close: float = 0.0, lower: float = 0.0) -> np.ndarray:
     return out
 
 
-def twice() -> Manner:
-    usual = {"jawOpen": 2.0, "mouthClose": -2.0, "mouthLowerDownRight": 2 * PARTS, "mouthUpperUpRight": 2 * PARTS}
-    return Manner(opening=np.array([*(usual.get(name, 0.0) for name in HEARD), 0.0], np.float32))
+def told(close: float = 0.0, silence: float = 0.0) -> np.ndarray:
+    out = np.zeros(SAID, np.float32)
+    out[[CLOSE, SILENCE]] = close, silence
+    return out
+
+
+def weights(usual: float = 0.0, least: float = 0.0) -> Manner:
+    """Of a mouth that opens ``usual`` times as far as everybody's, and ``least`` besides."""
+    return Manner(opening=np.array([0.0] * SAID + [usual, least], np.float32))
 
 
 def test_lips_open_as_far_as_the_persons() -> None:
     said = shapes(0.2, lower=0.1)
-    assert opening(opened(said, twice())) == pytest.approx(2 * opening(said), abs=1e-5)
-    assert np.array_equal(opened(said, Manner()), said), "without a film as everybody"
+    assert opening(opened(said, told(), weights(2.0), 1.0)) == pytest.approx(2 * opening(said), abs=1e-5)
+    assert opening(opened(said, told(), weights(1.0, 0.3), 1.0)) == pytest.approx(opening(said) + 0.3, abs=1e-5)
+    assert np.array_equal(opened(said, told(), Manner(), 1.0), said), "without a film as everybody"
 
 
 def test_closed_lips_stay_closed() -> None:
-    assert opening(opened(shapes(0.2, close=0.2), twice())) == pytest.approx(0, abs=1e-6)
+    shut = opened(shapes(0.2, close=0.2), told(close=1.0), weights(2.0, 0.3), 1.0)
+    assert opening(shut) == pytest.approx(0, abs=1e-6)
+
+
+def test_lips_rest_open_between_words_as_the_persons_and_close_when_nobody_speaks_any_more() -> None:
+    frames, rest = AT_REST, []
+    for k in range(200):
+        said = told(silence=0.0 if k == 20 else 1.0)
+        frames = quiet(frames, said)
+        rest.append(float(opening(opened(shapes(0.0), said, weights(least=0.1), awake(frames)))))
+    assert max(rest[:20]) == 0, "not before the first word"
+    assert rest[20:50] == pytest.approx([0.1] * 30, abs=1e-6)
+    assert max(rest[21 + AT_REST :]) == 0
+    assert max(-np.diff(rest[21:])) < 0.01, "nor at once"
+
+
+def test_a_map_is_learned_from_what_a_film_shows_and_nothing_from_chance() -> None:
+    rng = np.random.default_rng(0)
+    n, half = 4000, 2000
+    said = np.zeros((n, SAID), np.float32)
+    said[:, 0] = np.repeat(rng.random(n // 5), 5)
+    said[np.arange(n), 9 + np.repeat(rng.integers(0, 8, n // 5), 5)] = 1
+    usual = np.zeros((n, 52), np.float32)
+    usual[:, INDEX["jawOpen"]] = 0.5 * said[:, 0]
+    film = 0.3 * said[:, 0] + 0.3 * said[:, 9 + 4] + 0.1  # opens further for one phone
+    x = heard(usual, said)
+    learned = x[half:] @ _fitted(x[:half], film[:half])
+    assert (
+        np.corrcoef(learned, film[half:])[0, 1] > np.corrcoef(usual[half:, INDEX["jawOpen"]], film[half:])[0, 1] + 0.03
+    )
+    assert 0.8 < learned.std() / film[half:].std() < 1.2
+    by_chance = rng.random(n).astype(np.float32)
+    assert abs(np.corrcoef(x[half:] @ _fitted(x[:half], by_chance[:half]), by_chance[half:])[0, 1]) < 0.2
 
 
 def test_blinks_come_as_seldom_as_the_persons() -> None:

@@ -59,9 +59,9 @@ class ByTorch:
         heard, ahead = torch.from_numpy(samples), torch.from_numpy(look_ahead)
         run = {"exec_mask": torch.from_numpy(mask)}
         features = self._facial.encode(heard, **run)
-        shapes, lips = (f(features, ahead, **run) for f in (self._facial.animate, self._facial.offset_lips))
+        (shapes, said), lips = (f(features, ahead, **run) for f in (self._facial.utter, self._facial.offset_lips))
         heads = self._head(heard, torch.from_numpy(speaking)[:, None], exec_mask=torch.from_numpy(shown))
-        return Moved(shapes[:, 0].numpy(), lips[:, 0].numpy(), heads[:, 0].numpy(), 0.0, 0.0)
+        return Moved(shapes[:, 0].numpy(), lips[:, 0].numpy(), heads[:, 0].numpy(), 0.0, 0.0, said[:, 0].numpy())
 
 
 @dataclass
@@ -120,7 +120,7 @@ def differences(given: Iterator[Given], ours: MotionPrograms, theirs: ByTorch) -
             networks.begin(one.begin, one.seeds)
             networks.forget(one.forget)
             said.append(networks.step(one.samples, one.speaking, one.look_ahead, one.mask, one.shown))
-        for name, rows in (("shapes", one.mask), ("lips", one.mask), ("heads", one.shown)):
+        for name, rows in (("shapes", one.mask), ("lips", one.mask), ("said", one.mask), ("heads", one.shown)):
             a, b = (getattr(moved, name)[rows] for moved in said)
             worst[name] = max(worst.get(name, 0.0), float(np.abs(a - b).max(initial=0.0)))
             moved = max(moved, float(np.abs(b).max(initial=0.0)))
@@ -143,7 +143,7 @@ def test_a_row_does_not_know_of_the_others() -> None:
         given = one.samples, one.speaking, one.look_ahead, one.mask, one.shown
         all_rows, one_row = together.step(*given), alone.step(*(value[2:3] for value in given))
         if one.shown[2]:
-            for name in ("shapes", "lips", "heads"):
+            for name in ("shapes", "lips", "said", "heads"):
                 np.testing.assert_allclose(getattr(one_row, name)[0], getattr(all_rows, name)[2], atol=5e-6, rtol=0)
 
 

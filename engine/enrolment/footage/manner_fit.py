@@ -1,7 +1,7 @@
 """A person's manner out of a film: how far the lips open for what is said, how the head moves, how often lids close.
 
-What the bundled networks say of the film's sound is laid beside what the film shows. A ridge regression tells how far
-this mouth opens for it; the less of the film there is, the more of everybody is left in it.
+What the bundled networks say of the film's sound is laid beside what the film shows. A ridge regression from it, phones
+and all, tells how far this mouth opens; the less of the film there is, the more of everybody is left in it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray, Motion
 from engine.face.blendshapes import INDEX
-from engine.face.kept.film_memory import HEARD, Manner
-from engine.motion.manner import PARTS, heard, opened, opening
+from engine.face.kept.film_memory import Manner
+from engine.motion.manner import AT_REST, awake, heard, opened, opening, quiet
 from engine.motion.rotation import euler_angles
 from engine.programs.motion_programs import MotionPrograms
 from engine.render.renderer import Renderer
@@ -21,17 +21,21 @@ from engine.render.renderer import Renderer
 LOOK_AHEAD = 2  # frames
 LAGS = range(-6, 7)  # frames by which lips may seem late: sound recorded apart
 SURELY = 0.05  # of r, by which another lag must be better than none
-RIDGES = (0.1, 0.5, 2.0, 10.0, 100.0)
-FOLDS = 4
+RIDGE = 400.0  # frames that everybody's way of opening counts for
+RARE = 0.6  # of what an articulator may correct, a phone may
+LEAST_R = 0.3  # of everybody's opening that is kept in any case, of full agreement
+FOLDS = 5
 SAME_VOICE = 0.1  # of r on stretches not fitted to, below which the sound is not this mouth's
-LEAST_S = 4.0  # of speech, below which nothing is learned of it
-EVERYBODY_S = 8.0  # how many seconds everybody's manner counts
+SLACK = 0.12  # of r: how much worse on such stretches a map may seem, for they are short
+LEAST_S = 2.0  # of film, below which nothing is learned of it
+EVERYBODY_S = 3.0  # how many seconds everybody's spread counts
 MOST_GAIN = 3.0
 VOICED = 0.05  # opening that is said in speech
 BLINKS = 0.5  # eyeBlink from which a lid is closed
 USUAL_GAP_S, USUAL_BLINKS = 3.2, 6  # seconds between blinks, and how many of the film they count as
 HEAD_S = 20.0  # how many seconds everybody's head counts
 BOUNDS = (0.5, 2.0)  # of factors
+_ARTICULATORS = 9
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,15 @@ class Said:
     shapes: FloatArray  # [T, 52]
     lips: FloatArray  # [T, 40, 3]
     heads: FloatArray  # [T, 6]
+    told: FloatArray  # [T, 49] articulators and probabilities of phones
+
+    def awake(self) -> FloatArray:
+        """How much of a mouth's own rest shows [T]."""
+        frames, out = AT_REST, []
+        for told in self.told:
+            frames = quiet(frames, told)
+            out.append(awake(frames))
+        return np.array(out, np.float32)
 
 
 def say(samples: FloatArray) -> Said:
@@ -53,7 +66,8 @@ def say(samples: FloatArray) -> Said:
     for k, piece in enumerate(pieces.reshape(-1, 1, SAMPLES_PER_FRAME)):
         moved = networks.step(piece, everyone, ahead, everyone, np.full(1, k >= LOOK_AHEAD))
         if k >= LOOK_AHEAD:
-            said.append((moved.shapes[0].copy(), moved.lips[0].copy(), moved.heads[0].copy()))
+            assert moved.said is not None, "the bundled lips tell what they say"
+            said.append(tuple(x[0].copy() for x in (moved.shapes, moved.lips, moved.heads, moved.said)))
     return Said(*(np.stack(column) for column in zip(*said, strict=True)))
 
 
@@ -110,49 +124,47 @@ def _openings(renderer: Renderer, said: Said, frames: np.ndarray, real: FloatArr
     curve = np.roll(curve, -late_by(usual, curve, seen))
     step = float(usual @ plain / max(float(plain @ plain), 1e-6))  # the avatar's opening for a jawOpen of 1
     wanted = np.maximum(curve - np.percentile(curve[seen], 5), 0) / max(step, 1e-3)
-    rows, x = np.flatnonzero(seen), heard(said.shapes)[:, :-1]
-    before, best = 0.0, (-1.0, RIDGES[-1])
+    rows, x = np.flatnonzero(seen), heard(said.shapes, said.told)
     parts = np.array_split(rows, FOLDS)
     before = float(np.mean([agreement(plain[part], wanted[part]) for part in parts]))
-    for ridge in RIDGES:
-        found = []
-        for part in parts:
-            rest = np.setdiff1d(rows, part)
-            found.append(
-                agreement(np.maximum(heard(said.shapes[part]) @ _fitted(x[rest], wanted[rest], ridge), 0), wanted[part])
-            )
-        best = max(best, (float(np.mean(found)), ridge))
-    if best[0] < SAME_VOICE:
-        return none, f"What is heard is hardly what this mouth says (r {best[0]:.2f}), so how it opens is everybody's."
-    if best[0] < before:
+    after = float(np.mean([_left_out(x, wanted, rows, part) for part in parts]))
+    if after < SAME_VOICE:
+        return none, f"What is heard is hardly what this mouth says (r {after:.2f}), so how it opens is everybody's."
+    if after < before - SLACK:
         return none, f"How the mouth opens follows the film no better when fitted to it (r {before:.2f}), so it is not."
-    own = _fitted(x[rows], wanted[rows], best[1])
-    share = len(rows) / (len(rows) + EVERYBODY_S * FRAMES_PER_SECOND)
-    out = (share * own + (1 - share) * np.append(_EVERYBODY, 0)).astype(np.float32)
-    manner = Manner(opening=out)
-    spread = opening(opened(said.shapes[rows], manner)).std() / max(float(wanted[rows].std()), 1e-6)
+    out = _fitted(x[rows], wanted[rows])
+    own = opened(said.shapes, said.told, Manner(opening=out), said.awake())
+    spread = float(opening(own)[rows].std()) / max(float(wanted[rows].std()), 1e-6)
     return out, (
         f"How far the mouth opens was fitted to {len(rows) / FRAMES_PER_SECOND:.0f} s of speech "
-        f"(r {before:.2f} to {best[0]:.2f}; its spread is {spread:.2f} of the film's)."
+        f"(r {before:.2f} to {after:.2f} on parts left out; its spread is {spread:.2f} of the film's)."
     )
 
 
-_EVERYBODY = np.array(
-    [{"jawOpen": 1.0, "mouthClose": -1.0}.get(n, PARTS if "LowerDown" in n or "UpperUp" in n else 0.0) for n in HEARD]
-)
+def _left_out(x: FloatArray, wanted: FloatArray, rows: np.ndarray, part: np.ndarray) -> float:
+    """Agreement on the frames ``part`` of a map fitted to the other ``rows``."""
+    rest = np.setdiff1d(rows, part)
+    return agreement(np.maximum(x[part] @ _fitted(x[rest], wanted[rest]), 0), wanted[part])
 
 
-def _fitted(x: FloatArray, wanted: FloatArray, ridge: float) -> np.ndarray:
-    """Weights [11] from what is heard [n, 10] to openings [n]: everybody's, widened to this person's, and corrected."""
-    middle, spread = x.mean(0), x.std(0) + 0.02
-    usual = (x - middle) @ _EVERYBODY
-    weights = _EVERYBODY * wanted.std() / max(float(usual.std()), 1e-6)
-    z = (x - middle) / spread
-    left = wanted - wanted.mean() - (x - middle) @ weights
-    weights = weights + np.linalg.solve(z.T @ z + ridge * len(z) * np.eye(len(HEARD)), z.T @ left) / spread
-    grow = np.clip(wanted.std() / max(float(((x - middle) @ weights).std()), 1e-6), 1 / MOST_GAIN, MOST_GAIN)
-    weights = weights * grow  # what is explained in part moves too little
-    return np.append(weights, wanted.mean() - middle @ weights)
+def _fitted(x: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Weights [51] from what is heard [n, 51] to openings [n]: everybody's, corrected, and widened to this person's.
+
+    Only what everybody's opening leaves unexplained is regressed, and a phone may correct less of it than an
+    articulator: a short film has few of each.
+    """
+    told, plain = x[:, :-2], x[:, -2]
+    middle, often = told.mean(0), told[:, _ARTICULATORS:].mean(0)
+    scale = 1 / np.append(told[:, :_ARTICULATORS].std(0) + 0.02, (np.sqrt(often * (1 - often)) + 0.05) / RARE)
+    kept = max(agreement(plain, wanted), LEAST_R) * float(wanted.std()) / max(float(plain.std()), 1e-6)
+    z = (told - middle) * scale
+    left = wanted - wanted.mean() - kept * (plain - plain.mean())
+    weights = np.append(np.linalg.solve(z.T @ z + RIDGE * np.eye(len(scale)), z.T @ left) * scale, kept)
+    share = len(x) / (len(x) + EVERYBODY_S * FRAMES_PER_SECOND)
+    spread = max(float(wanted.std()), 1e-6) ** share * max(float(plain.std()), 1e-6) ** (1 - share)
+    grow = spread / max(float((x[:, :-1] @ weights).std()), 1e-6)  # what is explained in part moves too little
+    weights *= np.clip(grow, 1 / MOST_GAIN, MOST_GAIN)
+    return np.append(weights, wanted.mean() - np.append(middle, plain.mean()) @ weights).astype(np.float32)
 
 
 def _head(heads: FloatArray, motions: list[Motion]) -> FloatArray:

@@ -184,7 +184,7 @@ def _lips(
     seen = np.isfinite(real)
     curve = np.where(seen, real, 0).astype(np.float32)
     usual = gaps(renderer, said.shapes, said.lips)
-    own = gaps(renderer, opened(said.shapes, avatar.film.manner), said.lips)
+    own = gaps(renderer, opened(said.shapes, said.told, avatar.film.manner, said.awake()), said.lips)
     curve = np.roll(curve, -late_by(usual, curve, seen))
     seen[:8] = seen[-8:] = False
     for name, gap in (("photo", usual), ("film", own)):

@@ -20,10 +20,7 @@ from engine.errors import VivifyError
 FILE = "film.safetensors"
 MOST_BYTES = 32_000_000
 REGIONS = ("mouth", "eye_right", "eye_left")
-HEARD = (  # of what the networks say, what tells how far a person opens the lips
-    *("jawOpen", "mouthClose", "mouthPucker", "mouthFunnel", "mouthStretchRight", "mouthSmileRight"),
-    *("mouthLowerDownRight", "mouthUpperUpRight", "mouthRollLower", "mouthPressRight"),
-)
+SAID = 49  # of the networks: nine articulators and the probabilities of forty phones
 SQUARED = 3  # of the first axes, whose products count as well
 MOST_AXES, MOST_RAW, MOST_SIDE, MOST_SEEN = 24, 256, 256, 64
 HEAD, DRIFTS = 5, 7  # numbers that tell where a head is, and terms made of them
@@ -52,7 +49,9 @@ class Look:
 class Manner:
     """How this person moves, beside everybody."""
 
-    opening: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))  # [11] as `engine.motion.manner` says
+    opening: FloatArray = field(
+        default_factory=lambda: np.zeros(0, np.float32)
+    )  # [51], by `heard` in `engine.motion.manner`
     head: FloatArray = field(default_factory=lambda: np.ones(3, np.float32))  # [3] factors of yaw, pitch and roll
     blink_gap: FloatArray = field(default_factory=lambda: np.ones(1, np.float32))  # [1] factor of pauses between blinks
 
@@ -120,7 +119,7 @@ class FilmMemory:
 
 def _manner(arrays: dict[str, np.ndarray]) -> Manner:
     manner = Manner(**{f.name: arrays[f"manner.{f.name}"] for f in fields(Manner)})
-    shapes = (len(manner.opening) in (0, len(HEARD) + 1), manner.head.shape == (3,), manner.blink_gap.shape == (1,))
+    shapes = (len(manner.opening) in (0, SAID + 2), manner.head.shape == (3,), manner.blink_gap.shape == (1,))
     numbers = (manner.opening, manner.head, manner.blink_gap)
     if not all(shapes) or not all(x.dtype == np.float32 and np.isfinite(x).all() and x.ndim == 1 for x in numbers):
         raise ValueError("manner")

@@ -54,13 +54,25 @@ class MotionBranch(StreamingModule[BranchState]):
     ) -> Tensor:
         """features [B, T, F], past [B, T, motion] (of the step before each), look_ahead [B], style [B, F].
 
-        Returns [B, T, motion + extra] without activation. Training gives a whole past at once; see `step` for one's
-        own. The last hidden layer also sees the step's own audio feature, so that a short closure need not survive
+        Returns [B, T, motion + extra] without activation. Training gives a whole past at once; see `remember` for
+        one's own.
+        """
+        return self.say(self.think(features, past, look_ahead, style, exec_mask))
+
+    def think(
+        self, features: Tensor, past: Tensor, look_ahead: Tensor, style: Tensor, exec_mask: Tensor | None = None
+    ) -> Tensor:
+        """What the branch makes of the sound before it says anything [B, T, 2 dim]; arguments as of `forward`.
+
+        Beside what attention found there is the step's own audio feature, so that a short closure need not survive
         attention.
         """
         x = self.from_features(features + style[:, None]) + self.from_past(past) + self.look_ahead(look_ahead)[:, None]
-        y = self.transformer(x, exec_mask)
-        return self.out(F.gelu(self.hidden(torch.cat([y, x], -1))))
+        return torch.cat([self.transformer(x, exec_mask), x], -1)
+
+    def say(self, thought: Tensor) -> Tensor:
+        """Thoughts [B, T, 2 dim] -> [B, T, motion + extra] without activation."""
+        return self.out(F.gelu(self.hidden(thought)))
 
     def past(self) -> Tensor:
         """The motion of the step before [B, 1, motion]; only when streaming."""

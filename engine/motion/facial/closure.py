@@ -16,9 +16,11 @@ from torch import Tensor
 from engine.streaming import State, StreamingModule, keep
 
 # By look-ahead, chosen on development speech for the shipped weights: who hears less is sure too early.
-THRESHOLD = (0.28, 0.28, 0.18, 0.16)  # a peak above this closes
-NEXT_TOLERANCE = (0.95, 0.8, 0.8, 0.8)  # the estimate of the next frame is the weaker one: it need not be beaten
-SOFT_LOW, SOFT_HIGH = 0.85, 1.0  # away from peaks, probabilities between these ramp from open to closed
+THRESHOLD = (0.22, 0.28, 0.18, 0.16)  # a peak above this closes
+NEXT_TOLERANCE = (0.94, 0.8, 0.8, 0.8)  # the estimate of the next frame is the weaker one: it need not be beaten
+# Away from peaks, probabilities between these ramp from open to closed; half-closed lips are the better guess of who
+# hears nothing ahead.
+SOFT_LOW, SOFT_HIGH = (0.6, 0.85, 0.85, 0.85), 1.0
 
 
 @dataclass
@@ -36,11 +38,13 @@ class ClosureDecoder(StreamingModule[ClosureState]):
 
     threshold: Tensor
     tolerance: Tensor
+    soft_low: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("threshold", torch.tensor(THRESHOLD), persistent=False)
         self.register_buffer("tolerance", torch.tensor(NEXT_TOLERANCE), persistent=False)
+        self.register_buffer("soft_low", torch.tensor(SOFT_LOW), persistent=False)
 
     def fresh_state(self, batch_size: int) -> ClosureState:
         return ClosureState(batch_size, self.threshold.new_zeros(batch_size))
@@ -54,5 +58,6 @@ class ClosureDecoder(StreamingModule[ClosureState]):
         previous = torch.cat([before[:, None], score[:, :-1]], 1)
         threshold, tolerance = self.threshold[look_ahead][:, None], self.tolerance[look_ahead][:, None]
         peak = (score >= threshold) & (score >= previous) & (score >= tolerance * following)
-        ramp = ((close - SOFT_LOW) / (SOFT_HIGH - SOFT_LOW)).clamp(0, 1)
+        low = self.soft_low[look_ahead][:, None]
+        ramp = ((close - low) / (SOFT_HIGH - low)).clamp(0, 1)
         return torch.where(peak, torch.ones_like(close), ramp * ramp * (3 - 2 * ramp))

@@ -20,6 +20,7 @@ from engine.motion.facial.articulators import ARTICULATORS, CLOSE, coupled, spre
 from engine.motion.facial.branch import MotionBranch
 from engine.motion.facial.closure import ClosureDecoder, closure_score
 from engine.motion.facial.filmed_jaw import FilmedJaw
+from engine.motion.facial.hurried import Hurried
 from engine.motion.facial.inertia import Inertia
 from engine.motion.facial.phones import BILABIAL, INDEX, PHONES
 from engine.motion.facial.upper_face import UNIT, UpperFace
@@ -43,6 +44,7 @@ class FacialConfig:
     vertex_modes: int = 0  # directions that the lip-vertex branch moves the lips in; 0 for none
     vertex_dim: int = 64
     upper_dim: int = 0  # width of the branch for the face above the mouth; 0 for none
+    hurried_dim: int = 0  # width of what corrects the lips without look-ahead; 0 for none
     encoder: str = "log-mel"  # the kind of features it was trained with
 
 
@@ -93,6 +95,8 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             config.look_aheads,
             config.dropout,
         )
+        if config.hurried_dim:
+            self.hurried = Hurried(2 * config.dim, config.hurried_dim, len(ARTICULATORS) + 2 + len(PHONES))
         self.closure = ClosureDecoder()
         self.inertia = Inertia()
         self.filmed_jaw = FilmedJaw()
@@ -143,8 +147,21 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
 
         Returns blendshapes [B, k, 52] within [0, 1]: the lips' and, from weights with that branch, the upper face's.
         """
-        lips = to_blendshapes(self.articulate(features, look_ahead, identity, exec_mask), self.spread)
-        return lips + self.move_upper_face(features, look_ahead, identity, exec_mask)
+        return self.utter(features, look_ahead, identity, exec_mask)[0]
+
+    def utter(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`animate`, and beside it what is said: articulators and the probabilities of phones [B, k, 9 + P]."""
+        articulators, phones = self.speak(features, look_ahead, identity, exec_mask)
+        articulators = articulators.clamp(0, 1)
+        shapes = to_blendshapes(articulators, self.spread)
+        shapes = shapes + self.move_upper_face(features, look_ahead, identity, exec_mask)
+        return shapes, torch.cat([articulators, phones], -1)
 
     def move_upper_face(
         self,
@@ -188,11 +205,23 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
 
         ``use_past=False`` hides the branch's own past from it, to measure what that past is worth.
         """
+        return self.speak(features, look_ahead, identity, exec_mask, use_past)[0]
+
+    def speak(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+        use_past: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """`articulate`, and beside it the probabilities of phones [B, k, P]."""
         if not self.is_streaming:
             with self.streaming(features.shape[0]):
-                return self.articulate(features, look_ahead, identity, exec_mask, use_past)
+                return self.speak(features, look_ahead, identity, exec_mask, use_past)
         lips = self.estimate(features, look_ahead, identity, exec_mask, use_past)
-        return self.filmed_jaw(self.moved(lips, look_ahead, exec_mask), torch.softmax(lips.phones, -1))
+        phones = torch.softmax(lips.phones, -1)
+        return self.filmed_jaw(self.moved(lips, look_ahead, exec_mask), phones), phones
 
     def estimate(
         self,
@@ -207,14 +236,15 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
         steps = []
         for k in range(features.shape[1]):
             past = self.lips.past() if use_past else torch.zeros_like(self.lips.past())
-            raw = self.lips(features[:, k : k + 1], past, look_ahead, style, exec_mask)
+            thought = self.lips.think(features[:, k : k + 1], past, look_ahead, style, exec_mask)
+            raw = self.lips.say(thought)
             self.lips.remember(fed_back(read_lips(raw).articulators), exec_mask)
-            steps.append(raw)
+            steps.append(raw + self.hurried(thought, look_ahead) if self.config.hurried_dim else raw)
         return read_lips(torch.cat(steps, 1))
 
     def moved(self, lips: LipEstimate, look_ahead: Tensor, exec_mask: Tensor | None = None) -> Tensor:
         """Articulators [B, k, 9] as one mouth moves them: coupled, slowed, closures decoded."""
-        said = self.inertia(coupled(lips.articulators * self.gain), exec_mask)
+        said = self.inertia(coupled(lips.articulators * self.gain), look_ahead, exec_mask)
         close = lips.articulators[..., CLOSE]
         labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)
         following = closure_score(torch.sigmoid(lips.next_close), torch.sigmoid(lips.next_labial))

@@ -64,6 +64,16 @@ class FacialMotion(StreamingModule[FacialMotionState]):
         """features [B, k, F], look_ahead [B] int64 in frames, identity code [B, 150] or None -> [B, k, 52] ARKit."""
         return self.generator.animate(features, look_ahead, identity, exec_mask)
 
+    def utter(
+        self,
+        features: Tensor,
+        look_ahead: Tensor,
+        identity: Tensor | None = None,
+        exec_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`animate`, and beside it what is said: articulators and the probabilities of phones [B, k, 9 + P]."""
+        return self.generator.utter(features, look_ahead, identity, exec_mask)
+
     def begin(self, mask: Tensor, seed: Tensor) -> None:
         """Start the rows of ``mask`` [B] anew with ``seed`` [B] int64; only when streaming."""
         self.encoder.reset(mask)

@@ -14,8 +14,10 @@ from torch import Tensor
 from engine.motion.facial.articulators import ARTICULATORS, FUNNEL, JAW, LOWER_DOWN, PUCKER, STRETCH, UPPER_UP
 from engine.streaming import State, StreamingModule, keep
 
-SLOWNESS = 0.4  # share of the frame before in what is shown; chosen on development speech and films
-WIDTH_SLOWNESS = 0.35  # the same for what makes a mouth wide or narrow
+# Share of the frame before in what is shown, by look-ahead; chosen on development speech and films. Who hears nothing
+# ahead is late enough as it is.
+SLOWNESS = (0.2, 0.4, 0.4, 0.4)
+WIDTH_SLOWNESS = (0.2, 0.35, 0.35, 0.35)  # the same for what makes a mouth wide or narrow
 
 
 @dataclass
@@ -24,25 +26,25 @@ class InertiaState(State):
 
 
 class Inertia(StreamingModule[InertiaState]):
-    """Articulators [B, k, 9] -> articulators [B, k, 9], those that are heavy slowed; a fresh row starts at rest."""
+    """Articulators [B, k, 9], look-ahead [B] -> articulators, those that are heavy slowed; a fresh row is at rest."""
 
     keeps: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        keeps = torch.zeros(len(ARTICULATORS))
-        keeps[[JAW, LOWER_DOWN, UPPER_UP]] = SLOWNESS
-        keeps[[PUCKER, FUNNEL, STRETCH]] = WIDTH_SLOWNESS
+        keeps = torch.zeros(len(SLOWNESS), len(ARTICULATORS))
+        keeps[:, [JAW, LOWER_DOWN, UPPER_UP]] = torch.tensor(SLOWNESS)[:, None]
+        keeps[:, [PUCKER, FUNNEL, STRETCH]] = torch.tensor(WIDTH_SLOWNESS)[:, None]
         self.register_buffer("keeps", keeps, persistent=False)
 
     def fresh_state(self, batch_size: int) -> InertiaState:
-        return InertiaState(batch_size, self.keeps.new_zeros(batch_size, len(self.keeps)))
+        return InertiaState(batch_size, self.keeps.new_zeros(batch_size, len(ARTICULATORS)))
 
-    def forward(self, said: Tensor, exec_mask: Tensor | None = None) -> Tensor:
+    def forward(self, said: Tensor, look_ahead: Tensor, exec_mask: Tensor | None = None) -> Tensor:
         shown = self._state.shown if self._state else torch.zeros_like(said[:, 0])
-        steps = []
+        keeps, steps = self.keeps[look_ahead].to(said.dtype), []
         for k in range(said.shape[1]):
-            shown = torch.lerp(said[:, k], shown, self.keeps.to(said.dtype))
+            shown = torch.lerp(said[:, k], shown, keeps)
             steps.append(shown)
         if self._state:
             self._state.shown = keep(shown, self._state.shown, exec_mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,11 +81,12 @@ def test_closure_decoder_streams() -> None:
 
 
 def test_inertia_streams_slows_the_jaw_and_not_what_is_an_event() -> None:
-    inertia, step = Inertia(), torch.ones(2, 12, 9)
-    prove_all(inertia, lambda x, mask: inertia(x, mask), torch.rand(3, 30, 9))
-    shown = inertia(step)
-    assert torch.allclose(shown[0, :, JAW], 1 - SLOWNESS ** torch.arange(1, 13))
-    assert torch.allclose(shown[0, :, PUCKER], 1 - WIDTH_SLOWNESS ** torch.arange(1, 13))
+    inertia, step, ahead = Inertia(), torch.ones(2, 12, 9), torch.tensor([0, 2])
+    prove_all(inertia, lambda x, mask: inertia(x, torch.tensor([0, 1, 3]), mask), torch.rand(3, 30, 9))
+    shown = inertia(step, ahead)
+    for row, look_ahead in enumerate(ahead.tolist()):
+        assert torch.allclose(shown[row, :, JAW], 1 - SLOWNESS[look_ahead] ** torch.arange(1, 13))
+        assert torch.allclose(shown[row, :, PUCKER], 1 - WIDTH_SLOWNESS[look_ahead] ** torch.arange(1, 13))
     events = [CLOSE, ROLL, TONGUE]
     assert torch.equal(shown[..., events], step[..., events])
 
@@ -120,6 +122,21 @@ def test_high_probability_shows_away_from_peaks() -> None:
     close = torch.tensor([[0.8, 0.925, 1.0]])
     shown = ClosureDecoder()(close, torch.tensor([[0.9, 0.8, 0.7]]), 2 * torch.ones(1, 3), torch.tensor([2]))
     assert shown[0].tolist() == pytest.approx([0.0, 0.5, 1.0], abs=1e-5)
+
+
+def test_who_hears_nothing_ahead_is_corrected_alone() -> None:
+    """What corrects look-ahead 0 streams like all the rest, and the other rows are as without it to the last bit."""
+    torch.manual_seed(4)
+    plain = generator()
+    model = FacialMotionGenerator(replace(plain.config, hurried_dim=6)).eval()
+    model.load_state_dict(plain.state_dict(), strict=False)
+    torch.nn.init.normal_(model.hurried.out.weight)
+    ahead, x = torch.tensor([0, 1, 3]), torch.randn(3, 12, 24)
+    prove_all(model, lambda x, mask: model.articulate(x, ahead, exec_mask=mask), x)
+    with torch.inference_mode():
+        said, without = model.articulate(x, ahead), plain.articulate(x, ahead)
+    assert torch.equal(said[1:], without[1:])
+    assert (said[0] - without[0]).abs().max() > 0.01
 
 
 def test_parallel_training_and_free_running_say_the_same() -> None:
