@@ -65,7 +65,7 @@ ROOMS = """
     engine.training.speech
     engine.training.pose
     engine.training.lips
-    engine.training.hurried
+    engine.training.hurry
     engine.training.beyond_lips
     engine.training.picture
     engine.training.sadtalker

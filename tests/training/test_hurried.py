@@ -10,7 +10,7 @@ pytest.importorskip("scipy", reason="training needs the train extra")
 from engine.motion.facial.facial_generator import FacialConfig
 from engine.motion.facial.facial_motion import FacialMotion
 from engine.paths import assets
-from engine.training.hurried.hurried_trainer import HurriedPlan, think, train_hurried, with_hurried
+from engine.training.hurry.hurried_trainer import HurriedPlan, think, train_hurried, with_hurried
 from engine.training.lips.lip_dataset import speech_streams
 from engine.training.speech.speech_recording import load_recording
 
