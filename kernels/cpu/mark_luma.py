@@ -29,7 +29,8 @@ def add_mark(luma, pattern):
     power = np.float32(0)
     sums, steps = np.empty(across, np.int32), np.empty(width, np.int16)
     for j in range(down):
-        sums[:] = 0
+        for i in range(across):
+            sums[i] = 0
         for y in range(CELL * j, CELL * j + CELL):
             row, upper = luma[y], luma[max(y - 1, 0)]
             steps[0] = abs(np.int16(row[0]) - np.int16(upper[0]))
@@ -48,10 +49,13 @@ def add_mark(luma, pattern):
             strength[j + 1, i + 1] = level
             power += level * level
     share = min(np.float32(1), np.float32(LOUDEST) / np.sqrt(power / np.float32(down * across))) / np.float32(UNIT)
-    strength *= share
+    for j in range(down + 2):
+        for i in range(across + 2):
+            strength[j, i] *= share
     for j in range(down):
         strength[j + 1, 0], strength[j + 1, across + 1] = strength[j + 1, 1], strength[j + 1, across]
-    strength[0], strength[down + 1] = strength[1], strength[down]
+    for i in range(across + 2):
+        strength[0, i], strength[down + 1, i] = strength[1, i], strength[down, i]
     line = np.empty(across + 2, np.float32)
     half = CELL // 2
     for y in range(height):

@@ -12,6 +12,7 @@ import numpy as np
 
 from kernels.cpu.compiled import compiled
 from kernels.cpu.edges import find_edges
+from kernels.cpu.lanes import SAMPLES
 from kernels.cpu.numba_kernels import FAR, TILE, boxes, interpolate_points, see, see_within, supersample
 
 
@@ -25,13 +26,12 @@ def see_rows(mesh, shown, facing, plain, wary, jump, rows, view, edged, tiles):
     """
     vertices, triangles, maps = mesh
     depth, which, _, _, odd, ending, _ = view
-    depth[rows[0] : rows[1]] = FAR
-    which[rows[0] : rows[1]] = -1
-    across = slice(rows[0] // TILE, (rows[1] - 1) // TILE + 1)
-    odd[across] = 0
-    ending[across] = 0
-    tiles[across] = 0
-    edged[rows[0] : rows[1]] = 0
+    for y in range(rows[0], rows[1]):
+        for x in range(depth.shape[1]):
+            depth[y, x], which[y, x] = FAR, -1
+        for tx in range(odd.shape[1]):
+            odd[y // TILE, tx] = ending[y // TILE, tx] = tiles[y // TILE, tx] = 0
+            edged[y, tx] = 0
     see(vertices, triangles[: shown[0]], facing, maps, plain, wary, jump, rows, *view)
 
 
@@ -98,14 +98,13 @@ def refine(mesh, shown, layers, jump, rows, first, limit, view, edges, fine):
     last = find_edges(view[1], view[2], layers, jump, view[5], rows, first, limit, *edges)
     if last == first:
         return
-    mine = slice(first, last)
-    depth[mine] = FAR
-    which[mine] = -1
-    window[mine] = 1
+    for n in range(first, last):
+        for s in range(SAMPLES):
+            depth[n, s], which[n, s], window[n, s] = FAR, -1, 1
     limits = rows[0], rows[1] - 1, 0, slots.shape[1] - 1
     supersample(vertices, triangles[: shown[0]], view[6], limits, *edges, window, 0, depth, which)
     if shown[2] > shown[1]:
-        open_window(which[mine], depth[mine], shown[1], shown[2], window[mine])
+        open_window(which[first:last], depth[first:last], shown[1], shown[2], window[first:last])
         top, bottom, left, right = _opening(vertices, triangles, shown, slots.shape[0], slots.shape[1])
         near = max(top, rows[0]), min(bottom, rows[1]) - 1, left, right - 1
         behind = triangles[shown[3] :]

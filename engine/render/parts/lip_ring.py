@@ -62,26 +62,26 @@ def _curl(
         for k in range(3):
             head[n, k] = (x * rotation[0, k] + y * rotation[1, k] + z * rotation[2, k]) / scale
     columns = SIDES.shape[2]
-    left, right = head[0].copy(), head[columns - 1].copy()
-    across = max(right[0] - left[0], np.float32(1e-3))
+    last = columns - 1
+    left_x, left_y, right_x, right_y = head[0, 0], head[0, 1], head[last, 0], head[last, 1]
+    across = max(right_x - left_x, np.float32(1e-3))
     gape = highest = deepest = np.float32(-1e9)
     for column in range(3, columns - 3):
-        reach = np.zeros(2, np.float32)
+        up = low = np.float32(0.0)  # from the corners' line
         for side in range(2):
             n = side * 4 * columns + column
-            share = min(max((head[n, 0] - left[0]) / across, np.float32(-0.2)), np.float32(1.2))
-            away = left[1] + share * (right[1] - left[1]) - head[n, 1]  # upwards from the corners' line
-            reach[side] = away if side == 0 else -away
-        gape = max(gape, reach[0] + reach[1])
-        highest, deepest = max(highest, reach[0]), max(deepest, reach[1])
+            share = min(max((head[n, 0] - left_x) / across, np.float32(-0.2)), np.float32(1.2))
+            away = left_y + share * (right_y - left_y) - head[n, 1]
+            up, low = (away, low) if side == 0 else (up, -away)
+        gape, highest, deepest = max(gape, up + low), max(highest, up), max(deepest, low)
     wide_open = _smooth((gape - GAPES[0]) / (GAPES[1] - GAPES[0]))
     rounded = max(rounded, GAPING * wide_open * (1 - widened))
     amount = _smooth((gape - FROM) / (FULL - FROM)) * _smooth(rounded / 0.6)
     if amount <= 0:
         return
-    wide, tall = 0.5 * (right[0] - left[0]) * (1 - NARROW * rounded), 0.5 * gape * (1 + TALL * rounded)
-    middle_x, middle_y = 0.5 * (left[0] + right[0]), 0.5 * (left[1] + right[1]) + SINKS * 0.5 * (deepest - highest)
-    slope = (right[1] - left[1]) / across
+    wide, tall = 0.5 * (right_x - left_x) * (1 - NARROW * rounded), 0.5 * gape * (1 + TALL * rounded)
+    middle_x, middle_y = 0.5 * (left_x + right_x), 0.5 * (left_y + right_y) + SINKS * 0.5 * (deepest - highest)
+    slope = (right_y - left_y) / across
     moved = np.zeros((face.shape[0], 3), np.float32)
     for side in range(2):
         sign = -1.0 if side == 0 else 1.0

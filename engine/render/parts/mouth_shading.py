@@ -28,11 +28,13 @@ def place_walls(upper, lower, rings, far, depth, throat, out, light):
     """
     count = far.shape[0]
     ring = np.empty((count, 2), np.float32)
+    low_x, high_x, low_y, high_y = upper[0, 0], upper[0, 0], upper[0, 1], upper[0, 1]
     for k in range(count):
-        row = upper[k] if k < upper.shape[0] else lower[count - k]
-        ring[k, 0], ring[k, 1] = row[0], row[1]
-    x = np.float32(0.5) * (ring[:, 0].min() + ring[:, 0].max())
-    y = np.float32(0.5) * (ring[:, 1].min() + ring[:, 1].max())
+        for d in range(2):
+            ring[k, d] = upper[k, d] if k < upper.shape[0] else lower[count - k, d]
+        low_x, high_x = min(low_x, ring[k, 0]), max(high_x, ring[k, 0])
+        low_y, high_y = min(low_y, ring[k, 1]), max(high_y, ring[k, 1])
+    x, y = np.float32(0.5) * (low_x + high_x), np.float32(0.5) * (low_y + high_y)
     for r in range(rings.shape[0]):
         size = rings[r, 0]
         for k in range(count):
