@@ -183,7 +183,7 @@ def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone]) -> Vie
     kept = np.zeros((*on.shape, 4), np.int8)
     kept[on, :3] = np.clip(np.rint(believed[:, None] * beside[on] / 2), -127, 127)
     places = renderer.avatar.reference[:, :2] + size // MARGIN
-    covered = read_at(_laid_out(on, believed), places[:, 0], places[:, 1])
+    covered = np.clip(read_at(_laid_out(on, believed), places[:, 0], places[:, 1]), 0, 1)
     return View(np.mean([frame.turn for frame in frames], axis=0).astype(np.float32), kept, covered)
 
 
