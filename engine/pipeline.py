@@ -95,7 +95,8 @@ class Pipeline:
         self._rows: list[Row | None] = [None] * config.max_sessions
         self._look_ahead = np.zeros(config.max_sessions, np.int64)  # [B], frames
         # The kernels let go of Python's lock: several cores draw pictures of several sessions, or share one.
-        self.at_once = self._cores = usable_cores()  # pictures; another pipeline's device may draw more of them
+        self._cores = usable_cores()
+        self.at_once = max(self._cores, 2)  # sessions in a step: a pair's networks cost a third less than two steps'
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="painter")
         self._crew = Crew(self._threads, min(self._cores, MOST_CORES))
 
