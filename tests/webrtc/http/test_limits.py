@@ -109,6 +109,7 @@ BOUNDS = {  # what can grow, and the number that holds it
     "webrtc/media/voice_stream.py:VoiceStream._heard": "webrtc.media.voice_stream.KEPT",
     "webrtc/rtc/jitter_buffers.py:PictureBuffer._waiting": "webrtc.rtc.jitter_buffers.PictureBuffer.PATIENCE",
     "webrtc/rtc/peer_connection.py:PeerConnection._tasks": "webrtc.rtc.peer_connection.MOST_CANDIDATES",
+    "webrtc/rtc/sending/outgoing.py:Outgoing._kept": "webrtc.rtc.sending.outgoing.RTP_HISTORY_SIZE",
     "webrtc/rtc/voice_receiver.py:VoiceReceiver._sources": "webrtc.rtc.voice_receiver.MOST_SOURCES",
     "webrtc/visitors/visitor_portraits.py:VisitorPortraits._coming": "webrtc.visitors.visitor_portraits.MOST_COMING",
     "webrtc/visitors/visitor_portraits.py:VisitorPortraits._jobs": "webrtc.visitors.visitor_portraits.JOBS",
