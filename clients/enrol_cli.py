@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,10 @@ def enroll(
         typer.Option(help="Who agreed to this face being moved, and to what: it goes into manifests; films need it."),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="The photo's licence; kept beside the consent.")] = None,
+    tune: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", help="Tune a picture network on the film, for --quality learned: extra tune."),
+    ] = None,
 ) -> None:
     """Make an avatar from one photograph, or from a film of half a minute."""
     from engine.enrolment.footage.film_survey import is_film
@@ -43,6 +48,14 @@ def enroll(
         film, photo = (source, photo) if is_film(source) and film is None else (film, source)
     if photo is None and film is None:
         raise VivifyError("A photo or a film was expected, but none was named: vivify enroll me.jpg -o me/.")
+    if tune is not None:
+        if film is None:
+            raise VivifyError(
+                "A picture network is tuned on a film, but none was given: leave --tune out, or add --film."
+            )
+        from engine.tuning import own_picture
+
+        own_picture.check(tune)
     facts = {key: text for key, text in (("consent", consent), ("licence", licence)) if text}
     if film is None and photo is not None:
         from engine.enrolment import enroll as enrolment
@@ -53,7 +66,7 @@ def enroll(
             warnings = (*warnings, "nothing is said of the person's consent: add --consent, once they gave it.")
     else:
         assert film is not None
-        avatar, warnings = _from_film(film, photo, size, facts, out)
+        avatar, warnings = _from_film(film, photo, size, facts, out, tune)
     avatar.save(out)
     preview = save_preview(avatar, out)
     for warning in warnings:
@@ -63,7 +76,7 @@ def enroll(
 
 
 def _from_film(
-    film: Path, photo: Path | None, size: int, facts: dict[str, str], out: Path
+    film: Path, photo: Path | None, size: int, facts: dict[str, str], out: Path, minutes: float | None
 ) -> tuple[Avatar, tuple[str, ...]]:
     """See `engine.enrolment.footage.film_enrolment.enroll_film`; with progress for people."""
     if not facts.get("consent"):
@@ -72,6 +85,7 @@ def _from_film(
         )
     from engine.enrolment.footage.film_enrolment import enroll_film
     from engine.enrolment.photos.photo import read_photo
+    from engine.tuning import own_picture
 
     with progress() as bar:
         tasks: dict[str, int] = {}
@@ -82,4 +96,5 @@ def _from_film(
             bar.update(tasks[what], completed=round(100 * share))  # type: ignore[arg-type]
 
         portrait = read_photo(photo) if photo else None
-        return enroll_film(film, size, {"name": (photo or film).stem, **facts}, portrait, told, out)
+        further = partial(own_picture.tuned, minutes) if minutes else None
+        return enroll_film(film, size, {"name": (photo or film).stem, **facts}, portrait, told, out, further=further)

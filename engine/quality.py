@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict, deque
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from engine.config import Quality
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, Motion
+from engine.errors import VivifyError
 from engine.face.avatar import Avatar
+from engine.programs.program import Weights
 from engine.render.canvas import Canvas
-from engine.render.learned.learned_renderer import LearnedRenderer
+from engine.render.learned.learned_renderer import LearnedRenderer, PictureNetworks
+from engine.render.learned.own_programs import OwnPrograms
 from engine.render.learned.picture_programs import PicturePrograms
 from engine.render.prepared import Prepared, prepare
 from engine.render.renderer import Renderer
 
+log = logging.getLogger("vivify")
 FRAME_MS = 1000 / FRAMES_PER_SECOND
 TOO_LONG = 0.7 * FRAME_MS  # a step that takes longer leaves too little for what else the machine has to do
 SHORT = 0.6 * FRAME_MS  # what a step with the networks must promise to take before they are tried again
@@ -22,6 +28,14 @@ SEEN = 12  # steps that are looked back at
 PATIENCE = 10 * FRAMES_PER_SECOND  # steps before the first new try; twice as many before each further one
 LONGEST_PATIENCE = 300 * FRAMES_PER_SECOND
 MOST_PREPARED = 8  # portraits kept ready, some 5 MB each; one that was not asked for in a while is prepared anew
+
+
+class Ready(NamedTuple):
+    """What is worked out of an avatar once for all its sessions."""
+
+    avatar: Avatar
+    known: Prepared
+    networks: PictureNetworks | None  # that finish its pictures, where any are wanted
 
 
 class Governor:
@@ -74,7 +88,8 @@ class Painters:
         self, quality: Quality, size: int, weights: Path, unhurried: bool = False, planes: bool = False
     ) -> None:
         self._size, self._planes = size, planes
-        self._prepared: OrderedDict[int, tuple[Avatar, Prepared]] = OrderedDict()  # by identity
+        self._weights = weights
+        self._prepared: OrderedDict[int, Ready] = OrderedDict()  # by identity
         wanted = quality == "learned" or (quality == "auto" and weights.is_file())
         self._networks = PicturePrograms(weights) if wanted else None
         self._canvases: list[Canvas] = []  # that nobody paints on just now
@@ -86,17 +101,28 @@ class Painters:
         return self._networks is not None and (self._governor is None or self._governor.learned)
 
     def renderer(self, avatar: Avatar) -> Renderer:
-        known = self._prepared.pop(id(avatar))[1] if id(avatar) in self._prepared else prepare(avatar)
-        self._prepared[id(avatar)] = avatar, known
+        made = self._prepared.pop(id(avatar), None) or Ready(avatar, prepare(avatar), self._networks_of(avatar))
+        self._prepared[id(avatar)] = made
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)
         if self._planes:
-            known.scene.make_ready(avatar.size / self._size, bool(known.face.own_lips.any()))
-        if self._networks is None or (avatar.film and avatar.film.looks):  # a film of the person knows better
-            return Renderer(avatar, self._size, known)
-        renderer = LearnedRenderer(avatar, self._networks, self._size, known)
+            made.known.scene.make_ready(avatar.size / self._size, bool(made.known.face.own_lips.any()))
+        if made.networks is None:
+            return Renderer(avatar, self._size, made.known)
+        renderer = LearnedRenderer(avatar, made.networks, self._size, made.known)
         renderer.share = float(self.learned)
         return renderer
+
+    def _networks_of(self, avatar: Avatar) -> PictureNetworks | None:
+        """The shared ones; of whom a film showed the face, which knows better, those tuned on it, if there are any."""
+        film = avatar.film
+        if self._networks is None or not film or not film.looks:
+            return self._networks
+        try:
+            return OwnPrograms(Weights(self._weights), film.network) if film.network else None
+        except VivifyError as problem:
+            log.warning("%s Until then geometry and film paint it alone.", problem)
+            return None
 
     def paint(self, renderer: Renderer, motion: Motion, alpha: bool) -> ByteArray:
         """The picture of ``motion``; a change of quality is faded in or out over some frames.

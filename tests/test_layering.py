@@ -71,6 +71,7 @@ ROOMS = """
     engine.training.sadtalker
     engine.training.sadtalker.render
     engine.evaluation
+    engine.tuning
     engine.evaluation.enrolled
     webrtc.access
     webrtc

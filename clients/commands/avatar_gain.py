@@ -13,6 +13,7 @@ from engine.evaluation.enrolled.film_gain import compare, sheet
 from engine.face.avatar import Avatar
 from engine.face.png import write_png
 
+WAYS = {"photo": "photo alone", "film": "with the film", "tuned": "and tuned on it", "truth": "that film's own"}
 MEANINGS = {
     "pictures": "pictures made again",
     "mouth_error": "difference around the mouth, grey levels",
@@ -36,10 +37,11 @@ def evaluate_avatar(
 ) -> None:
     """A table for people on ``say``, one line of JSON on standard output, and a sheet in ``picture``."""
     gain = compare(Avatar.load(folder), film, told)
-    table = Table("figure", "photo alone", "with the film", "that film's own", "what it says", box=None)
+    ways = [way for way in WAYS if way in gain.figures]
+    table = Table("figure", *(WAYS[way] for way in ways), "what it says", box=None)
     for name, meaning in MEANINGS.items():
         if name in gain.figures["film"]:
-            found = [gain.figures[way].get(name) for way in ("photo", "film", "truth")]
+            found = [gain.figures[way].get(name) for way in ways]
             table.add_row(name, *("" if value is None else f"{value:.4g}" for value in found), meaning)
     say.print(table)
     if picture:

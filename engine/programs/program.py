@@ -7,8 +7,10 @@ same sizes need no new program. An index beside the programs says which weights 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -50,6 +52,22 @@ class Weights:
         self.fingerprint = hashlib.sha256(whole.encode()).hexdigest()[
             :16
         ]  # of the networks' sizes, not of their values
+
+    def digest(self) -> bytes:
+        """SHA-256 of names and values: which weights these are."""
+        found = hashlib.sha256()
+        for name, value in self.tensors.items():
+            found.update(name.encode() + b"\0" + np.ascontiguousarray(value).tobytes())
+        return found.digest()
+
+    def exchanged(self, others: Mapping[str, Array]) -> Weights:
+        """These weights, some of them exchanged. Raises ValueError for names or shapes that are not among them."""
+        for name, value in others.items():
+            if name not in self.tensors or self.tensors[name].shape != value.shape:
+                raise ValueError(f"{name} {list(value.shape)}")
+        out = copy.copy(self)
+        out.tensors = {name: others[name].astype(x.dtype) if name in others else x for name, x in self.tensors.items()}
+        return out
 
 
 @cache

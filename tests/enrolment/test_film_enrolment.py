@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -26,11 +27,14 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
 from engine.face.kept.film_memory import FILE
+from engine.face.kept.own_network import OwnNetwork
 from engine.face.measures import aperture
 from engine.imaging.shapes import polygon_mask
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
+from engine.programs.program import Weights
 from engine.render.renderer import Renderer, still
+from engine.tuning import own_picture
 from kernels.cpu.pixel_kernels import bytes_to_i420
 
 pytestmark = pytest.mark.cpu
@@ -87,12 +91,20 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(film: Path) -> tuple[Avatar, tuple[str, ...]]:
-    return enroll_film(film, 256, {"name": "blue", "consent": "a painting's"})
+    further = partial(own_picture.tuned, 1.0)
+    return enroll_film(film, 256, {"name": "blue", "consent": "a painting's"}, further=further)
 
 
 @pytest.fixture(scope="module")
 def gain(made: tuple[Avatar, tuple[str, ...]], film: Path) -> Gain:
-    return compare(made[0], film)
+    """With a network that adds nothing."""
+    avatar = made[0]
+    shared = Weights(assets() / own_picture.SHARED)
+    names = ("generator.leave.weight", "generator.leave.bias")
+    quiet = {name: np.zeros(shared.tensors[name].shape, np.float16) for name in names}
+    network = OwnNetwork(quiet, np.frombuffer(shared.digest(), np.uint8))
+    assert avatar.film
+    return compare(replace(avatar, film=replace(avatar.film, network=network)), film)
 
 
 def test_the_inside_of_the_mouth_is_the_films(made: tuple[Avatar, tuple[str, ...]], gain: Gain) -> None:
@@ -100,6 +112,7 @@ def test_the_inside_of_the_mouth_is_the_films(made: tuple[Avatar, tuple[str, ...
     assert avatar.film
     assert "mouth" in avatar.film.looks, words
     assert any(word.startswith("Taken from the film: the mouth") for word in words)
+    assert any(word.startswith("Left out: a picture network") and "at least 200" in word for word in words)
     blues: dict[str, list[float]] = {"photo": [], "film": [], "truth": []}
     for k in np.argsort([-aperture(face) for face in gain.landmarks])[:10]:
         inside = polygon_mask(gain.landmarks[k, list(top.LIP_INNER), :2], SIDE, SIDE)
@@ -154,7 +167,8 @@ def test_what_a_film_gave_is_kept_in_the_folder_and_goes_with_it(
 def test_the_gain_is_told_in_figures(made: tuple[Avatar, tuple[str, ...]], film: Path, gain: Gain) -> None:
     assert gain.figures["film"]["mouth_error"] < 0.8 * gain.figures["photo"]["mouth_error"]
     assert gain.figures["film"]["portrait_changed"] == 0
-    assert sheet(gain).shape[1:] == (3 * 384, 3)
+    assert sheet(gain).shape[1:] == (4 * 384, 3)
+    assert {name: gain.figures["film"][name] for name in gain.figures["tuned"]} == gain.figures["tuned"]
     with pytest.raises(VivifyError, match="from a photo alone"):
         compare(replace(made[0], film=None), film)
 
@@ -173,6 +187,8 @@ def test_a_film_wants_consent(tmp_path: Path) -> None:
         enroll(out=tmp_path, source=tmp_path / "me.mp4")
     with pytest.raises(VivifyError, match="none was named"):
         enroll(out=tmp_path)
+    with pytest.raises(VivifyError, match="leave --tune out, or add --film"):
+        enroll(out=tmp_path, source=tmp_path / "me.jpg", tune=5.0)
 
 
 def test_bad_films_get_one_sentence(film: Path, tmp_path: Path) -> None:

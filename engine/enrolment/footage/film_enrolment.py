@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,22 @@ CALLED = {"mouth": "the mouth's inside and its lips", "eye_right": "the right ey
 Told = Callable[[str, float], None]  # what is done, and how much of it, 0 to 1
 
 
+@dataclass(frozen=True)
+class Taught:
+    """A film once its looks and manner are known, for who learns more from it."""
+
+    path: Path
+    film: Film
+    quarter: int
+    renderer: Renderer  # of the photo alone
+    lessons: list[Lessons]
+    motions: list[list[Motion]]
+    memory: FilmMemory
+
+
+Further = Callable[[Taught, Told], tuple[FilmMemory, list[str]]]
+
+
 def enroll_film(
     path: Path,
     size: int,
@@ -58,11 +74,13 @@ def enroll_film(
     told: Told = lambda what, share: None,
     keep: Path | None = None,
     longest_s: float = LONGEST_S,
+    further: Further | None = None,
 ) -> tuple[Avatar, tuple[str, ...]]:
     """The avatar of the one person whom the film shows, and words of what was taken from it.
 
     ``photo`` [H, W, 3] is its portrait, where the best frame is not to be. What was tracked is kept in the folder
-    ``keep`` until all is done, for an attempt that goes on. Raises VivifyError with one sentence.
+    ``keep`` until all is done, for an attempt that goes on. ``further`` learns more from it, with words of that.
+    Raises VivifyError with one sentence.
     """
     own_portrait = None
     if photo is not None:
@@ -96,6 +114,9 @@ def enroll_film(
     motions = redriven(renderer, [part.landmarks for part in lessons])
     memory, more = _taught(path, film, quarter, renderer, lessons, motions, told)
     words += more
+    if further:
+        memory, more = further(Taught(path, film, quarter, renderer, lessons, motions, memory), told)
+        words += more
     avatar = replace(_of_one_person(avatar, film, shots), film=memory)
     avatar.facts["from_film"] = json.dumps(words, ensure_ascii=False)
     if keep:

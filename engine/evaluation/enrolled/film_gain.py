@@ -1,4 +1,4 @@
-"""What a film gave an avatar: another film of the person made again with and without it, both beside the truth.
+"""What a film gave an avatar: another film of the person made again with and without it, beside the truth.
 
 The tracked motion of the other film drives both (picture); its sound does, too (lips).
 """
@@ -31,6 +31,10 @@ from engine.imaging.resampling import resized, to_bytes
 from engine.imaging.shapes import polygon_mask
 from engine.imaging.smoothing import blur
 from engine.motion.manner import opened
+from engine.paths import assets
+from engine.programs.program import Weights
+from engine.render.learned.learned_renderer import LearnedRenderer
+from engine.render.learned.own_programs import OwnPrograms
 from engine.render.renderer import Renderer, still
 
 SHOT_S = 0.6
@@ -44,15 +48,19 @@ EYE = np.array([[-1.3, -0.9], [1.3, -0.9], [1.3, 0.9], [-1.3, 0.9]])  # an eye's
 
 @dataclass(frozen=True)
 class Gain:
-    """T pictures [T, 256, 256, 3] made from the photo, made with the film, and true; and what they show."""
+    """T pictures [T, 256, 256, 3] made from the photo, made with the film, and true; and what they show.
+
+    ``tuned`` are those made with the picture network tuned on the film as well, where the avatar has one.
+    """
 
     photo: ByteArray
     film: ByteArray
+    tuned: ByteArray | None
     truth: ByteArray
     landmarks: FloatArray  # [T, 478, 3] of the truth
     blink: FloatArray  # [T]
     yaw: FloatArray  # [T] degrees away from the portrait's
-    figures: dict[str, dict[str, float]]  # by "photo" and "film"; by "truth" what the film itself would have
+    figures: dict[str, dict[str, float]]  # by "photo", "film", "tuned"; by "truth" what the film itself would have
 
 
 def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lambda what, share: None) -> Gain:
@@ -69,32 +77,36 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
     camera = Camera.read(avatar.facts.get("camera", ""))
     parts = framed(path, film, quarter, shots, avatar, shape, camera)
     plain = Renderer(replace(avatar, film=None), LEARN_AT)
-    known = Renderer(avatar, LEARN_AT)
+    ways = {"photo": plain, "film": Renderer(avatar, LEARN_AT)}
+    if avatar.film.network:
+        networks = OwnPrograms(Weights(assets() / "weights" / "picture.safetensors"), avatar.film.network)
+        ways["tuned"] = LearnedRenderer(avatar, networks, LEARN_AT)
     told("following the face", 0.3)
     motions = redriven(plain, [part.landmarks for part in parts])
     step = max(1, -(-sum(len(part.frames) for part in parts) // MOST))
-    made: dict[str, list[ByteArray]] = {"photo": [], "film": []}
+    made: dict[str, list[ByteArray]] = {name: [] for name in ways}
     truth, landmarks, blink = [], [], []
     for part, moved in zip(parts, motions, strict=True):
         rows = np.arange(0, len(moved), step)
-        pictures = crops(path, film, part.frames[rows], part.framing, (avatar.size, LEARN_AT), quarter)
-        truth += list(_lit(avatar, pictures, part, rows))
+        real = crops(path, film, part.frames[rows], part.framing, (avatar.size, LEARN_AT), quarter)
+        truth += list(_lit(avatar, real, part, rows))
         for k in rows:
-            made["photo"].append(plain.render(moved[k]))
-            made["film"].append(known.render(moved[k]))
+            for name, renderer in ways.items():
+                made[name].append(renderer.render(moved[k]))
             landmarks.append(_small(part.landmarks[k], avatar.size))
             blink.append(max(moved[k].blendshapes[INDEX["eyeBlinkLeft"]], moved[k].blendshapes[INDEX["eyeBlinkRight"]]))
     told("judging", 0.7)
     seen, shut = np.stack(landmarks), np.array(blink, np.float32)
     yaw = angles_of(seen)[:, 0] - angles_of(avatar.reference[None])[0, 0]
-    out = {name: _judged(np.stack(pictures), np.stack(truth), seen, shut, yaw) for name, pictures in made.items()}
+    pictures = {name: np.stack(painted) for name, painted in made.items()}
+    out = {name: _judged(painted, np.stack(truth), seen, shut, yaw) for name, painted in pictures.items()}
     _lips(avatar, film.landmarks, film.samples, plain, out)
     out["truth"] = _of_itself(np.stack(made["photo"]), np.stack(truth), seen)
     rest = still()
-    same = np.abs(known.render(rest).astype(int) - plain.render(rest)).max()
-    out["film"]["portrait_changed"] = float(same)
-    out["photo"]["portrait_changed"] = 0.0
-    return Gain(np.stack(made["photo"]), np.stack(made["film"]), np.stack(truth), seen, shut, yaw, out)
+    for name, renderer in ways.items():
+        out[name]["portrait_changed"] = float(np.abs(renderer.render(rest).astype(int) - plain.render(rest)).max())
+    shown = pictures["photo"], pictures["film"], pictures.get("tuned")
+    return Gain(*shown, np.stack(truth), seen, shut, yaw, out)
 
 
 def _small(points: FloatArray, size: int) -> FloatArray:
@@ -195,10 +207,11 @@ def _lips(
 
 
 def sheet(gain: Gain, count: int = 4) -> ByteArray:
-    """Rows of photo-enrolled, film-enrolled and truth: mouths open, lids closed, a head turned."""
+    """Rows of photo-enrolled, film-enrolled, tuned where it is, and truth: mouths open, lids closed, a head turned."""
     gap = np.linalg.norm(gain.landmarks[:, 13, :2] - gain.landmarks[:, 14, :2], axis=1)
     rows = [int(part[np.argmax(gap[part])]) for part in np.array_split(np.arange(len(gap)), count) if len(part)]
     rows += [int(np.argmax(gain.blink)), int(np.argmax(np.abs(gain.yaw)))]
     side = 384
-    tiles = [[resized(p[k], side, side) for p in (gain.photo, gain.film, gain.truth)] for k in rows]
+    shown = [pictures for pictures in (gain.photo, gain.film, gain.tuned, gain.truth) if pictures is not None]
+    tiles = [[resized(p[k], side, side) for p in shown] for k in rows]
     return np.vstack([np.hstack(row) for row in tiles])

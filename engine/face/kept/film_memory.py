@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.contracts import FloatArray
 from engine.errors import VivifyError
+from engine.face.kept.own_network import OwnNetwork, own_network
 
 FILE = "film.safetensors"
 MOST_BYTES = 32_000_000
@@ -86,6 +87,7 @@ class FilmMemory:
     manner: Manner
     drift: Drift | None = None
     views: tuple[View, ...] = ()
+    network: OwnNetwork | None = None
 
     def save(self, folder: Path) -> None:
         """Write ``film.safetensors`` into an avatar's ``folder``."""
@@ -96,6 +98,8 @@ class FilmMemory:
             arrays |= {f"drift.{f.name}": np.ascontiguousarray(getattr(self.drift, f.name)) for f in fields(Drift)}
         for k, view in enumerate(self.views):
             arrays |= {f"view{k}.{f.name}": np.ascontiguousarray(getattr(view, f.name)) for f in fields(View)}
+        if self.network:
+            arrays |= self.network.arrays()
         save_file(arrays, Path(folder) / FILE)
 
     @staticmethod
@@ -110,7 +114,8 @@ class FilmMemory:
             arrays = dict(load_file(path))
             looks = {name: _look(arrays, name) for name in REGIONS if f"{name}.looks" in arrays}
             views = tuple(_view(arrays, f"view{k}") for k in range(MOST_VIEWS) if f"view{k}.beside" in arrays)
-            return FilmMemory(looks, _manner(arrays), _drift(arrays) if "drift.nodes" in arrays else None, views)
+            drift = _drift(arrays) if "drift.nodes" in arrays else None
+            return FilmMemory(looks, _manner(arrays), drift, views, own_network(arrays))
         except (OSError, ValueError, KeyError, SafetensorError) as problem:
             raise VivifyError(
                 f"What {folder} keeps of its film is damaged ({problem}): delete {FILE}, or enrol the film again."

@@ -11,6 +11,9 @@ PICTURE = 256  # pixels a side of what goes in
 FIELD = 64  # cells a side of the whole picture
 CELLS = 32  # cells a side of the square around the lips, which networks may change
 LANDMARKS = LIP_VERTICES[::2]
+UPPER, LOWER = slice(2, 4), slice(7, 9)  # of the landmarks: the middles of the inner rims
+CORNERS = (10, 15)  # of the outer rims
+WIDE, WIDEST = 0.5, 0.9  # lips' gap in widths of the portrait's mouth: films show hardly any wider
 
 
 def square_at(lips: FloatArray) -> tuple[int, int]:

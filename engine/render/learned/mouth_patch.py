@@ -11,13 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.render.learned.lip_square import CELLS, FIELD
+from engine.render.learned.lip_square import CELLS, CORNERS, FIELD, LOWER, UPPER, WIDE, WIDEST
 
-UPPER, LOWER = slice(2, 4), slice(7, 9)  # of the lip landmarks: the middles of the inner rims
-CORNERS = (10, 15)  # of the outer rims
 SIGMA = 2.5  # cells; the window is full up to about one, and closed beyond one and a half, from the nearest landmark
 FULL, CLOSED = 0.6, 0.3  # of the Gaussian's height
-WIDE, WIDEST = 0.5, 0.9  # lips' gap in widths of the portrait's mouth: films show hardly any wider
 TAPER = 3.0  # cells from the square's border over which the window closes in any case
 
 
