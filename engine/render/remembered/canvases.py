@@ -21,7 +21,7 @@ MOUTH_HALF, EYE_HALF = np.array([3.6, 3.2]), np.array([2.4, 1.9])  # centimetres
 MOUTH_WIDE, EYE_WIDE = 96, 60  # pixels: as many as such a region has in a picture of 512
 FADES = 0.2  # of the way to the ends, over which nothing is left of it
 WITHIN = 1.15  # of the ends: triangles wholly beyond are left out
-RIM, SOFT = 2.5, 2.0  # pixels beyond the inner lips, and over which, what is between them gives way
+RIM, SOFT = 0.8, 1.6  # pixels beyond the inner lips, and over which, what is between them gives way
 
 
 @dataclass(frozen=True)
