@@ -24,8 +24,8 @@ def test_it_learns_and_leaves_the_rest_alone() -> None:
     thoughts = think(model, speech_streams([load_recording(assets() / "speech")] * 3, seed=1))
     assert thoughts.raw.any()
     assert len(thoughts.raw) == len(thoughts.source.motion)
-    first = train_hurried(model, [thoughts], [1.0], HurriedPlan(steps=1, rows=2, frames=40))
-    last = train_hurried(model, [thoughts], [1.0], HurriedPlan(steps=120, rows=2, frames=40, peak_rate=2e-2))
+    first = train_hurried(model, [thoughts], [1.0], HurriedPlan(steps=1, rows=4, frames=40))
+    last = train_hurried(model, [thoughts], [1.0], HurriedPlan(steps=120, rows=4, frames=40, peak_rate=1e-2))
     assert last < 0.85 * first
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
