@@ -23,7 +23,7 @@ BEGINS = 2.0  # how soon what never changes is there, once a face moves
 FORGETS = 2.5  # times as far as the film went: there nothing of it is left
 # Grey levels that are added at most, and by which a colour may differ from them, on skin and between the lips. A film
 # too short may mistake its colours, so what is said of them is held close.
-LIMITS = (60.0, 22.0, 170.0, 40.0)
+LIMITS = (60.0, 22.0, 170.0, 26.0)
 RGB = np.eye(3, dtype=np.float32)
 I420 = (
     np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]], np.float32) / 255
