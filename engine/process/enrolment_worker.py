@@ -45,7 +45,8 @@ STAGES = {  # of a film, and the share of the whole at which each begins
     "following the face": 0.1,
     "choosing the portrait": 0.4,
     "learning": 0.5,
-    "looking around the face": 0.85,
+    "looking around the face": 0.8,
+    "looking at turned heads": 0.88,
     "listening": 0.95,
     "saving": 0.98,
 }
