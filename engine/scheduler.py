@@ -21,6 +21,7 @@ MAX_BACKLOG = 4  # frames of sound a live session may have waiting and still be 
 # to the first, half of them 80 ms later, never more than three in four. So where all fall behind, all lose alike.
 LATE_S, LATER_S = 0.080, 0.160
 MOST_LEFT_OUT = 0.75
+CROWDED = 2  # times as many in a step while more wait than are drawn at once: the more, the less networks cost each
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +101,16 @@ class Scheduler:
         """Advance sessions that have a whole frame of sound. Returns how many advanced.
 
         As many are drawn at a time as the pipeline draws at once, those first whose sound came first: nobody waits for
-        pictures that others are to have later.
+        pictures that others are to have later, unless so many wait that what a step costs matters more.
         """
         waiting = sorted((s for s in self._sessions if s.pending), key=lambda session: session.turn)
         taken: list[_Taken] = []
+        most = self._pipeline.at_once
+        if sum(not session.moves_only for session in waiting) > most:
+            most *= CROWDED
         drawn = 0
         for session in waiting:
-            if session.moves_only or drawn < self._pipeline.at_once:
+            if session.moves_only or drawn < most:
                 taken.append(self._take(session))
                 drawn += taken[-1].request.draw
         if taken:

@@ -84,7 +84,7 @@ def test_who_came_first_is_drawn_first(
         push(session, 0, NOW - 0.04 + came)
     order = []
     while scheduler.tick():
-        order += [k for k, session in enumerate(sessions) if session.frames()]
+        order.append([k for k, session in enumerate(sessions) if session.frames()])
     for session in sessions:
         scheduler.close(session)
-    assert order == [1, 2, 0]
+    assert order == [[1, 2], [0]]  # three wait where one is drawn at once: two share a step

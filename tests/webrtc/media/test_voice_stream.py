@@ -118,7 +118,7 @@ def find(out: PcmArray, wanted: PcmArray) -> list[int]:
 
 fates = st.lists(
     st.tuples(
-        st.floats(0.0, 0.110),  # delay: below what the playout waits
+        st.floats(0.0, 0.085),  # delay: below what the playout waits
         st.sampled_from([1, 1, 1, 1, 1, 1, 2, 0]),  # how often it comes
         st.floats(0.0, 0.200),  # when it comes again
     ),
@@ -146,7 +146,7 @@ def test_every_sample_that_comes_in_time_leaves_once_and_in_its_place(fates: lis
     inner = [i for i, (_, times, _) in enumerate(fates) if not times and came and came[0] < i < came[-1]]
     for i in inner:
         known = min(when for when, one in arrivals if int(one.data) > i)  # that it is missing: something later is here
-        if known < BEGAN + i * PIECE_S + 0.110:  # else it was due before anybody knew, and the line repeats what it has
+        if known < BEGAN + i * PIECE_S + 0.085:  # else it was due before anybody knew, and the line repeats what it has
             assert (out[first + i * PIECE : first + (i + 1) * PIECE] == MADE_UP).all()
     assert heard.line.lost == len(inner) * PIECE
 
