@@ -118,7 +118,8 @@ class FilmMemory:
             return FilmMemory(looks, _manner(arrays), drift, views, own_network(arrays))
         except (OSError, ValueError, KeyError, SafetensorError) as problem:
             raise VivifyError(
-                f"What {folder} keeps of its film is damaged ({problem}): delete {FILE}, or enrol the film again."
+                f"What {folder} keeps of its film is damaged, or of an earlier version ({problem}): "
+                f"delete {FILE}, or enrol the film again."
             ) from problem
 
 
