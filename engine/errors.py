@@ -18,3 +18,7 @@ class EngineAway(VivifyError):
 
 class UnknownAvatar(VivifyError):
     """The avatar asked for is not one of those installed."""
+
+
+class NoConsent(VivifyError):
+    """An avatar of which nobody says that its person agreed, where that is required."""

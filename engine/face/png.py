@@ -1,24 +1,23 @@
-"""PNG in and out through PyAV, so that opening an avatar needs no image library."""
+"""PNG in and out."""
 
 from __future__ import annotations
 
+import struct
+import zlib
+from io import BytesIO
 from pathlib import Path
 
-import av
 import numpy as np
+from PIL import Image
 
 from engine.contracts import ByteArray
+
+MOST_PIXELS = 2048 * 2048
 
 
 def write_png(path: Path, pixels: ByteArray) -> None:
     """Write RGB [H, W, 3] or RGBA [H, W, 4]."""
-    layout = {3: "rgb24", 4: "rgba"}[pixels.shape[2]]
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=layout)
-    codec = av.CodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, layout  # type: ignore[attr-defined]
-    codec.time_base = 1  # type: ignore[assignment]
-    data = b"".join(bytes(p) for p in [*codec.encode(frame), *codec.encode(None)])  # type: ignore[attr-defined]
-    path.write_bytes(data)
+    Image.fromarray(pixels).save(path, "PNG")
 
 
 def read_png(path: Path, limit: int) -> ByteArray:
@@ -27,11 +26,12 @@ def read_png(path: Path, limit: int) -> ByteArray:
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 24:
         raise ValueError("no PNG")
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if width * height > 2048 * 2048:
+    if width * height > MOST_PIXELS:
         raise ValueError("too many pixels")
     try:
-        codec = av.CodecContext.create("png", "r")
-        frames = [*codec.decode(av.Packet(data)), *codec.decode(None)]  # type: ignore[attr-defined]
-        return np.asarray(frames[0].to_ndarray(format="rgba"), np.uint8)
-    except (av.FFmpegError, IndexError) as problem:
+        with Image.open(BytesIO(data), formats=("PNG",)) as picture:
+            if picture.mode.startswith("I"):  # Pillow would cut grey levels off at 255
+                raise ValueError("grey levels of 16 bits")
+            return np.array(picture.convert("RGBA"))
+    except (OSError, SyntaxError, EOFError, struct.error, zlib.error) as problem:  # as Pillow's reader tells of damage
         raise ValueError("no readable PNG") from problem

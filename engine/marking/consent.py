@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from engine.errors import VivifyError
+from engine.errors import NoConsent
 from engine.face.avatar import Avatar
 
 LONGEST = 500  # characters
-
-
-class NoConsent(VivifyError):
-    """An avatar of which nobody says that its person agreed, where that is required."""
 
 
 def demand_words(consent: str) -> None:

@@ -26,8 +26,7 @@ import numpy as np
 from engine.clock import look_ahead_frames
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.contracts import ByteArray, Frame, Ledger
-from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
-from engine.marking.consent import NoConsent
+from engine.errors import EngineAway, EngineFull, NoConsent, UnknownAvatar, VivifyError
 from engine.marking.mark_code import SESSION_BITS
 from engine.process.engine_session import EngineSession, OnFrame, OnLost
 from engine.process.picture_memory import picture_memory

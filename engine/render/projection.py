@@ -211,7 +211,7 @@ def _on_borders(triangles: np.ndarray, *ends: int) -> np.ndarray:
         mine = triangles[first:last]
         sides = np.sort(mine[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1).astype(np.int64)
         _, which, count = np.unique(sides @ [1 << 32, 1], return_inverse=True, return_counts=True)
-        border = np.unique(sides[count[which] == 1])
+        border = sides[count[which] == 1]
         out[first:last] = np.isin(mine, border).any(1)
     return out
 

@@ -14,9 +14,10 @@ from clients.commands.render_film import render
 from engine import avatars
 from engine.config import EngineConfig, slot_bytes
 from engine.contracts import ByteArray
+from engine.errors import NoConsent
 from engine.face.avatar import Avatar
 from engine.marking.badge import Badge, badge_of
-from engine.marking.consent import NoConsent, demand_consent
+from engine.marking.consent import demand_consent
 from engine.marking.mark_code import MarkIds
 from engine.marking.mark_pattern import mark_planes
 from engine.marking.mark_reader import find_mark

@@ -11,8 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from engine.errors import EngineAway, EngineFull, UnknownAvatar, VivifyError
-from engine.marking.consent import NoConsent
+from engine.errors import EngineAway, EngineFull, NoConsent, UnknownAvatar, VivifyError
 from webrtc.access.addresses import AddressTaken, NotYet, OtherSession
 from webrtc.live_session import UnknownSession
 from webrtc.logs import SessionLog, Sparing

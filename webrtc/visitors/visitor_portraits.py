@@ -10,8 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from engine.errors import EngineFull, VivifyError
-from engine.marking.consent import NoConsent
+from engine.errors import EngineFull, NoConsent, VivifyError
 from engine.process.keeper import EngineKeeper
 from webrtc.access.addresses import PORTRAIT, fresh
 from webrtc.access.rights import Caller
