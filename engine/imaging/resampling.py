@@ -104,6 +104,18 @@ def _taps(at: FloatArray, weigh, before: int, size: int) -> tuple[np.ndarray, Fl
     return pixels.clip(0, size - 1), weights
 
 
+def read_by(picture: FloatArray, x: np.ndarray, y: np.ndarray, kernel: str) -> FloatArray:
+    """As `read_at`, of a ``picture`` [H, W, C] at places [n], by one of `KERNELS`; sharp ones overshoot at edges."""
+    weigh, before = KERNELS[kernel]
+    across, wide = _taps(x, weigh, before, picture.shape[1])
+    down, tall = _taps(y, weigh, before, picture.shape[0])
+    out = np.zeros((len(x), picture.shape[2]), np.float32)
+    for j in range(tall.shape[1]):
+        for k in range(wide.shape[1]):
+            out += (tall[:, j] * wide[:, k])[:, None] * picture[down[:, j], across[:, k]]
+    return out
+
+
 def covered(shape: tuple[int, ...], matrix: np.ndarray, width: int, height: int) -> tuple[FloatArray, FloatArray]:
     """How much of each pixel [h, w] of a picture so `warped` a picture of ``shape`` [H, W, ...] really shows.
 

@@ -16,6 +16,7 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import FilmMemory, Manner, View
 from engine.face.panels import MARGIN
+from engine.imaging.smoothing import blur
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.render.prepared import prepare
@@ -26,6 +27,7 @@ from kernels.cpu.pixel_kernels import bytes_to_i420
 pytestmark = pytest.mark.cpu
 
 FRAMES, FAR = 16, 0.36  # frames, and the sine of the farthest turn
+STRIPED = 8  # steps of two grey levels
 
 
 def turned(sine: float, nod: float = 0.0) -> Motion:
@@ -37,14 +39,15 @@ def remembering(avatar: Avatar, *views: View) -> Avatar:
 
 
 def view(avatar: Avatar, sine: float, red: int) -> View:
-    """Something red beside the person's right ear, where hair is."""
+    """Something red and finely striped beside the person's right ear, where hair is."""
     side = avatar.size + 2 * (avatar.size // MARGIN)
     beside = np.zeros((side, side, 4), np.int8)
     ear, other = (avatar.reference[k, :2] + avatar.size // MARGIN for k in (top.EAR_RIGHT, top.EAR_LEFT))
     x, y = ear + 0.15 * (ear - other)
     down, across = np.mgrid[:side, :side]
     near = np.hypot(across - x, down - y) < 0.2 * np.linalg.norm(ear - other)
-    beside[near, 0], beside[near, 1] = red, -red
+    stripes = np.where(across[near] // 2 % 2, STRIPED, -STRIPED)
+    beside[near, 0], beside[near, 1] = red + stripes, stripes - red
     return View(np.array([sine, 0], np.float32), beside, np.zeros(top.VERTICES, np.float32))
 
 
@@ -80,6 +83,8 @@ def test_what_turned_frames_show_is_painted_when_the_head_turns(avatar: Avatar, 
     assert there.sum() > 100
     apart = [np.abs(r.render(motion)[there].astype(int) - real.render(motion)[there]).mean() for r in (known, plain)]
     assert apart[0] < 0.5 * apart[1]
+    fine = [np.abs(p - blur(p, 1.0))[there].mean() for p in (r.render(motion) for r in (known, real))]
+    assert 0.75 < fine[0] / fine[1] < 1.25, "as crisp as the film"
 
 
 def test_ahead_and_on_the_other_side_the_photo_rules(avatar: Avatar, uncovered: Uncovered) -> None:

@@ -9,7 +9,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from engine.contracts import ByteArray
+from engine.evaluation.enrolled.lip_places import FARTHEST, lips_beside
 from engine.evaluation.picture_figures import cpbd, flicker, grey_of, psnr, region_error, ssim
+from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.paths import assets
 
@@ -64,3 +66,14 @@ def test_cpbd_falls_as_a_picture_is_blurred(portrait: ByteArray) -> None:
     assert all(a > b for a, b in pairwise(figures[:3]))
     assert figures[0] > 0.2 > 0.02 > figures[-1]
     assert cpbd(np.full((64, 64), 7, np.uint8)) == 0
+
+
+def test_lips_are_found_where_they_went() -> None:
+    avatar = Avatar.load(assets() / "avatars" / "astronaut")
+    face = avatar.reference
+    unit = np.linalg.norm(face[top.OUTER_CORNER_RIGHT, :2] - face[top.OUTER_CORNER_LEFT, :2])
+    assert lips_beside(avatar.portrait, avatar.portrait, face).max() < 1e-4
+    moved = np.roll(avatar.portrait, (1, 2), (0, 1))
+    assert lips_beside(moved, avatar.portrait, face) * unit == pytest.approx(np.hypot(1, 2), abs=0.2)
+    away = np.roll(avatar.portrait, 100, 0)
+    assert np.median(lips_beside(away, avatar.portrait, face) * unit) == pytest.approx(FARTHEST), "not there"

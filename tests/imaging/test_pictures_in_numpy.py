@@ -8,7 +8,7 @@ import pytest
 from engine.evaluation import canny, picture_figures
 from engine.face.avatar import Avatar
 from engine.imaging.neighbours import distance_to, nearest_known, nearest_points
-from engine.imaging.resampling import covered, means, read_at, resized, to_bytes, warped
+from engine.imaging.resampling import covered, means, read_at, read_by, resized, to_bytes, warped
 from engine.imaging.shapes import inside, polygon_mask, soft_lines, triangles_mask
 from engine.imaging.smoothing import blur, grow, soften
 from engine.imaging.triangulation import delaunay
@@ -114,6 +114,9 @@ def test_other_sizes(astronaut: Avatar) -> None:
 def test_reading_between_pixels() -> None:
     ramp = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert read_at(ramp, np.array([0.5, 3, -2, 9]), np.array([0, 1.5, 0, 9])) == pytest.approx([0.5, 9, 0, 11])
+    x, y = np.array([0.5, 1, 2.25]), np.array([0, 1, 1.5])
+    assert read_by(ramp[..., None], x, y, "linear")[:, 0] == pytest.approx(read_at(ramp, x, y))
+    assert read_by(ramp[..., None], np.array([1, 2]), np.array([1, 1]), "cubic")[:, 0] == pytest.approx(ramp[1, 1:3])
 
 
 def test_polygons_and_triangles() -> None:

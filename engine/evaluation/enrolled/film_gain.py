@@ -22,6 +22,7 @@ from engine.enrolment.footage.talking_film import watch
 from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError
 from engine.evaluation import picture_figures as figures
+from engine.evaluation.enrolled.lip_places import lips_beside
 from engine.evaluation.film_figures import mouth_region
 from engine.face import topology as top
 from engine.face.avatar import Avatar
@@ -39,7 +40,7 @@ from engine.render.renderer import Renderer, still
 
 SHOT_S = 0.6
 MOST = 250  # pictures that are made again
-TRACKED = 3  # of so many made pictures, one is looked at by the tracker
+TRACKED = 3  # of so many pictures, one is looked at for its lips
 LAID = 2.0  # pixels' standard deviation of the edge with which a film's own mouth is laid into a picture
 SHUT = 0.5  # eyeBlink from which an eye is closed
 TURNED = 10.0  # degrees of yaw from the portrait's, from which a head counts as turned
@@ -99,14 +100,22 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
     seen, shut = np.stack(landmarks), np.array(blink, np.float32)
     yaw = angles_of(seen)[:, 0] - angles_of(avatar.reference[None])[0, 0]
     pictures = {name: np.stack(painted) for name, painted in made.items()}
+    followed = _tracked({k: truth[k] for k in _some(seen)})
     out = {name: _judged(painted, np.stack(truth), seen, shut, yaw) for name, painted in pictures.items()}
+    for name, painted in pictures.items():
+        out[name] |= _lips_apart(_tracked({k: painted[k] for k in _some(seen)}), followed)
     _lips(avatar, film.landmarks, film.samples, plain, out)
-    out["truth"] = _of_itself(np.stack(made["photo"]), np.stack(truth), seen)
+    out["truth"] = _of_itself(pictures["photo"], np.stack(truth), seen, followed)
     rest = still()
     for name, renderer in ways.items():
         out[name]["portrait_changed"] = float(np.abs(renderer.render(rest).astype(int) - plain.render(rest)).max())
     shown = pictures["photo"], pictures["film"], pictures.get("tuned")
     return Gain(*shown, np.stack(truth), seen, shut, yaw, out)
+
+
+def _some(pictures: np.ndarray) -> range:
+    """Which of the pictures their lips are looked for in."""
+    return range(0, len(pictures), TRACKED)
 
 
 def _small(points: FloatArray, size: int) -> FloatArray:
@@ -135,27 +144,38 @@ def _around(made: ByteArray, truth: ByteArray, landmarks: FloatArray, k: int) ->
     return figures.region_error(made[k], truth[k], outside)
 
 
-def _of_itself(photo: ByteArray, truth: ByteArray, landmarks: FloatArray) -> dict[str, float]:
+def _of_itself(
+    photo: ByteArray, truth: ByteArray, landmarks: FloatArray, real: dict[int, FloatArray]
+) -> dict[str, float]:
     """What figures that need no truth are of the film itself, and the lips' distance were its own mouth laid in.
 
     So it can be told what sharpness, steadiness and tracking can be wished for: a soft film's own mouth is soft, and
     its lips are tracked elsewhere in another picture.
     """
     laid = {}
-    for k in range(0, len(truth), TRACKED):
+    for k in _some(truth):
         share = blur(mouth_region(landmarks[k], truth.shape[1:3]).astype(np.float32), LAID)[..., None]
         laid[k] = to_bytes(photo[k] + share * (truth[k].astype(np.float32) - photo[k]))
     return {
         "cpbd": float(np.mean([figures.cpbd(figures.grey_of(p)) for p in truth[::5]])),
         "flicker": figures.flicker(truth),
-    } | _tracked(laid, landmarks)
+    } | _lips_apart(_tracked(laid), real)
 
 
-def _tracked(made: dict[int, ByteArray], landmarks: FloatArray) -> dict[str, float]:
-    """How far from the truth's ``landmarks`` the tracker finds the lips in pictures by their numbers."""
+def _tracked(pictures: dict[int, ByteArray]) -> dict[int, FloatArray]:
+    """Landmarks [478, 3] that the tracker finds in ``pictures`` by their numbers, each for itself."""
     with FaceMesh(faces=1) as net:
-        found = [(net.find(picture), landmarks[k]) for k, picture in made.items()]
-    apart = [lip_distance(faces[0], face) for faces, face in found if faces]
+        found = {k: net.find(picture) for k, picture in pictures.items()}
+    return {k: faces[0] for k, faces in found.items() if faces}
+
+
+def _lips_apart(made: dict[int, FloatArray], real: dict[int, FloatArray]) -> dict[str, float]:
+    """How far the lips lie from those of the film's own pictures, found by the same tracker in pictures of that size.
+
+    Not from where it was followed in the whole film: there, in larger pictures, it finds lips elsewhere in one and
+    the same frame, by as much as a photo's differ.
+    """
+    apart = [lip_distance(made[k], real[k]) for k in made.keys() & real.keys()]
     return {"lip_distance": float(np.mean(apart))} if apart else {}
 
 
@@ -174,6 +194,7 @@ def _judged(
         "psnr": float(np.mean([min(figures.psnr(a, b), 100.0) for a, b in zip(made, truth, strict=True)])),
         "cpbd": float(np.mean([figures.cpbd(figures.grey_of(p)) for p in made[::5]])),
         "flicker": figures.flicker(made),
+        "lip_shift": float(np.median([lips_beside(made[k], truth[k], landmarks[k]) for k in _some(made)])),
     }
     if (blink > SHUT).any():
         out["closed_eye_error"] = float(eye[blink > SHUT].mean())
@@ -181,7 +202,7 @@ def _judged(
     if len(turned):
         out["turned_error"] = float(whole_error[np.abs(yaw) > TURNED].mean())
         out["turned_around_error"] = float(np.mean([_around(made, truth, landmarks, int(k)) for k in turned]))
-    return out | _tracked({k: made[k] for k in range(0, len(made), TRACKED)}, landmarks)
+    return out
 
 
 def _lips(

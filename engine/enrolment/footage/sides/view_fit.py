@@ -2,7 +2,8 @@
 
 Frames that are turned alike are undone by the mesh: each of the texture's pixels asks where it lies in the frame, and
 whether it is seen there. What some frames agree upon is kept, beside the well-seen face and on the
-head; towards the face it takes the portrait's colours and fades.
+head; towards the face it takes the portrait's colours and fades. Pictures so made are read between their pixels twice,
+here and as they are painted, which softens them: what is fine in them is raised until they are as crisp as the film.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine.face.kept.film_memory import Drift, FilmMemory, Manner, View
 from engine.face.morphable_model import face_model
 from engine.face.panels import MARGIN
 from engine.face.surround import smoothstep
-from engine.imaging.resampling import read_at
+from engine.imaging.resampling import read_at, read_by
 from engine.imaging.smoothing import blur
 from engine.render.prepared import Prepared
 from engine.render.remembered.uncovering import turned_by
@@ -45,6 +46,8 @@ UNSEEN = 40.0  # grey levels for which a pixel counts that a frame does not show
 ALONE = (20.0, 25.0)  # grey levels beside the median from which a frame is not believed alone, and over how many more
 SAME = (2.0, 8.0)  # grey levels up to which the portrait, which is sharper, stays, and from which it does not
 HELD, JUDGES = 0.25, 8  # of a side's turned frames, the last ones, by which it is judged; and how many of them at most
+FINE = 1.25  # pixels: what is finer than that is softened most
+CRISPEST = 0.75  # times what is fine that is added at the most: more raises the grain of a film, too
 GAIN = 0.03  # of the error where views differ from the portrait that must be saved
 
 
@@ -116,26 +119,49 @@ def fit_views(avatar: Avatar, known: Prepared, drift: Drift | None, plan: Plan, 
         if any(row in rows for rows in (*plan.whole, *plan.trial))
     }
 
-    def made(views: list[np.ndarray]) -> tuple[View, ...]:
-        return tuple(_view_of(renderer, share, [undone[row] for row in rows.tolist()]) for rows in views)
+    def made(views: list[np.ndarray], crisp: float) -> tuple[View, ...]:
+        return tuple(
+            _view_of(renderer, share, [undone[row].sharpened(crisp) for row in rows.tolist()]) for rows in views
+        )
 
     held = shown[np.searchsorted(plan.rows, plan.held)]
-    before = _error(renderer, share, held)
-    after = _error(Renderer(_remembering(avatar, drift, made(plan.trial)), avatar.size, known), share, held)
-    return Uncovered(plan.side, made(plan.whole) if after < (1 - GAIN) * before else (), before, after)
+
+    def tried(crisp: float) -> Judged:
+        views = made(plan.trial, crisp)
+        return _judged(Renderer(_remembering(avatar, drift, views), avatar.size, known), share, held)
+
+    soft, hard = tried(0.0), tried(CRISPEST)
+    lacking = (soft.wanted - soft.fine) / max(hard.fine - soft.fine, 1e-6)
+    crisp = CRISPEST * float(np.clip(lacking, 0, 1))
+    before, after = _judged(renderer, share, held).error, tried(crisp).error
+    return Uncovered(plan.side, made(plan.whole, crisp) if after < (1 - GAIN) * before else (), before, after)
 
 
-def _error(renderer: Renderer, share: FloatArray, shown: Seen) -> float:
-    """Mean difference of frames and their motions' pictures where views may differ, in grey levels."""
+@dataclass(frozen=True)
+class Judged:
+    """Pictures beside the film's where views may differ, in grey levels."""
+
+    error: float
+    fine: float  # how much what is finer than FINE counts in them
+    wanted: float  # and in the film's
+
+
+def _judged(renderer: Renderer, share: FloatArray, shown: Seen) -> Judged:
+    """A ``renderer``'s pictures beside frames ``shown``, on the texture's ``share`` [h, h]."""
     margin, first = renderer.avatar.size // MARGIN, len(renderer.scene.dense.skin) + len(renderer.scene.dense.sheet)
     found = []
     for picture, motion in zip(shown.pictures, shown.motions, strict=True):
-        made = renderer.render(motion).astype(np.int16)
+        made = renderer.render(motion)
         x, y = renderer.painter.places + margin
         weight = read_at(share, x, y) * (renderer.painter.which < first)
-        apart = (np.abs(made - picture).mean(2) * weight).sum()
-        found.append(float(apart / max(float(weight.sum()), 1e-6)))
-    return float(np.mean(found))
+        apart = np.abs(made.astype(np.int16) - picture), np.abs(_fine(made)), np.abs(_fine(picture))
+        found.append([float((a.mean(2) * weight).sum() / max(float(weight.sum()), 1e-6)) for a in apart])
+    return Judged(*np.mean(found, axis=0).tolist())
+
+
+def _fine(picture: np.ndarray) -> FloatArray:
+    """What of a ``picture`` [s, s, 3] is finer than FINE."""
+    return np.asarray(picture - blur(picture, FINE), np.float32)
 
 
 @dataclass(frozen=True)
@@ -144,15 +170,21 @@ class Undone:
 
     turn: tuple[float, float]  # sines of turn and nod
     colours: FloatArray  # [n, 3], infinite where it shows nothing of them
+    fine: FloatArray  # [n, 3] what is fine in them
+
+    def sharpened(self, crisp: float) -> Undone:
+        """The same with ``crisp`` times as much again of what is fine."""
+        return replace(self, colours=self.colours + np.float32(crisp) * self.fine)
 
 
 def _undone(renderer: Renderer, on: np.ndarray, shown: Seen, k: int) -> Undone:
     """The ``k``th of ``shown`` on the texture's pixels ``on`` [h, h]."""
-    motion = shown.motions[k]
+    motion, picture = shown.motions[k], shown.pictures[k]
     at, visible = _lies_at(renderer, motion, on)
-    colours = np.full((len(at), 3), np.inf, np.float32)
-    colours[visible] = read_at(shown.pictures[k], at[visible, 0], at[visible, 1])
-    return Undone(turned_by(motion), colours)
+    both = np.zeros((len(at), 6), np.float32)
+    both[:, :3] = np.inf
+    both[visible] = read_by(np.concatenate([picture, _fine(picture)], axis=2), at[visible, 0], at[visible, 1], "cubic")
+    return Undone(turned_by(motion), both[:, :3], both[:, 3:])
 
 
 def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone]) -> View:
