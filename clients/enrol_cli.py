@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,7 +46,10 @@ def enroll(
     from engine.render.preview import save_preview
 
     if source is not None:
-        film, photo = (source, photo) if is_film(source) and film is None else (film, source)
+        twice = film if is_film(source) else photo
+        if twice is not None:
+            raise VivifyError(f"One photo and one film are taken, but '{source}' and '{twice}' came: leave one out.")
+        film, photo = (source, photo) if is_film(source) else (film, source)
     if photo is None and film is None:
         raise VivifyError("A photo or a film was expected, but none was named: vivify enroll me.jpg -o me/.")
     if tune is not None:
@@ -56,6 +60,7 @@ def enroll(
         from engine.tuning import own_picture
 
         own_picture.check(tune)
+    _check_folder(out)
     facts = {key: text for key, text in (("consent", consent), ("licence", licence)) if text}
     if film is None and photo is not None:
         from engine.enrolment import enroll as enrolment
@@ -73,6 +78,14 @@ def enroll(
         say.print(f"[yellow]note:[/] {escape(warning)}")
     say.print(f"[green]{escape(str(out))}[/] is ready; {escape(str(preview))} shows what was understood of it.")
     say.print(f"Try it: vivify render SPEECH -o OUT.mp4 --avatar {escape(str(out))}", highlight=False)
+
+
+def _check_folder(out: Path) -> None:
+    """Raises VivifyError where nothing could be written in the end: a film is minutes of work."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "cannot be written to" if there.is_dir() else "is a file"
+        raise VivifyError(f"A folder to make was expected after -o, but {there} {why}: choose another folder.")
 
 
 def _from_film(

@@ -42,12 +42,13 @@ ASIDE = (
 class SoundFile:
     """A file's voice. All of it is heard once at the start; `pieces` and `voice` then read it again, in little memory.
 
-    The track is the one that a player would play, or the next one where that is silent. ``notes`` says in sentences
-    what a user should know. Raises VivifyError, in one sentence, for a file that cannot be read, holds no sound, has
-    no header that tells its rate, is longer than ``max_seconds``, or holds samples that are not numbers.
+    The track is the one that a player would play, or the next one where that is silent; its first sample lies ``zero``
+    seconds on the file's clock. ``notes`` says in sentences what a user should know. Raises VivifyError, in one
+    sentence, for a file that cannot be read, holds no sound, has no header that tells its rate, is longer than
+    ``max_seconds``, or holds samples that are not numbers. With ``beginning``, so much of a longer one is listened to.
     """
 
-    def __init__(self, path: Path, max_seconds: float = LONGEST_FILE_S) -> None:
+    def __init__(self, path: Path, max_seconds: float = LONGEST_FILE_S, beginning: bool = False) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
         if not self.path.is_file():
@@ -55,7 +56,7 @@ class SoundFile:
         with self._open() as container:
             tracks = self._tracks(container)
         self._index, self.survey = self._listen(tracks, max_seconds)
-        self._check(max_seconds)
+        self._check(LONGEST_FILE_S if beginning else max_seconds)
         self.gain = self._gain()
 
     @property
@@ -87,11 +88,13 @@ class SoundFile:
             with self._open() as container:
                 track = self._reader(container, index)
                 heard.append((index, survey(track, max_seconds * track.rate)))
+                zero = track.zero
             if not heard[-1][1].silent:
                 break
         index, found = heard[-1] if not heard[-1][1].silent else heard[0]
         if index != heard[0][0]:
             self.notes.append(f"The track that players choose is silent: track {index} is taken instead.")
+        self.zero = zero
         return index, found
 
     def _check(self, max_seconds: float) -> None:

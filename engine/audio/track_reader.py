@@ -39,9 +39,9 @@ class TrackReader:
     """Iterate once for the track's sound, float32 [n, C] piece by piece at ``rate`` Hz, in full scale [-1, 1].
 
     Gaps and a late start are silence, encoders' delays are taken off, a clock that jumps is followed, and what cannot
-    be decoded is left out and counted in ``damaged``. ``rate``, ``layout`` and ``channels`` are those of the first
-    frame; where a file changes them half-way, what follows is brought to these. Raises FFmpegError when nothing at
-    all can be decoded.
+    be decoded is left out and counted in ``damaged``. ``zero`` is the file's clock, in seconds, at the first sample.
+    ``rate``, ``layout`` and ``channels`` are those of the first frame; where a file changes them half-way, what follows
+    is brought to these. Raises FFmpegError when nothing at all can be decoded.
     """
 
     def __init__(self, container: InputContainer, track: av.AudioStream) -> None:
@@ -63,6 +63,7 @@ class TrackReader:
         self.centre = names.index("FC") if "FC" in names else None
         names = container.format.name.split(",")
         self._zero_based = any(name in ZERO_BASED for name in names)
+        self.zero = self._zero(self._first) if self._first is not None else 0.0
         self._has_clock = not any(name in CLOCKLESS for name in names)
         self._position = 0  # samples given out
         self._set_back = 0.0  # samples by which a jump of the clock is undone
@@ -72,10 +73,9 @@ class TrackReader:
     def __iter__(self) -> Iterator[FloatArray]:
         if self._first is None:
             return
-        zero = self._zero(self._first)
-        yield from self._placed(self._first, zero)
+        yield from self._placed(self._first)
         for frame in self._frames:
-            yield from self._placed(frame, zero)
+            yield from self._placed(frame)
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         """Every frame that can be decoded, as players do; a broken packet costs no more than itself."""
@@ -112,10 +112,10 @@ class TrackReader:
         begin = min(starts)
         return min(begin, 0.0) if self._zero_based and begin <= LATEST_START_S else begin
 
-    def _placed(self, frame: av.AudioFrame, zero: float) -> Iterator[FloatArray]:
+    def _placed(self, frame: av.AudioFrame) -> Iterator[FloatArray]:
         samples = self._as_first(frame)
         if frame.time is not None and self._has_clock:
-            ahead = (frame.time - zero) * self.rate - self._position - self._set_back
+            ahead = (frame.time - self.zero) * self.rate - self._position - self._set_back
             if ahead > GAP_S * self.rate:
                 if self._a_gap(frame.time, ahead / self.rate):
                     yield from self._silence(round(ahead))

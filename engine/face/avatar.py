@@ -88,9 +88,10 @@ class Avatar:
                 self.film.save(folder)
             else:  # of whoever was enrolled here before
                 (folder / FILE).unlink(missing_ok=True)
-        except OSError as problem:
+        except (OSError, SafetensorError) as problem:
+            why = getattr(problem, "strerror", None) or problem
             raise VivifyError(
-                f"The avatar could not be written to {folder} ({problem.strerror}): choose another folder."
+                f"The avatar could not be written to {folder} ({why}): choose another folder."
             ) from problem
 
     def _arrays(self) -> dict[str, np.ndarray]:

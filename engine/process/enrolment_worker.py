@@ -5,7 +5,7 @@ is a film, of which at most so many are used, and PHOTO, where it is given, its 
 (processor time, memory, size of what it writes) and gets only the time that nothing else wants. It tells on standard
 output, one JSON object a line: ``{"unlimited"}`` where the system does not hold it to its memory, ``{"progress",
 "share"}`` with a share of the whole from 0 to 1, then ``{"error"}``, or ``{"warnings"}`` when the avatar is in the
-folder, with a sheet of what was understood of it.
+folder, with a sheet of what was understood of it. ``{"fault"}`` is for whoever keeps the server, not for who sent it.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ def main() -> None:
             tell(error=text[:1].upper() + text[1:])
         except MemoryError:
             tell(error=FILM_TOO_LARGE if seconds else TOO_LARGE)
+        except Exception as fault:
+            tell(fault=f"{type(fault).__name__}: {fault}"[:200])
 
 
 def _of_photo(source: Path, size: int, facts: dict[str, str], tell: Tell) -> tuple[Avatar, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from engine.audio.sound_files import TITLES
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_survey import GLANCES, glances, survey
 from engine.enrolment.footage.manner_fit import late_by
-from engine.enrolment.footage.talking_film import Film, watch
+from engine.enrolment.footage.talking_film import Film, decoded, watch
 from engine.enrolment.photos.visitors_films import seconds_of_strangers
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
@@ -51,10 +51,36 @@ def test_a_film_of_uneven_pace_is_read_by_its_times(tmp_path: Path) -> None:
     grey = [np.full((64, 64, 3), 20 + 30 * k, np.uint8) for k in range(len(times))]
     film = Film(np.zeros((25, 478, 3), np.float32), np.zeros(25, bool), np.zeros(16000, np.float32), 0.0, (64, 64))
     frames = np.arange(0, 25, 3)
-    shown = whole(written(tmp_path / "uneven.mp4", grey, times), film, frames)
+    path = written(tmp_path / "uneven.mp4", grey, times)
+    shown = whole(path, film, frames)
     for picture, frame in zip(shown, frames, strict=True):
         last = int(np.searchsorted(times, (frame + 0.5) / 25, side="right")) - 1
         assert abs(float(picture.mean()) - (20 + 30 * last)) <= 5, "the last picture that had begun by then"
+
+
+def test_pixels_are_made_square_and_what_is_of_another_size_is_left_out(tmp_path: Path) -> None:
+    """As DV and HDV have them, and as browsers record while a telephone is turned."""
+
+    def coder(width: int, height: int, wide: Fraction) -> av.VideoCodecContext:
+        made = av.CodecContext.create("libx264", "w")
+        made.width, made.height, made.pix_fmt, made.time_base = width, height, "yuv420p", Fraction(1, 25)
+        made.sample_aspect_ratio, made.options = wide, {"preset": "ultrafast"}
+        return made
+
+    for wide, seen in ((Fraction(4, 3), 86), (Fraction(1), 64), (Fraction(1000), 64)):
+        path = tmp_path / "odd.mkv"
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 96, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = wide
+            for k, (width, height) in enumerate(((64, 96), (96, 64))):
+                grey = av.VideoFrame.from_ndarray(np.full((height, width, 3), 99, np.uint8), format="rgb24")
+                grey.pts, grey.time_base = k, Fraction(1, 25)
+                with_size = coder(width, height, wide)
+                for packet in (*with_size.encode(grey), *with_size.encode()):
+                    packet.stream = stream
+                    file.mux(packet)
+        assert [(frame.width, frame.height, frame.time) for frame, _ in decoded(path)] == [(seen, 96, 0.0)]
 
 
 def test_a_cut_parts_a_film_into_shots(face: np.ndarray, tmp_path: Path) -> None:
@@ -62,6 +88,33 @@ def test_a_cut_parts_a_film_into_shots(face: np.ndarray, tmp_path: Path) -> None
     film = watch(written(tmp_path / "cut.mp4", pictures, [k / 25 for k in range(24)]), silent=True)
     shots = film.shots(0.4)
     assert [(shot.start, shot.stop) for shot in shots] == [(0, 12), (12, 24)]
+    times = [k / 25 + (k >= 8) for k in range(16)]
+    film = watch(written(tmp_path / "gap.mp4", [face] * 16, times), silent=True)
+    shots = film.shots(0.2)
+    assert [(shot.start, shot.stop) for shot in shots] == [(0, 8), (33, 41)], "nobody knows what was between"
+
+
+def test_a_films_voice_is_that_which_a_player_would_play(tmp_path: Path) -> None:
+    """The first track is silent, the second one's channels cancel, and its sound begins late."""
+    said = np.sin(np.arange(16000) ** 1.4 / 60).astype(np.float32)
+    path = tmp_path / "voice.mkv"
+    with av.open(str(path), "w") as file:
+        pictures = file.add_stream("libx264", rate=25)
+        pictures.width = pictures.height = 64
+        tracks = [file.add_stream("pcm_f32le", rate=16000, layout="stereo") for _ in range(2)]
+        grey = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 99, np.uint8), format="rgb24")
+        for k in range(40):
+            grey.pts = k
+            file.mux(pictures.encode(grey))
+        for track, loud in zip(tracks, (0.0, 0.5), strict=True):
+            frame = av.AudioFrame.from_ndarray(loud * np.c_[said, -said].reshape(1, -1), format="flt", layout="stereo")
+            frame.rate, frame.time_base, frame.pts = 16000, Fraction(1, 16000), 3200
+            file.mux(track.encode(frame))
+            file.mux(track.encode())
+        file.mux(pictures.encode())
+    heard = watch(path, silent=True, longest_s=1.5).samples
+    assert not heard[:3100].any(), "late as it was"
+    assert np.corrcoef(np.abs(heard[3200:19200]), np.abs(said))[0, 1] > 0.9
 
 
 def test_a_tall_film_is_taken_as_it_is(face: np.ndarray, tmp_path: Path) -> None:

@@ -182,13 +182,18 @@ def test_tracking_goes_on_where_it_was_broken_off(film: Path) -> None:
     assert (watch(film, longest_s=1.0, known=half).landmarks[:12] == 7).all(), "what is known is not looked at again"
 
 
-def test_a_film_wants_consent(tmp_path: Path) -> None:
+def test_a_film_wants_consent_and_what_it_can_be_made_of(film: Path, tmp_path: Path) -> None:
     with pytest.raises(VivifyError, match="--consent"):
         enroll(out=tmp_path, source=tmp_path / "me.mp4")
     with pytest.raises(VivifyError, match="none was named"):
         enroll(out=tmp_path)
     with pytest.raises(VivifyError, match="leave --tune out, or add --film"):
         enroll(out=tmp_path, source=tmp_path / "me.jpg", tune=5.0)
+    for given in ({"photo": tmp_path / "b.jpg", "source": tmp_path / "me.jpg"}, {"film": film, "source": film}):
+        with pytest.raises(VivifyError, match="leave one out"):
+            enroll(out=tmp_path, **given)
+    with pytest.raises(VivifyError, match=r"blue\.mp4 is a file"):
+        enroll(out=film / "me", source=film, consent="a painting's")
 
 
 def test_bad_films_get_one_sentence(film: Path, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
+import h11
 import httpx
 import pytest
 
@@ -138,6 +141,33 @@ async def test_the_door_asks_for_a_token_before_any_node_hears_of_it() -> None:
         assert await status("GET", "/", "") == 503
         assert (await client.get("/readyz")).json() == {"ready": False, "reason": "No node is up.", "free": 0}
         assert (await client.get("/healthz", headers={"Host": "evil.example"})).status_code == 421
+
+
+async def test_a_body_of_unknown_length_comes_through_the_door_whole() -> None:
+    async def node(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard = h11.Connection(h11.SERVER)
+        while (event := heard.next_event()) is not h11.PAUSED and not isinstance(event, h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                heard.receive_data(await reader.read(1 << 16))
+            elif isinstance(event, h11.Data):
+                came.extend(event.data)
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def film() -> AsyncIterator[bytes]:
+        for _ in range(4):
+            yield bytes(100_000)
+
+    came = bytearray()
+    async with await asyncio.start_server(node, "127.0.0.1", 0) as listening:
+        one = Node("n1", port=listening.sockets[0].getsockname()[1])
+        one.heard(1)
+        config, known = ServerConfig(), Nodes([one])
+        app = create_door(Door(known, config, redirects=False), known, config)
+        transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            reply = await client.post("/api/avatars", content=film(), headers={"Content-Type": "video/mp4"})
+    assert (reply.status_code, len(came)) == (202, 400_000)
 
 
 def test_options_that_say_how_many_there_are() -> None:

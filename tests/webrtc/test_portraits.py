@@ -59,10 +59,12 @@ def test_a_portrait_becomes_an_avatar_that_only_its_owner_knows(monkeypatch: pyt
                 pass
             assert folder.exists(), "it lives while somebody shows it"
             ask("DELETE", f"{server.url}/api/session/{hello['session']}")
-        until = time.monotonic() + 10
+        left = time.monotonic()
+        until = left + 10
         while folder.exists():
             assert time.monotonic() < until, "what nobody uses is deleted"
             time.sleep(0.1)
+        assert time.monotonic() > left + 2.5, "so long after it was last used, not after it was made"
         for picture in ("portrait", "preview"):
             assert ask("GET", f"{server.url}/api/avatars/{name}/{picture}").status == 404
 

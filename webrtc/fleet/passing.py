@@ -66,6 +66,8 @@ async def passed(request: Request, node: Node, body: bytes | None = None) -> Res
     headers = [pair for pair in asked.headers if body is None or pair[0] != b"content-length"]
     if body is not None:
         headers.append((b"content-length", str(len(body)).encode()))
+    elif "transfer-encoding" in request.headers:  # of a length that its sender does not know yet
+        headers.append((b"transfer-encoding", b"chunked"))
     exchange = await Exchange.begin(node, Asked(asked.method, asked.target, headers))
     try:
         if body is None:

@@ -139,7 +139,10 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         "/api/avatars",
         status_code=202,
         response_model=Enrolment,
-        responses={202: {"headers": {"Location": {"schema": {"type": "string"}}}}, **refusals(*BODY, 403, 429, 503)},
+        responses={
+            202: {"headers": {"Location": {"schema": {"type": "string"}}}},
+            **refusals(*BODY, 403, 429, 503, 507),
+        },
         openapi_extra=takes(f"{PHOTOS}, {FILMS}", {"type": "string", "format": "binary"}),
     )
     async def bring_portrait(

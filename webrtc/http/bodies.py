@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
 BODY_LIMIT_S = 10
 PIECE_LIMIT_S, UPLOAD_LIMIT_S = 10, 120  # for the next piece of a file to come, and for all of it
 BLOCK = 1 << 18  # bytes of a file that wait in memory to be written
+
+log = logging.getLogger("vivify")
 
 
 class BadRequest(VivifyError):
@@ -64,7 +67,7 @@ async def save_body(
     """Write the request's body into a file of at most ``most`` bytes as it comes.
 
     ``ahead``: a file of its own for so many bytes at its beginning. Raises BadRequest when the body is too long, too
-    short for what is ahead, or stops coming.
+    short for what is ahead, stops coming, or cannot be written.
     """
     pieces = _Pieces(request)
     try:
@@ -78,6 +81,9 @@ async def save_body(
             f"The body was expected within {limit_s} s, and each piece within {PIECE_LIMIT_S} s, but it did not come.",
             408,
         ) from None
+    except OSError as problem:
+        log.error("a visitor's file cannot be written (%s)", problem.strerror)
+        raise BadRequest("The server has no room for the file just now: try again in a while.", 507) from None
     except ClientDisconnect:
         raise _broken_off() from None
 

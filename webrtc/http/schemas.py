@@ -119,6 +119,7 @@ WHY = {
     428: "The If-Match header is missing.",
     429: "Too many openings, or sessions, of this token or address.",
     503: "The server is full, or its engine is down.",
+    507: "The server's disk has no room for it.",
 }
 BODY = (400, 408, 413, 415)  # of every request with a body
 

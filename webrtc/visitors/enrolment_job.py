@@ -74,13 +74,16 @@ class Job:
             if self.stopped:
                 self._process.kill()
             timer = threading.Timer(TIME_LIMIT_S + FILM_TIME_PER_S * self.film_s, self._process.kill)
+            timer.daemon = True
             timer.start()
-            with self._process as process:
-                assert process.stdout
-                for line in process.stdout:
-                    last = json.loads(line)
-                    self._hear(last)
-            timer.cancel()
+            try:
+                with self._process as process:
+                    assert process.stdout
+                    for line in process.stdout:
+                        last = json.loads(line)
+                        self._hear(last)
+            finally:
+                timer.cancel()
         except (OSError, ValueError):
             last = {}
         for brought in (self.source, self.photo):
@@ -90,6 +93,8 @@ class Job:
     def _hear(self, told: dict[str, object]) -> None:
         if "unlimited" in told:
             log.warning("this system does not hold enrolment to a limit of memory: see docs/deploy.md")
+        if "fault" in told:
+            log.warning("a visitor's %s became no face: %s", self.kind, told["fault"])
         self.progress = str(told.get("progress", self.progress))
         share = told.get("share")
         self.share = share if isinstance(share, float) else self.share

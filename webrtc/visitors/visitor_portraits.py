@@ -18,6 +18,7 @@ from webrtc.live_session import UnknownSession
 from webrtc.visitors.enrolment_job import Job
 
 KEPT_S = 3600.0  # an avatar that nobody has used for so long is deleted
+LOOKS = 60  # times in which it is asked whether somebody does
 JOBS = 64  # finished enrolments that can still be asked about
 PREVIEW = "preview.png"  # beside an avatar's files
 MOST_COMING = {"photo": 4, "film": 2}  # that are being sent at the same time: a film lies on the disk meanwhile
@@ -64,7 +65,7 @@ class VisitorPortraits:
         """
         self._demand(consent, film_s)
         job = Job(fresh(self._node), caller.owner, Path(), film_s)
-        self._make_room(caller, job.kind)
+        self._oldest(caller, job.kind)
         coming = [kind for _, kind in self._coming]
         if coming.count(job.kind) >= MOST_COMING[job.kind] or caller.visitor in dict(self._coming):
             raise EngineFull(f"{job.kind.capitalize()}s are being sent already: try again in a little while.")
@@ -119,16 +120,24 @@ class VisitorPortraits:
 
     def _make_room(self, caller: Caller, kind: str) -> None:
         """Let an owner's further portrait take the place of the oldest that nobody shows. Raises as `bring`."""
+        oldest = self._oldest(caller, kind)
+        if oldest is not None:
+            self._remove(oldest)
+
+    def _oldest(self, caller: Caller, kind: str) -> str | None:
+        """Which portrait would have to go for a further one, if any; what is being made counts. Raises as `bring`."""
         if kind in self._at_work:
             raise EngineFull(f"Another portrait is being made of a {kind}: try again in a little while.")
+        making = [job.owner for job in self._at_work.values()]
         own = [name for name, owner in self._owners.items() if owner == caller.owner]
-        if len(own) >= self._each:
-            idle = [name for name in own if not self._in_use(name)]
-            if not idle:
-                raise TooManyPortraits(f"At most {self._each} portraits of one owner are kept, and all are shown now.")
-            self._remove(idle[0])
-        if len(self.folders) >= self._most:
+        too_many = len(own) + making.count(caller.owner) >= self._each
+        idle = [name for name in own if not self._in_use(name)]
+        if too_many and not idle:
+            most = self._each
+            raise TooManyPortraits(f"At most {most} portraits of one owner are kept, and all are shown or made now.")
+        if len(self.folders) + len(making) - too_many >= self._most:
             raise EngineFull("Too many portraits are kept: try again in a little while.")
+        return idle[0] if too_many else None
 
     def _folder(self, name: str) -> Path:
         if self._home is None:
@@ -161,13 +170,17 @@ class VisitorPortraits:
         self.folders[name], self._owners[name] = job.folder / "avatar", job.owner
         self._engine.add_avatar(name, job.folder / "avatar")
         job.warnings, job.avatar, job.share, job.state = [str(text) for text in warnings], name, 1.0, "done"
-        asyncio.get_running_loop().call_later(KEPT_S, self._expire, name)
+        self._expire(name, 0)
 
-    def _expire(self, name: str) -> None:
-        if self._in_use(name):
-            asyncio.get_running_loop().call_later(KEPT_S, self._expire, name)
-        elif name in self.folders:
+    def _expire(self, name: str, looks: int) -> None:
+        """Delete an avatar that nobody was seen to use at so many ``looks``, one after another, or look again later."""
+        if name not in self.folders:
+            return
+        looks = 0 if self._in_use(name) else looks + 1
+        if looks > LOOKS:
             self._remove(name)
+        else:
+            asyncio.get_running_loop().call_later(KEPT_S / LOOKS, self._expire, name, looks)
 
     def _remove(self, name: str) -> None:
         self._engine.remove_avatar(name)

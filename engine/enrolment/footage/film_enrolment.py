@@ -26,7 +26,7 @@ from engine.enrolment.footage.film_lessons import (
     surroundings_of,
     turned_of,
 )
-from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.film_survey import of_high_range, survey
 from engine.enrolment.footage.looks.lips_judged import LipsJudged, judge_lips
 from engine.enrolment.footage.manner_fit import fit_manner
 from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
@@ -100,6 +100,8 @@ def enroll_film(
     words = [f"The film shows the face for {seconds:.0f} s."]
     if seconds < BRIEF_S:
         words.append(f"That is short: {BRIEF_S:.0f} s and more teach more.")
+    if of_high_range(path):
+        words.append("The film is HDR, which is read as if it were not: export it as SDR if its colours come out pale.")
     told("choosing the portrait", 0.0)
     portrait, at, shape = _portrait(path, film, quarter, size, own_portrait)
     second = (at or 0) // FRAMES_PER_SECOND

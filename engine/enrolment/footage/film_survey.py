@@ -18,6 +18,7 @@ from engine.face.panels import LUMA
 GLANCES = 6  # pictures that are looked at closely
 SIDE = 960  # pixels of their longer side
 TWO = 1 / 3  # of the glances that show two people, from which a film is refused
+HIGH_RANGE = (16, 18)  # PQ and HLG (H.273, table 3)
 DARK = 22.0  # brightness of the face below which nothing of it can be learned
 SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".wmv", ".flv", ".ogv"}
 
@@ -66,6 +67,12 @@ def survey(path: Path, longest_s: float) -> int:
     return max(set(turns), key=turns.count)
 
 
+def of_high_range(path: Path) -> bool:
+    """Whether a film says that its colours are HDR, as recent telephones film."""
+    with av.open(str(path), **TITLES) as container:
+        return int(container.streams.video[0].codec_context.color_trc or 0) in HIGH_RANGE
+
+
 def glances(path: Path, longest_s: float) -> list[ByteArray]:
     """Some pictures, far apart, upright as far as the film knows."""
     with av.open(str(path), **TITLES) as container:
@@ -74,18 +81,25 @@ def glances(path: Path, longest_s: float) -> list[ByteArray]:
         length = _seconds_of(container)
     wanted = (np.arange(GLANCES) + 0.5) / GLANCES * min(length, longest_s)
     out: list[ByteArray] = []
-    first = None
+    first = last = None
     for frame, turn in decoded(path):
         time = float(frame.time or 0.0)
         first = time if first is None else first
+        last = frame, turn
         if time - first >= wanted[len(out)]:
-            shrink = min(1.0, SIDE / max(frame.width, frame.height))
-            size = [max(2 * int(0.5 * shrink * side), 16) for side in (frame.width, frame.height)]
-            picture = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-            out.append(np.ascontiguousarray(np.rot90(picture, turn)).astype(np.uint8))
+            out.append(_glance(*last))
             if len(out) == GLANCES:
                 break
+    if last and not out:  # it is far shorter than it says
+        out.append(_glance(*last))
     return out
+
+
+def _glance(frame: av.VideoFrame, turn: int) -> ByteArray:
+    shrink = min(1.0, SIDE / max(frame.width, frame.height))
+    width, height = (max(2 * int(0.5 * shrink * side), 16) for side in (frame.width, frame.height))
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return np.ascontiguousarray(np.rot90(picture, turn)).astype(np.uint8)
 
 
 def _seconds_of(container: av.container.InputContainer) -> float:

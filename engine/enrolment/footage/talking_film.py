@@ -17,7 +17,7 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from engine.audio.sound_files import TITLES
+from engine.audio.sound_files import LONGEST_FILE_S, TITLES, SoundFile
 from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, ByteArray, FloatArray
 from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError
@@ -27,7 +27,9 @@ LOOK_AT = 960  # pixels of the longer side: the landmark network sees 192 pixels
 MOST_PIXELS = 36_000_000  # of a picture: 8K has 33
 _AHEAD = 3  # pictures
 _KEPT = 500  # pictures from one time that what was found is kept to the next
+_LONGEST_STEP = 0.5  # seconds between two pictures, beyond which nothing is known of the face between them
 _LEAST_STEP = 0.028  # seconds between two pictures that are looked at: 50 and 60 a second tell no more than 25 and 30
+_SQUARE, _WIDEST = 0.01, 2.5  # of a pixel's height: what its width may differ by; and what no film's has
 _THUMBNAIL = 48  # pixels: what cuts are found on
 _BRIDGE = 3  # frames without a face that are still believed to be one shot
 _CUT_LEAST, _CUT_TIMES = 4.0, 5.0  # grey levels, and times the change usual around it
@@ -149,7 +151,10 @@ def _pictures(path: Path, quarter: int = 0) -> Iterator[tuple[float, ByteArray, 
 
 
 def decoded(path: Path) -> Iterator[tuple[av.VideoFrame, int]]:
-    """The pictures of a film that have a time, at most some 35 a second, and the quarter turns to the left due."""
+    """The pictures of a film that have a time, at most some 35 a second, and the quarter turns to the left due.
+
+    Their pixels are square. What is of another size than the first is left out: a telephone was turned meanwhile.
+    """
     with av.open(str(path), **TITLES) as container:
         if not container.streams.video:
             raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
@@ -160,12 +165,15 @@ def decoded(path: Path) -> Iterator[tuple[av.VideoFrame, int]]:
                 f"{stream.height}: export it smaller."
             )
         stream.thread_type = "AUTO"
-        last = -np.inf
+        wide = float(stream.sample_aspect_ratio or 1)
+        wide = 1.0 if abs(wide - 1) < _SQUARE or not 1 / _WIDEST < wide < _WIDEST else wide
+        last, size = -np.inf, None
         for frame in container.decode(video=0):
-            if frame.time is None or frame.time - last < _LEAST_STEP:
+            size = size or (frame.width, frame.height)
+            if frame.time is None or frame.time - last < _LEAST_STEP or (frame.width, frame.height) != size:
                 continue
-            last = frame.time
-            yield frame, round(frame.rotation / 90)
+            last, turn = frame.time, round(frame.rotation / 90)
+            yield (frame if wide == 1 else frame.reformat(width=2 * round(wide * frame.width / 2))), turn
 
 
 def _ahead(pictures: Iterator[_Picture]) -> Iterator[_Picture]:
@@ -178,30 +186,28 @@ def _ahead(pictures: Iterator[_Picture]) -> Iterator[_Picture]:
 
 
 def _listen(path: Path, longest_s: float) -> tuple[float, FloatArray]:
-    """When the sound begins, in seconds of the file's clock, and the sound [n] mono at 16 kHz."""
-    begin, pieces = None, []
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    with av.open(str(path), **TITLES) as container:
-        if not container.streams.audio:
-            return 0.0, np.zeros(0, np.float32)
-        for frame in container.decode(audio=0):
-            if begin is None:
-                begin = float(frame.time or 0.0)
-            if float(frame.time or 0.0) - begin >= longest_s:
-                break
-            frame.pts = None
-            pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(frame)]
-        if pieces:
-            pieces += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
-    return begin or 0.0, np.concatenate(pieces).astype(np.float32) if pieces else np.zeros(0, np.float32)
+    """When the sound begins, in seconds of the file's clock, and the voice [n] at 16 kHz; [0] without any."""
+    try:
+        sound = SoundFile(path, min(longest_s, LONGEST_FILE_S), beginning=True)
+    except VivifyError:  # no track, or none that can be read: the pictures may be worth it
+        return 0.0, np.zeros(0, np.float32)
+    most, pieces, count = longest_s * SAMPLE_RATE, [np.zeros(0, np.float32)], 0
+    for piece in sound.voice():
+        pieces.append(piece)
+        count += len(piece)
+        if count >= most:
+            break
+    return sound.zero, np.concatenate(pieces)[: int(min(count, most))] * np.float32(sound.gain)
 
 
 def _read_off(landmarks: np.ndarray, shown: np.ndarray, wanted: np.ndarray) -> FloatArray:
-    """Landmarks at the wanted times, between the two pictures around each; NaN where one of them shows no face."""
+    """Landmarks at the wanted times, between the two pictures around each; NaN where one shows no face, or is far."""
     right = np.clip(np.searchsorted(shown, wanted - 1e-6), 1, len(shown) - 1)
     share = np.clip((wanted - shown[right - 1]) / (shown[right] - shown[right - 1]), 0, 1)[:, None, None]
     before, after = landmarks[right - 1], landmarks[right]
     between = np.where(share > 0.999, after, np.where(share < 0.001, before, before * (1 - share) + after * share))
+    far = (shown[right] - shown[right - 1] > _LONGEST_STEP)[:, None, None] & (share > 0.001) & (share < 0.999)
+    between = np.where(far, np.nan, between)
     return _bridge(between.astype(np.float32))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from serving import Running, running
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 from whip_peers import ask
 
@@ -24,6 +25,7 @@ from engine.enrolment.photos.photo_formats import of_strangers
 from engine.errors import EngineFull, VivifyError
 from engine.process.enrolment_worker import PHOTO, TOO_LARGE
 from webrtc.access.rights import Caller
+from webrtc.http.bodies import BadRequest, save_body
 from webrtc.visitors.enrolment_job import Job
 from webrtc.visitors.visitor_portraits import TooManyPortraits, VisitorPortraits
 
@@ -196,6 +198,27 @@ def test_an_owners_further_portrait_takes_the_place_of_the_oldest(tmp_path: Path
         keep("e", one)
     with pytest.raises(EngineFull, match="kept"):
         keep("f", other)
+    photos._remove("c")
+    photos._at_work["film"] = Job("g", one.owner, tmp_path, 60)
+    with pytest.raises(EngineFull, match="kept"):
+        keep("f", other)
+    photos._remove("d")
+    with pytest.raises(TooManyPortraits, match="made now"):
+        keep("f", one)
+    shown.clear()
+    assert photos._oldest(one, "photo") == "a", "what is being made has its place already"
+    assert list(photos.folders) == ["a"], "who was only looked for is there still"
+
+
+@pytest.mark.cpu
+async def test_a_full_disk_is_said_in_a_sentence() -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": bytes(1 << 20), "more_body": False}
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(BadRequest, match="no room") as told:
+        await save_body(request, Path("/dev/full"), 2 << 20)
+    assert told.value.status == 507
 
 
 @pytest.mark.net
