@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +16,7 @@ from webrtc.access.addresses import PORTRAIT, fresh
 from webrtc.access.rights import Caller
 from webrtc.live_session import UnknownSession
 from webrtc.visitors.enrolment_job import Job
+from webrtc.visitors.visitors_home import make_home, sweep
 
 KEPT_S = 3600.0  # an avatar that nobody has used for so long is deleted
 LOOKS = 60  # times in which it is asked whether somebody does
@@ -49,6 +50,8 @@ class VisitorPortraits:
         self._jobs: dict[str, Job] = {}
         self._at_work: dict[str, Job] = {}  # by kind
         self._home: Path | None = None
+        self._held: int | None = None  # an open file
+        sweep()
 
     def job(self, name: str) -> Job:
         """Raises UnknownSession."""
@@ -141,7 +144,7 @@ class VisitorPortraits:
 
     def _folder(self, name: str) -> Path:
         if self._home is None:
-            self._home = Path(tempfile.mkdtemp(prefix="vivify-"))
+            self._home, self._held = make_home()
         folder = self._home / name
         folder.mkdir(mode=0o700)
         return folder
@@ -152,6 +155,9 @@ class VisitorPortraits:
             job.stop()
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def _enrol(self, job: Job, consent: str, loop: asyncio.AbstractEventLoop) -> None:
         """On a thread of its own."""

@@ -132,12 +132,18 @@ def _watched(path: Path, quarter: int, told: Told, keep: Path | None, longest_s:
     known = _kept(file, stamp) if file else None
 
     def store(tracked: Tracked) -> None:
-        if file:
+        if not file:
+            return
+        arrays = {name: np.ascontiguousarray(value) for name, value in vars(tracked).items()}
+        half = file.with_suffix(".part")
+        try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            arrays = {name: np.ascontiguousarray(value) for name, value in vars(tracked).items()}
-            half = file.with_suffix(".part")
             save_file(arrays, half, {"film": stamp})
             half.replace(file)
+        except (OSError, SafetensorError) as problem:
+            raise VivifyError(
+                f"Nothing can be written to {file.parent} ({problem}): choose another folder."
+            ) from problem
 
     def show(seconds: float) -> None:
         told("following the face", seconds / longest_s)

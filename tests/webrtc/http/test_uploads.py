@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +30,7 @@ from webrtc.access.rights import Caller
 from webrtc.http.bodies import BadRequest, save_body
 from webrtc.visitors.enrolment_job import Job
 from webrtc.visitors.visitor_portraits import TooManyPortraits, VisitorPortraits
+from webrtc.visitors.visitors_home import make_home, sweep
 
 PNG = "image/png"
 
@@ -208,6 +211,24 @@ def test_an_owners_further_portrait_takes_the_place_of_the_oldest(tmp_path: Path
     shown.clear()
     assert photos._oldest(one, "photo") == "a", "what is being made has its place already"
     assert list(photos.folders) == ["a"], "who was only looked for is there still"
+
+
+@pytest.mark.cpu
+def test_what_a_killed_server_left_of_its_visitors_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fcntl")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mine, held = make_home()
+    gone, young = tmp_path / "vivify-visitors-gone", tmp_path / "vivify-visitors-young"
+    for folder in (gone, young):
+        (folder / "a").mkdir(parents=True)
+    for folder in (mine, gone):
+        os.utime(folder, (0, 0))
+    sweep()
+    assert sorted(tmp_path.iterdir()) == sorted((mine, young)), "not of one that runs, nor of one that begins"
+    assert held is not None
+    os.close(held)
+    sweep()
+    assert list(tmp_path.iterdir()) == [young], "and of one that has ended"
 
 
 @pytest.mark.cpu
