@@ -109,10 +109,17 @@ def read_by(picture: FloatArray, x: np.ndarray, y: np.ndarray, kernel: str) -> F
     weigh, before = KERNELS[kernel]
     across, wide = _taps(x, weigh, before, picture.shape[1])
     down, tall = _taps(y, weigh, before, picture.shape[0])
+    flat = np.ascontiguousarray(picture).reshape(-1, picture.shape[2])
     out = np.zeros((len(x), picture.shape[2]), np.float32)
-    for j in range(tall.shape[1]):
-        for k in range(wide.shape[1]):
-            out += (tall[:, j] * wide[:, k])[:, None] * picture[down[:, j], across[:, k]]
+    for part in np.array_split(np.arange(len(x)), max(1, len(x) // AT_ONCE)):
+        total = np.zeros((picture.shape[2], len(part)), np.float32)
+        for j in range(tall.shape[1]):
+            begin, share = down[part, j] * picture.shape[1], tall[part, j]
+            for k in range(wide.shape[1]):
+                seen = flat.take(begin + across[part, k], axis=0).T.astype(np.float32, order="C")
+                seen *= share * wide[part, k]
+                total += seen
+        out[part] = total.T
     return out
 
 

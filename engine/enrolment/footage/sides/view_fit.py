@@ -131,10 +131,10 @@ def fit_views(avatar: Avatar, known: Prepared, drift: Drift | None, plan: Plan, 
         return _judged(Renderer(_remembering(avatar, drift, views), avatar.size, known), share, held)
 
     soft, hard = tried(0.0), tried(CRISPEST)
-    lacking = (soft.wanted - soft.fine) / max(hard.fine - soft.fine, 1e-6)
-    crisp = CRISPEST * float(np.clip(lacking, 0, 1))
-    before, after = _judged(renderer, share, held).error, tried(crisp).error
-    return Uncovered(plan.side, made(plan.whole, crisp) if after < (1 - GAIN) * before else (), before, after)
+    lacking = float(np.clip((soft.wanted - soft.fine) / max(hard.fine - soft.fine, 1e-6), 0, 1))
+    before, after = _judged(renderer, share, held).error, soft.error + lacking * (hard.error - soft.error)
+    kept = made(plan.whole, lacking * CRISPEST) if after < (1 - GAIN) * before else ()
+    return Uncovered(plan.side, kept, before, after)
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,10 @@ def _undone(renderer: Renderer, on: np.ndarray, shown: Seen, k: int) -> Undone:
     """The ``k``th of ``shown`` on the texture's pixels ``on`` [h, h]."""
     motion, picture = shown.motions[k], shown.pictures[k]
     at, visible = _lies_at(renderer, motion, on)
-    both = np.zeros((len(at), 6), np.float32)
-    both[:, :3] = np.inf
-    both[visible] = read_by(np.concatenate([picture, _fine(picture)], axis=2), at[visible, 0], at[visible, 1], "cubic")
-    return Undone(turned_by(motion), both[:, :3], both[:, 3:])
+    x, y = at[visible].T
+    colours, fine = np.full((len(at), 3), np.inf, np.float32), np.zeros((len(at), 3), np.float32)
+    colours[visible], fine[visible] = (read_by(each, x, y, "cubic") for each in (picture, _fine(picture)))
+    return Undone(turned_by(motion), colours, fine)
 
 
 def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone]) -> View:
