@@ -30,6 +30,8 @@ def test_speakers_never_change_sides() -> None:
     assert film_part(f"grid-{TEST_GRID[1]}_0") == "test", "whatever folder it was found in"
     assert (film_part(DEV_GRID[0]), film_part("latentsync_demo3")) == ("dev", "train")
     assert not set(DEV_GRID) & set(TEST_GRID)
+    assert (film_part("s26_bgbsza_0"), film_part("s3-x_0"), film_part("s4-y_0")) == ("test", "test", "dev")
+    assert film_part("s31-bgiq6p_0") == film_part("s32-sbwe5n_0") == "train", "s31 is not s3"
 
 
 def test_voices_to_develop_with_are_not_trained_with() -> None:

@@ -16,7 +16,15 @@ from engine.motion.facial.facial_motion import FacialMotion
 from engine.paths import assets
 from engine.training.lips.lip_dataset import speech_streams
 from engine.training.lips.lip_vertex_trainer import VertexPlan, train_vertices, with_vertices
-from engine.training.lips.lip_vertices import FilmedMotion, _spread, explained, filmed_motion, fit_map, lip_basis
+from engine.training.lips.lip_vertices import (
+    FULLER,
+    FilmedMotion,
+    _spread,
+    explained,
+    filmed_motion,
+    fit_map,
+    lip_basis,
+)
 from engine.training.lips.teacher import articulators
 from engine.training.speech.speech_recording import load_recording
 
@@ -81,6 +89,21 @@ def test_the_map_finds_what_blendshapes_leave_out() -> None:
     assert explained(unseen, vertices) > explained(unseen, None) + 0.05
     quiet = vertices(np.zeros((5, 9), np.float32)) @ vertices.modes
     assert not quiet.any(), "a mouth at rest is left at rest"
+    often = fit_map(seen * 3, strength=0.1)
+    np.testing.assert_allclose(often(spoken(9)) @ often.modes, vertices(spoken(9)) @ vertices.modes, atol=1e-4)
+
+
+def test_lips_grow_less_full_than_films_say() -> None:
+    rows = []
+    for film in films(3, 0.4):
+        lips, outer = film.lips.copy(), len(LIP_INNER)
+        lips[:, outer + outer // 2 :, 1] -= 0.1 * film.articulators[:, 2:3]  # lower rims sink with every pucker
+        rows.append(FilmedMotion(film.articulators, lips))
+    vertices = fit_map(rows, strength=0.1)
+    offsets = (vertices(spoken(9)) @ vertices.modes).reshape(-1, len(LIP_VERTICES), 3)
+    rims = offsets[:, len(LIP_INNER) :, 1] - offsets[:, : len(LIP_INNER), 1]
+    most = float(np.abs(rims[:, len(LIP_INNER) // 2 + 2 : -1].mean(1)).max() / spoken(9)[:, 2].max())
+    assert 0.5 * FULLER < most / 0.1 * 0.4 < 2 * FULLER, "people move .4 as far, which is divided out"
 
 
 def test_offsets_leave_the_gap_and_the_symmetry_alone() -> None:

@@ -33,7 +33,8 @@ def with_vertices(model: FacialMotion, vertices: VertexMap) -> FacialMotion:
     """A copy of ``model`` that has an untrained lip-vertex branch for the modes of ``vertices``."""
     sizes = {**vars(model.config), "vertex_modes": len(vertices.modes)}
     grown = FacialMotion(FacialConfig(**sizes), model.encoder)
-    grown.generator.load_state_dict(model.generator.state_dict(), strict=False)
+    others = {k: v for k, v in model.generator.state_dict().items() if not k.startswith("vert")}
+    grown.generator.load_state_dict(others, strict=False)
     modes = torch.from_numpy(vertices.modes).view(len(vertices.modes), len(LIP_VERTICES), 3)
     grown.generator.vertex_modes.copy_(modes)
     return grown
