@@ -105,9 +105,13 @@ def _from_film(
 
         def told(what: str, share: float) -> None:
             if what not in tasks:
+                for begun in bar.task_ids:  # stages follow one another, and some do not say how far they are
+                    bar.update(begun, completed=100)
                 tasks[what] = bar.add_task(what, total=100)
             bar.update(tasks[what], completed=round(100 * share))  # type: ignore[arg-type]
 
         portrait = read_photo(photo) if photo else None
         further = partial(own_picture.tuned, minutes) if minutes else None
-        return enroll_film(film, size, {"name": (photo or film).stem, **facts}, portrait, told, out, further=further)
+        made = enroll_film(film, size, {"name": (photo or film).stem, **facts}, portrait, told, out, further=further)
+        told("saving", 1.0)
+    return made

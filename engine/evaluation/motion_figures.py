@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter
-from scipy.signal import find_peaks
 
 from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, ByteArray, FloatArray
 from engine.evaluation.foreign_networks import FeatureNet
@@ -22,6 +20,8 @@ _LONGEST = 15  # frames; eyes shut for longer are shut
 def sound_beats(samples: FloatArray) -> FloatArray:
     """When syllables begin, in frames: peaks of the rise of the voice's energy."""
     import torch
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
 
     from engine.audio.mel import HOP, LogMel
 
@@ -37,6 +37,9 @@ def sound_beats(samples: FloatArray) -> FloatArray:
 
 def head_beats(angles: FloatArray) -> FloatArray:
     """When a head [T, 3] turns from one movement to the next, in frames: the local minima of its speed."""
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
+
     if len(angles) < 3:
         return np.zeros(0)
     speed = gaussian_filter1d(np.linalg.norm(np.diff(angles, axis=0), axis=1), 1.0)
@@ -79,6 +82,8 @@ def eye_opening(landmarks: FloatArray) -> FloatArray:
 
 def blink_rate(opening: FloatArray) -> float:
     """Blinks a minute of eyes [T] at 25 a second: how often they fall below `_SHUT` of what is usual around then."""
+    from scipy.ndimage import median_filter
+
     if len(opening) < 3:
         return 0.0
     usual = np.maximum(median_filter(opening, min(len(opening), 75)), np.percentile(opening, 50) * 0.5)

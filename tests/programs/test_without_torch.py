@@ -28,6 +28,12 @@ def test_the_commands_and_the_engine_process_import_no_torch() -> None:
     run("import clients.cli, clients.commands.serve, clients.commands.talk, engine.process.engine_worker")
 
 
+def test_a_film_is_enrolled_with_what_is_installed_without_extras() -> None:
+    modules = "clients.enrol_cli, engine.enrolment.footage.film_enrolment, engine.tuning.own_picture"
+    modules += ", engine.process.enrolment_worker, engine.render.preview"
+    run(f"import sys\nsys.modules['scipy'] = None\nimport {modules}")
+
+
 @pytest.mark.parametrize(
     "asked", ["quality='geometry'", "quality='learned'", "lips='expnet', mover='posevae'", "mover='prior'"]
 )

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from engine.audio.sound_files import TITLES
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray, Motion
 from engine.enrolment.enroll import build_portrait
 from engine.enrolment.footage.film_crops import whole
@@ -26,7 +28,7 @@ from engine.enrolment.footage.film_lessons import (
     surroundings_of,
     turned_of,
 )
-from engine.enrolment.footage.film_survey import of_high_range, survey
+from engine.enrolment.footage.film_survey import of_high_range, seconds_of, survey
 from engine.enrolment.footage.looks.lips_judged import LipsJudged, judge_lips
 from engine.enrolment.footage.manner_fit import fit_manner
 from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
@@ -145,8 +147,11 @@ def _watched(path: Path, quarter: int, told: Told, keep: Path | None, longest_s:
                 f"Nothing can be written to {file.parent} ({problem}): choose another folder."
             ) from problem
 
+    with av.open(str(path), **TITLES) as container:
+        length = min(longest_s, seconds_of(container)) or longest_s
+
     def show(seconds: float) -> None:
-        told("following the face", seconds / longest_s)
+        told("following the face", min(seconds / length, 1.0))
 
     return watch(path, quarter, True, longest_s, show, known, store)
 

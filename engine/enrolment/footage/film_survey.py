@@ -78,7 +78,7 @@ def glances(path: Path, longest_s: float) -> list[ByteArray]:
     with av.open(str(path), **TITLES) as container:
         if not container.streams.video:
             raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
-        length = _seconds_of(container)
+        length = seconds_of(container)
     wanted = (np.arange(GLANCES) + 0.5) / GLANCES * min(length, longest_s)
     out: list[ByteArray] = []
     first = last = None
@@ -102,7 +102,7 @@ def _glance(frame: av.VideoFrame, turn: int) -> ByteArray:
     return np.ascontiguousarray(np.rot90(picture, turn)).astype(np.uint8)
 
 
-def _seconds_of(container: av.container.InputContainer) -> float:
+def seconds_of(container: av.container.InputContainer) -> float:
     """How long its pictures are: as it says, or, since browsers name no length of what they record, by its packets."""
     stream = container.streams.video[0]
     if stream.duration and stream.time_base:
