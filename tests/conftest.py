@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from without_torch import files_that_need_torch
@@ -35,6 +36,7 @@ from engine.paths import assets  # noqa: E402
 from engine.render.renderer import Renderer  # noqa: E402
 
 MARKS = {"cpu", "gpu", "net", "browser"}
+A_CORE_ALONE = ("tests/web/", "tests/docs/test_snippets.py")  # browsers, and commands in processes of their own
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -65,6 +67,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def chromium() -> str | None:
     """The browser the tests drive."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Processes share the tests out by files; those that take a core alone are one share, and run one after another."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Shares(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "a core alone" if file.startswith(A_CORE_ALONE) else file
+
+    return Shares(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_sessionfinish() -> None:

@@ -73,7 +73,8 @@ def frames_of(
                 both = np.concatenate([lit - drawn, drawn], -1)
                 seen = seen_on("mouth", both, posed.vertices[: top.VERTICES]).astype(np.float16)
                 told = raw_features("mouth", avatar, posed.face, motion.blendshapes, motion.rotation)
-                found = to_bytes(lit), _small(part.landmarks[row], avatar.size), told, seen[:, :3], seen[:, 3:]
+                small = _small(part.landmarks[row], avatar.size)
+                found: tuple[np.ndarray, ...] = (to_bytes(lit), small, told, seen[:, :3], seen[:, 3:])
                 moved.append(motion)
                 for column, value in zip(columns, found, strict=True):
                     column.append(value)

@@ -71,6 +71,19 @@ def test_an_address_keeps_its_order_when_a_node_goes() -> None:
     assert [node.name for node in all_of.for_opening("stage")] == before[1:]
 
 
+def test_a_full_node_is_asked_for_an_address_in_its_turn() -> None:
+    """It alone knows whether the address is taken there; the door's count of its places may be old, too."""
+    all_of = nodes(1, 1, 1)
+    first, second, third = all_of.in_order("stage")
+    first.heard(0)
+    assert all_of.for_opening("stage") == [first, second, third]
+    assert all_of.for_opening(None)[-1] is first
+    second.silent()
+    assert all_of.for_opening("stage") == [first, third, second], "who is slow to answer is asked last"
+    second.heard(1)
+    assert all_of.for_opening("stage") == [first, second, third]
+
+
 @pytest.mark.parametrize(
     ("measured", "slots"),
     [

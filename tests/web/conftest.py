@@ -16,7 +16,7 @@ from serving import Running, engine, running
 from engine.audio.sound_files import read_speech
 from engine.paths import assets
 
-QUIET_S, SPEECH_S = 4.0, 6.0
+QUIET_S, SPEECH_S = 2.0, 3.5
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--no-sandbox",

@@ -15,7 +15,7 @@ from serving import Running, running
 pytestmark = pytest.mark.browser
 
 LEAST_FPS = 15
-HEARD_S = 10.0  # the fake microphone's silence and speech, over and over; see conftest.py
+HEARD_S = 5.5  # the fake microphone's silence and speech, over and over; see conftest.py
 # Every new picture of the video: when it came, its size, and the brightness of the mouth's pixels.
 WATCH = """
 () => {
@@ -52,7 +52,7 @@ def test_the_face_speaks_with_the_microphone_and_rests_in_silence(page: Any, ser
     assert page.is_visible("#portrait")
     start(page, "microphone")
     page.evaluate(WATCH)
-    time.sleep(HEARD_S + 3)
+    time.sleep(HEARD_S + 2)
     pictures = page.evaluate("window.seen")
     assert {(p["width"], p["height"]) for p in pictures} == {(512, 512)}
     fps = (len(pictures) - 1) / ((pictures[-1]["now"] - pictures[0]["now"]) / 1000)

@@ -21,16 +21,17 @@ class Node:
     free: int = 0
     public: str = ""  # what clients call its machine, where that is not the door's; '' where it is
     retired: bool = False  # it is to empty by itself: nobody new is sent there, if there are others
+    slow: bool = False  # to say how many places it has: the same
     _sent: list[float] = field(default_factory=list)  # when somebody was sent there of whom it has not told yet
 
     def heard(self, free: int) -> None:
         """What it says itself, just now."""
-        self.up, self.free = True, free
+        self.up, self.free, self.slow = True, free, False
         self._sent = [at for at in self._sent if at > time.monotonic() - SEEN_S]
 
     def silent(self) -> None:
         """It is slow to answer: nobody new is sent there, if there are others."""
-        self.free = 0
+        self.free, self.slow = 0, True
 
     def lost(self) -> None:
         """There is nobody to answer."""
@@ -80,10 +81,11 @@ class Nodes:
         """Whom to ask for a place, one after another: the emptiest first.
 
         For an ``address`` that somebody wished for, in its own order, so that who watches it finds it without a table.
-        Full ones come last: a place may just have been left, or be the asker's own, who comes back.
+        A full one is asked in its turn as well: the address may be taken there, which it alone knows, or the place may
+        be the asker's own, who comes back.
         """
         nodes = self.in_order(address)
-        return nodes if address is None else sorted(nodes, key=lambda node: node.room <= 0)
+        return nodes if address is None else sorted(nodes, key=lambda node: node.slow or node.retired)
 
     def in_order(self, address: str | None) -> list[Node]:
         """Those that answer: the emptiest first; for an address in its own order (rendezvous hashing), which stays."""
