@@ -34,7 +34,7 @@ def node_in(name: str) -> str:
     return name.split(".")[0]
 
 
-async def until_free(two: Fleet, free: int, limit_s: float = 30) -> None:
+async def until_free(two: Fleet, free: int, limit_s: float = 60) -> None:
     async with asyncio.timeout(limit_s):
         while json.loads((await ask_async("GET", f"{two.url}/readyz")).body)["free"] != free:  # noqa: ASYNC110  # another process
             await asyncio.sleep(0.05)
@@ -127,21 +127,21 @@ async def test_a_nodes_death_is_nobody_elses_and_its_place_comes_back(two: Fleet
         assert second.hello is not None
         assert node_in(first.hello["session"]) != node_in(second.hello["session"])
         dead = node_in(second.hello["session"])
-        await asyncio.sleep(1)
         kept.span()
+        await asyncio.sleep(1)
+        before = kept.span()
         os.kill(two.node_pid(dead), signal.SIGKILL)
-        began = time.monotonic()
         async with talking(two) as (again, _):
-            took = time.monotonic() - began
             assert again.hello is not None
             assert node_in(again.hello["session"]) == node_in(first.hello["session"])
-        assert took < 3
+            ready = await ask_async("GET", f"{two.url}/readyz")
+            assert json.loads(ready.body)["free"] == 0, "nobody waited until the dead one's places were back"
         gone = await ask_async("DELETE", f"{two.url}/api/session/{second.hello['session']}")
         assert gone.status == 404, "it is said at once, not waited for"
         await asyncio.sleep(1)  # sounds come by 20 ms: a short span tells little
         span = kept.span()
-        assert span.sound_ms > 900 * span.seconds
-        assert span.fps > 15, "the machine starts a whole node beside it"
+        assert span.sound_ms / span.seconds > 0.9 * before.sound_ms / before.seconds
+        assert span.fps > 0.6 * before.fps, "the machine starts a whole node beside it"
         assert first.lost is None
     await until_free(two, 4)
 
@@ -149,6 +149,7 @@ async def test_a_nodes_death_is_nobody_elses_and_its_place_comes_back(two: Fleet
 async def test_a_rolling_drain_loses_nobody_who_comes_back(two: Fleet) -> None:
     await until_free(two, 4)
     before = {two.node_pid(name) for name in ("n1", "n2")}
+    began = time.monotonic()
     os.kill(two.pid, signal.SIGHUP)
 
     async def stay() -> tuple[int, float]:
@@ -176,7 +177,7 @@ async def test_a_rolling_drain_loses_nobody_who_comes_back(two: Fleet) -> None:
 
     renewed = asyncio.Event()
     stayers = [asyncio.create_task(stay()) for _ in range(2)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             try:
                 if not before & {two.node_pid(name) for name in ("n1", "n2")}:
@@ -185,9 +186,10 @@ async def test_a_rolling_drain_loses_nobody_who_comes_back(two: Fleet) -> None:
                 pass  # one is being renewed
             await asyncio.sleep(0.1)
     renewed.set()
+    one_node_s = (time.monotonic() - began) / 2
     came_back = await asyncio.gather(*stayers)
     assert sum(returns for returns, _ in came_back) >= 1
-    assert max(longest for _, longest in came_back) < 3
+    assert max(longest for _, longest in came_back) < one_node_s, "nobody waits for a node to start"
     await until_free(two, 4)
 
 
