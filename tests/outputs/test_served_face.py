@@ -93,7 +93,8 @@ async def watched(
         async with asyncio.timeout(20):
             while not output.taken:  # noqa: ASYNC110  # it is given on another thread
                 await asyncio.sleep(0.02)
-        await socket.send(pcm.tobytes())
+        for _ in range(3):  # a busy machine may show none of it the first time
+            await socket.send(pcm.tobytes())
         async with asyncio.timeout(30):
             while spoken(output) < 20 * seconds:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
