@@ -45,9 +45,7 @@ def test_a_face_is_made_of_a_film_taken_on_the_page(browser: Any, server: Runnin
     page.wait_for_selector("#film-stop:visible")
     assert "Look into the camera" in page.inner_text("#film-prompt")
     began = time.monotonic()
-    page.wait_for_function(
-        "() => document.getElementById('film-level').value > 0"
-    )  # it rests for two seconds at a time
+    page.wait_for_function("() => document.getElementById('film-level').value > 0")  # it rests now and then
     page.wait_for_timeout(1000 * max(began + TAKEN_S - time.monotonic(), 0))
     assert page.evaluate("document.getElementById('film-done').value") > 0.05
     page.click("#film-stop")
