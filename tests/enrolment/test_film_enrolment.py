@@ -210,6 +210,8 @@ def test_bad_films_get_one_sentence(film: Path, tmp_path: Path) -> None:
     (tmp_path / "no.mp4").write_bytes(b"nothing")
     with pytest.raises(VivifyError, match="cannot be read"):
         survey(tmp_path / "no.mp4", 60)
+    with pytest.raises(VivifyError, match="no such file"):
+        survey(tmp_path / "none.mp4", 60)
     with pytest.raises(VivifyError, match="at a stretch"):
         enroll_film(written(tmp_path / "brief.mp4", [face] * 20), 256, {})
 

@@ -20,7 +20,10 @@ SIDE = 960  # pixels of their longer side
 TWO = 1 / 3  # of the glances that show two people, from which a film is refused
 HIGH_RANGE = (16, 18)  # PQ and HLG (H.273, table 3)
 DARK = 22.0  # brightness of the face below which nothing of it can be learned
-SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".wmv", ".flv", ".ogv"}
+SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".3g2"),
+    *(".wmv", ".asf", ".flv", ".ogv", ".dv", ".mxf", ".vob"),
+}
 
 
 def is_film(path: Path) -> bool:
@@ -35,6 +38,8 @@ def survey(path: Path, longest_s: float) -> int:
     """
     seen: list[tuple[int, float]] = []
     pairs = 0
+    if not path.is_file():
+        raise VivifyError(f"A film was expected at '{path}', but there is no such file: check the path.")
     try:
         pictures = glances(path, longest_s)
     except (av.FFmpegError, OSError) as error:
