@@ -42,9 +42,14 @@ def enroll(photo: Path, size: int = 512, facts: dict[str, str] | None = None) ->
 
 def enroll_picture(rgb: ByteArray, size: int, facts: dict[str, str]) -> tuple[Avatar, tuple[str, ...]]:
     """`enroll` for a picture already decoded, RGB [H, W, 3]."""
+    check_size(size)
+    return build_portrait(take_portrait(rgb, face_model().triangles, size), facts)
+
+
+def check_size(size: int) -> None:
+    """Raises VivifyError for a portrait's side that no avatar has."""
     if size not in SIZES:
         raise VivifyError(f"An avatar is {', '.join(map(str, SIZES))} pixels wide, not {size}: choose one of these.")
-    return build_portrait(take_portrait(rgb, face_model().triangles, size), facts)
 
 
 def build_portrait(portrait: Portrait, facts: dict[str, str]) -> tuple[Avatar, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from engine.audio.sound_files import read_speech
 from engine.contracts import Motion
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_enrolment import enroll_film
+from engine.enrolment.footage.film_lessons import Lessons, lessons_of
 from engine.enrolment.footage.film_survey import survey
 from engine.enrolment.footage.steadiness import steadied
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
@@ -127,6 +128,13 @@ def test_the_inside_of_the_mouth_is_the_films(made: tuple[Avatar, tuple[str, ...
     assert np.array_equal(looks.render(moved(0.3))[:40], plain.render(moved(0.3))[:40]), "nothing elsewhere"
 
 
+def test_a_shot_that_was_tracked_badly_throughout_teaches_nothing(made: tuple[Avatar, tuple[str, ...]]) -> None:
+    """As where another person is seen for a while."""
+    watched = Film(np.zeros((9, 478, 3), np.float32), np.zeros(9, bool), np.zeros(0, np.float32))
+    shot = Lessons(np.arange(9), np.eye(2, 3), watched.landmarks)
+    assert not list(lessons_of(Path("unread"), watched, 0, Renderer(made[0], SIDE), shot, [], np.arange(0)))
+
+
 def test_the_portrait_at_rest_stays_exact(made: tuple[Avatar, tuple[str, ...]]) -> None:
     avatar = made[0]
     known, plain = Renderer(avatar, 512), Renderer(replace(avatar, film=None), 512)
@@ -212,6 +220,8 @@ def test_bad_films_get_one_sentence(film: Path, tmp_path: Path) -> None:
         survey(tmp_path / "no.mp4", 60)
     with pytest.raises(VivifyError, match="no such file"):
         survey(tmp_path / "none.mp4", 60)
+    with pytest.raises(VivifyError, match="not 300: choose one"):
+        enroll_film(film, 300, {})
     with pytest.raises(VivifyError, match="at a stretch"):
         enroll_film(written(tmp_path / "brief.mp4", [face] * 20), 256, {})
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.audio.sound_files import TITLES
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray, Motion
-from engine.enrolment.enroll import build_portrait
+from engine.enrolment.enroll import build_portrait, check_size
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_fit import fit
 from engine.enrolment.footage.film_lessons import (
@@ -84,6 +84,7 @@ def enroll_film(
     ``keep`` until all is done, for an attempt that goes on. ``further`` learns more from it, with words of that.
     Raises VivifyError with one sentence.
     """
+    check_size(size)
     own_portrait = None
     if photo is not None:
         told("looking at the photo", 0.0)

@@ -162,7 +162,7 @@ def lessons_of(
     """
     avatar = renderer.avatar
     gain = None
-    for some in np.array_split(rows, max(1, -(-len(rows) // AT_ONCE))):
+    for some in np.array_split(rows, -(-len(rows) // AT_ONCE)) if len(rows) else ():  # none of some shots
         truth = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
         if gain is None:
             gain = light_gain(avatar, truth, part.landmarks[some])
