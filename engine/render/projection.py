@@ -143,6 +143,16 @@ class Scene:
         scene.atlas = self._with_panels(self._avatar, self._avatar.portrait)
         return scene
 
+    def showing(self, picture: ByteArray) -> Scene:
+        """The same scene with another ``picture`` [S, S, 3] of the person in the portrait's place, lips and all."""
+        scene = copy(self)
+        for name in ("texels", "clean_texels", "mouth"):
+            scene.__dict__.pop(name, None)
+        scene._planes = {}
+        scene.atlas = self._with_panels(self._avatar, picture)
+        scene.__dict__["portrait"] = scene
+        return scene
+
     @cached_property
     def mouth(self) -> np.ndarray:
         """The vertices of all triangles that may show something else in `portrait` than in this scene."""

@@ -19,7 +19,7 @@ from engine.face.panels import MARGIN
 from engine.imaging.smoothing import blur
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
-from engine.render.prepared import prepare
+from engine.render.prepared import Prepared, prepare
 from engine.render.remembered.uncovering import shares_of
 from engine.render.renderer import Renderer, still
 from kernels.cpu.pixel_kernels import bytes_to_i420
@@ -57,6 +57,11 @@ def avatar() -> Avatar:
 
 
 @pytest.fixture(scope="module")
+def known(avatar: Avatar) -> Prepared:
+    return prepare(avatar)
+
+
+@pytest.fixture(scope="module")
 def plan() -> Plan:
     motions = [turned(-FAR * abs(np.sin(0.9 * k))) for k in range(FRAMES)]
     (found,) = planned(motions)
@@ -66,36 +71,39 @@ def plan() -> Plan:
 
 
 @pytest.fixture(scope="module")
-def uncovered(avatar: Avatar, plan: Plan) -> Uncovered:
-    real = Renderer(remembering(avatar, view(avatar, -0.2, 25)), avatar.size)
+def uncovered(avatar: Avatar, known: Prepared, plan: Plan) -> Uncovered:
+    real = Renderer(remembering(avatar, view(avatar, -0.2, 25)), avatar.size, known)
     motions = [turned(-FAR * abs(np.sin(0.9 * k))) for k in plan.rows]
     pictures = np.stack([real.render(motion) for motion in motions])
-    return fit_views(avatar, prepare(avatar), None, plan, Seen(pictures, motions))
+    return fit_views(avatar, known, None, plan, Seen(pictures, motions))
 
 
-def test_what_turned_frames_show_is_painted_when_the_head_turns(avatar: Avatar, uncovered: Uncovered) -> None:
+def test_what_turned_frames_show_is_painted_when_the_head_turns(
+    avatar: Avatar, known: Prepared, uncovered: Uncovered
+) -> None:
     assert len(uncovered.views) == 2
     assert uncovered.after < 0.6 * uncovered.before, "on frames that were not learned from"
-    known = Renderer(remembering(avatar, *uncovered.views), 256)
-    real, plain = Renderer(remembering(avatar, view(avatar, -0.2, 25)), 256), Renderer(avatar, 256)
+    learned = Renderer(remembering(avatar, *uncovered.views), 256, known)
+    real, plain = Renderer(remembering(avatar, view(avatar, -0.2, 25)), 256, known), Renderer(avatar, 256, known)
     motion = turned(-0.3)
     there = np.abs(real.render(motion).astype(int) - plain.render(motion)).sum(2) > 60
     assert there.sum() > 100
-    apart = [np.abs(r.render(motion)[there].astype(int) - real.render(motion)[there]).mean() for r in (known, plain)]
+    apart = [np.abs(r.render(motion)[there].astype(int) - real.render(motion)[there]).mean() for r in (learned, plain)]
     assert apart[0] < 0.5 * apart[1]
-    fine = [np.abs(p - blur(p, 1.0))[there].mean() for p in (r.render(motion) for r in (known, real))]
+    fine = [np.abs(p - blur(p, 1.0))[there].mean() for p in (r.render(motion) for r in (learned, real))]
     assert 0.75 < fine[0] / fine[1] < 1.25, "as crisp as the film"
 
 
-def test_ahead_and_on_the_other_side_the_photo_rules(avatar: Avatar, uncovered: Uncovered) -> None:
-    known, plain = Renderer(remembering(avatar, *uncovered.views), 256), Renderer(avatar, 256)
+def test_ahead_and_on_the_other_side_the_photo_rules(avatar: Avatar, known: Prepared, uncovered: Uncovered) -> None:
+    learned = Renderer(remembering(avatar, *uncovered.views), 256, known)
+    plain = Renderer(avatar, 256, known)
     for motion in (still(), turned(-0.03), turned(0.3), turned(-0.3, 0.5)):
-        assert np.array_equal(known.render(motion), plain.render(motion))
-    assert not np.array_equal(known.render(turned(-0.15)), plain.render(turned(-0.15)))
+        assert np.array_equal(learned.render(motion), plain.render(motion))
+    assert not np.array_equal(learned.render(turned(-0.15)), plain.render(turned(-0.15)))
     planes = np.empty((384, 256), np.uint8)
-    bytes_to_i420(known.render(turned(-0.3)), planes)
-    assert np.abs(known.planes(turned(-0.3)).astype(int) - planes).mean() < 0.3, "the same in planes"
-    clear = known.render(turned(-0.3), alpha=True)
+    bytes_to_i420(learned.render(turned(-0.3)), planes)
+    assert np.abs(learned.planes(turned(-0.3)).astype(int) - planes).mean() < 0.3, "the same in planes"
+    clear = learned.render(turned(-0.3), alpha=True)
     assert np.array_equal(clear, plain.render(turned(-0.3), alpha=True)), "a matte has no other backgrounds"
 
 
@@ -108,13 +116,34 @@ def test_a_slow_turn_never_jumps(avatar: Avatar) -> None:
     assert dict(shares_of(views, -0.5, 0.0)) == {1: 1.0}, "farther than the film turned"
 
 
-def test_nothing_is_kept_that_does_not_help(avatar: Avatar, plan: Plan) -> None:
-    plain = Renderer(avatar, avatar.size)
+def test_nothing_is_kept_that_does_not_help(avatar: Avatar, known: Prepared, plan: Plan) -> None:
+    plain = Renderer(avatar, avatar.size, known)
     motions = [turned(-FAR * abs(np.sin(0.9 * k))) for k in plan.rows]
     pictures = np.stack([plain.render(motion) for motion in motions])
-    same = fit_views(avatar, plain.prepared, None, plan, Seen(pictures, motions))
+    same = fit_views(avatar, known, None, plan, Seen(pictures, motions))
     assert same.views == (), "the photo says it already"
     assert not planned(motions[:3])
+
+
+def test_of_other_rooms_ears_and_hair_are_taken_alone(avatar: Avatar, known: Prepared, plan: Plan) -> None:
+    striped, margin = view(avatar, -0.2, 50), avatar.size // MARGIN
+    striped.beside[::8] = striped.beside[1::8] = striped.beside[2::8] = striped.beside[3::8] = 0
+    real, motions = (
+        Renderer(remembering(avatar, striped), avatar.size),
+        [turned(-FAR * abs(np.sin(0.9 * k))) for k in plan.rows],
+    )
+    rooms = []
+    for motion in motions:
+        picture, other = real.render(motion), real.render(motion, alpha=True)[..., 3:] < 64
+        rooms.append(np.where(other, np.array([40, 160, 60], np.uint8), (0.85 * picture).astype(np.uint8)))
+    found = fit_views(avatar, known, None, plan, Seen(np.stack(rooms), motions), elsewhere=True)
+    assert found.views
+    assert found.after < found.before
+    (y, x), person = np.nonzero(found.views[-1].beside.any(2)), np.pad(avatar.matte, margin, mode="edge")
+    assert y.max() < avatar.reference[top.CHIN, 1] + margin, "collars are those of the other room"
+    assert (person[y, x] > 64).mean() > 0.95, "so are walls"
+    light = found.views[-1].beside[person > 250].astype(float)[..., 1:3]
+    assert abs(light.mean()) < 1, "and light"
 
 
 def test_views_are_kept_in_the_folder(avatar: Avatar, tmp_path: Path) -> None:

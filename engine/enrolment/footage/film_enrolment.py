@@ -25,22 +25,19 @@ from engine.enrolment.footage.film_lessons import (
     chosen,
     framed,
     lessons_of,
-    surroundings_of,
-    turned_of,
 )
+from engine.enrolment.footage.film_sides import learn_sides
 from engine.enrolment.footage.film_survey import of_high_range, seconds_of, survey
 from engine.enrolment.footage.looks.lips_judged import LipsJudged, judge_lips
 from engine.enrolment.footage.manner_fit import fit_manner
 from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
 from engine.enrolment.footage.redriving import redriven
 from engine.enrolment.footage.remembering import FEWEST, FOLDS, learn, taught
-from engine.enrolment.footage.sides.drift_fit import fit_drift
-from engine.enrolment.footage.sides.view_fit import Uncovered, fit_views
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
 from engine.enrolment.landmarks import Portrait, take_portrait
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
-from engine.face.kept.film_memory import REGIONS, FilmMemory, Look, View
+from engine.face.kept.film_memory import REGIONS, FilmMemory, Look
 from engine.face.morphable_model import face_model
 from engine.render.renderer import Renderer
 
@@ -218,25 +215,8 @@ def _taught(
             words.append(f"Taken from the film: {CALLED[region]} ({figures}).")
         else:
             words.append(f"Left as the photo shows it: {CALLED[region]} (the film does not show enough; {figures}).")
-    told("looking around the face", 0.0)
-    around, settings = surroundings_of(path, film, quarter, renderer, lessons, motions, picked)
-    sides = fit_drift(renderer.avatar, renderer.prepared, around)
-    what = "how hair, ears, neck and shoulders follow the head"
-    if sides is None:
-        words.append(f"Left to geometry: {what} (too few frames show it).")
-    else:
-        fell = f"error around the face {100 * (sides.after / max(sides.before, 1e-6) - 1):+.0f} %"
-        way = "Taken from the film" if sides.drift else "Left to geometry"
-        words.append(f"{way}: {what} ({fell} on a stretch of the film not learned from).")
-    told("looking at turned heads", 0.0)
-    drift = sides.drift if sides else None
-    views: list[View] = []
-    if "camera" not in renderer.avatar.facts:  # the portrait is a photo of its own, taken elsewhere
-        settings = [replace(setting, here=False) for setting in settings]
-    for plan, turned in turned_of(path, film, quarter, renderer.avatar, lessons, motions, picked, settings):
-        uncovered = fit_views(renderer.avatar, renderer.prepared, drift, plan, turned)
-        views += uncovered.views
-        words.append(_of_a_side(uncovered))
+    drift, views, more = learn_sides(path, film, quarter, renderer, lessons, motions, picked, told)
+    words += more
     frames = np.concatenate([part.frames for part in lessons])
     every = [motion for part in motions for motion in part]
     face = film.landmarks[frames]
@@ -244,14 +224,7 @@ def _taught(
     real = real / np.linalg.norm(face[:, 33, :2] - face[:, 263, :2], axis=1)
     told("listening", 0.0)
     manner, more = fit_manner(renderer, film.samples, frames, every, real)
-    return FilmMemory(looks, manner, drift, tuple(views)), words + more
-
-
-def _of_a_side(uncovered: Uncovered) -> str:
-    which = "right" if uncovered.side < 0 else "left"
-    fell = f"error there {100 * (uncovered.after / max(uncovered.before, 1e-6) - 1):+.0f} %"
-    way = "Taken from the film" if uncovered.views else "Left to the photo"
-    return f"{way}: what a turn uncovers on the {which} ({fell} on turned frames not learned from)."
+    return FilmMemory(looks, manner, drift, views), words + more
 
 
 def _of_one_person(avatar: Avatar, film: Film, shots: list[slice]) -> Avatar:

@@ -35,6 +35,7 @@ MOST = 600  # frames that are learned from
 OFF = 2.5  # times the usual distance of landmarks and driven mesh, beyond which a frame was badly tracked
 AT_ONCE = 50  # frames held in memory
 GLANCES, SLIGHT = 8, 0.06  # pictures by which a shot's light is told; of its logarithm, what is taken for none
+TURNING, HEADS = 8, 16  # shots from which is learned how deep hair and ears lie, at most; frames of one
 AROUND = 80  # frames from which is learned how surroundings follow a head
 ELSEWHERE, PROBED = 1.6, 3  # times the least difference around the face from which a shot is taken elsewhere; frames
 SAME = 20.0  # grey levels up to which a shot may differ there in any case
@@ -220,6 +221,34 @@ def surroundings_of(
     return seen, [Setting(gain, near) for gain, near in zip(gains, same, strict=True)]
 
 
+def heads_of(
+    path: Path,
+    film: Film,
+    quarter: int,
+    avatar: Avatar,
+    lessons: list[Lessons],
+    motions: list[list[Motion]],
+    picked: list[np.ndarray],
+) -> list[Seen]:
+    """A few frames of each shot, half of them the farthest turned, that tell how a head moves within it.
+
+    Of those shots in which it turns most.
+    """
+    out = []
+    turns = [np.array([moved[k].rotation[0, 2] for k in rows]) for moved, rows in zip(motions, picked, strict=True)]
+    wide = np.argsort([-float(np.ptp(turn)) if len(turn) else 0.0 for turn in turns])[:TURNING]
+    for shot in sorted(wide.tolist()):
+        part, moved, rows = lessons[shot], motions[shot], picked[shot]
+        if len(rows):
+            far = rows[np.argsort(-np.abs(turns[shot]))[: max(len(rows) // 3, 1)]]
+            calm = rows[np.argmin([np.linalg.norm(moved[k].rotation - np.eye(3)) for k in rows])]
+            even = [some[np.unique(np.linspace(0, len(some) - 1, HEADS // 2).astype(int))] for some in (rows, far)]
+            some = np.unique([*even[0], *even[1], calm])
+            seen = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
+            out.append(Seen(seen, [moved[k] for k in some]))
+    return out
+
+
 def turned_of(
     path: Path,
     film: Film,
@@ -229,20 +258,32 @@ def turned_of(
     motions: list[list[Motion]],
     picked: list[np.ndarray],
     settings: list[Setting],
-) -> Iterator[tuple[Plan, Seen]]:
+) -> Iterator[tuple[Plan, Seen, bool]]:
     """Frames that tell what a turned head uncovers, a side at a time, as large as the portrait.
 
-    Of shots taken elsewhere there are none: they would be laid beside the portrait's own ears and background.
+    Where the portrait's own place does not show a side, the shot taken elsewhere that shows it most often does; last
+    is said whether it was one.
     """
-    every = [(shot, int(row)) for shot, rows in enumerate(picked) for row in rows if settings[shot].here]
-    for plan in planned([motions[shot][row] for shot, row in every]):
+    here = [(shot, int(row)) for shot, rows in enumerate(picked) for row in rows if settings[shot].here]
+    plans = [(plan, here, False) for plan in planned([motions[shot][row] for shot, row in here])]
+    sides = {plan.side for plan, _, _ in plans}
+    others: dict[float, list[tuple[Plan, list[tuple[int, int]], bool]]] = {}
+    for shot, rows in enumerate(picked):
+        lit = ((settings[shot].gain > GAINS[0]) & (settings[shot].gain < GAINS[1])).all()
+        if not settings[shot].here and lit and len(rows):
+            for plan in planned([motions[shot][row] for row in rows]):
+                if plan.side not in sides:
+                    others.setdefault(plan.side, []).append((plan, [(shot, int(row)) for row in rows], True))
+    for candidates in others.values():
+        plans.append(max(candidates, key=lambda one: one[0].turned))
+    for plan, every, elsewhere in plans:
         mine = [every[k] for k in plan.rows]
         pictures = []
         for shot in sorted({shot for shot, _ in mine}):
             part, rows = lessons[shot], np.array([row for owner, row in mine if owner == shot])
             found = crops(path, film, part.frames[rows], part.framing, (avatar.size, avatar.size), quarter)
             pictures.append(to_bytes(settings[shot].gain * found))
-        yield plan, Seen(np.concatenate(pictures), [motions[shot][row] for shot, row in mine])
+        yield plan, Seen(np.concatenate(pictures), [motions[shot][row] for shot, row in mine]), elsewhere
 
 
 def light_gain(avatar: Avatar, pictures: ByteArray, landmarks: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ kept must have lowered the error on the film's end when fitted to what comes bef
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,7 +32,7 @@ ROUNDS = 60  # of conjugate gradients
 HELD = 0.25  # of the frames, the last ones, by which it is judged
 GAIN = 0.05  # of the error around the face that must be saved
 FEWEST = 24  # frames that say anything
-_AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+NEIGHBOURS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 _CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -62,12 +63,12 @@ def fit_drift(avatar: Avatar, known: Prepared, seen: Seen) -> Sides | None:
     rest = np.arange(count - len(held))
     if len(rest) < FEWEST or len(held) < FEWEST // 4:
         return None
-    first = _fitted(avatar, known, seen[rest], _none(seen[rest].motions), SOFT)
+    first = _fitted(avatar, known, seen[rest], no_drift(seen[rest].motions), SOFT)
     before = _error(avatar, known, seen[held], None)
     after = _error(avatar, known, seen[held], first)
     if after >= (1 - GAIN) * before:
         return Sides(None, before, after)
-    bounds = _none(seen.motions)
+    bounds = no_drift(seen.motions)
     scaled = first.nodes * _rescaled(bounds.usual, first.usual)[:, None, None, None]
     return Sides(_fitted(avatar, known, seen, replace(bounds, nodes=scaled), AGAIN), before, after)
 
@@ -75,7 +76,7 @@ def fit_drift(avatar: Avatar, known: Prepared, seen: Seen) -> Sides | None:
 def around_error(renderer: Renderer, picture: ByteArray, motion: Motion) -> float:
     """Mean difference of a film's ``picture`` and its motion's around the face, in grey levels."""
     made = renderer.render(motion)
-    around = _around(renderer)
+    around = on_sheet(renderer)
     return float(np.abs(made[around].astype(np.int16) - picture[around]).mean()) if around.any() else 0.0
 
 
@@ -88,14 +89,14 @@ def _renderer(avatar: Avatar, known: Prepared, seen: Seen, drift: Drift | None) 
     return Renderer(replace(avatar, film=FilmMemory({}, Manner(), drift)), seen.pictures.shape[1], known)
 
 
-def _around(renderer: Renderer) -> np.ndarray:
+def on_sheet(renderer: Renderer) -> np.ndarray:
     """Which pixels of the picture painted last [s, s] lie on the sheet around the face."""
     skin, sheet = len(renderer.scene.dense.skin), len(renderer.scene.dense.sheet)
     which = renderer.painter.which
     return np.asarray((which >= skin) & (which < skin + sheet))
 
 
-def _none(motions: list[Motion]) -> Drift:
+def no_drift(motions: list[Motion]) -> Drift:
     """No drift at all, with the bounds of ``motions``."""
     numbers = np.array([head_numbers(motion) for motion in motions])
     usual = np.maximum(np.sqrt((numbers**2).mean(0)), LEAST).astype(np.float32)
@@ -121,7 +122,7 @@ def _fitted(avatar: Avatar, known: Prepared, seen: Seen, drift: Drift, softness:
         curvature = np.zeros((NODES**2, 9, 3, DRIFTS, DRIFTS))
         slope = np.zeros((NODES**2, 2, DRIFTS))
         for picture, motion, phi in zip(seen.pictures, seen.motions, terms, strict=True):
-            square, pull = _pulls(renderer, picture, motion, soft, free, step)
+            square, pull = pulls(renderer, picture, motion, soft, free, step)
             curvature += square[..., None, None] * np.outer(phi, phi)
             slope += pull[..., None] * phi
         found = _solved(curvature, slope, drift.nodes.reshape(DRIFTS, -1, 2).transpose(1, 2, 0).astype(float))
@@ -130,17 +131,28 @@ def _fitted(avatar: Avatar, known: Prepared, seen: Seen, drift: Drift, softness:
     return drift
 
 
-def _pulls(
-    renderer: Renderer, picture: ByteArray, motion: Motion, soft: float, free: FloatArray, step: int
+def pulls(
+    renderer: Renderer,
+    picture: ByteArray,
+    motion: Motion,
+    soft: float,
+    free: FloatArray,
+    step: int,
+    within: Callable[[], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How one frame bends at each pair of nodes [n, 9, 3] (xx, xy, yy) and where it pulls each node [n, 2]."""
+    """How one frame bends at each pair of nodes [n, 9, 3] (xx, xy, yy) and where it pulls each node [n, 2].
+
+    ``within`` says which pixels [s, s] count beside those around the face, once the motion's picture is painted.
+    """
     made = renderer.render(motion)
     size = renderer.avatar.size
     scale, soft = len(made) / size, soft * len(made) / 256
     own, wanted = blur(made, soft), blur(picture, soft)
     both = 0.5 * (own + wanted)
     down, across = np.asarray(np.gradient(both, axis=0)), np.asarray(np.gradient(both, axis=1))
-    inner = _around(renderer)
+    inner = on_sheet(renderer)
+    if within:
+        inner &= within()
     inner[:3] = inner[-3:] = False
     inner[:, :3] = inner[:, -3:] = False
     on = np.zeros_like(inner)
@@ -158,7 +170,7 @@ def _pulls(
         for k, values in enumerate(pulls):
             pull[:, k] += np.bincount(nodes[:, i], shares[:, i] * values, NODES**2)
         for j, (down_j, across_j) in enumerate(_CORNERS):
-            pair = _AROUND.index((down_j - down_i, across_j - across_i))
+            pair = NEIGHBOURS.index((down_j - down_i, across_j - across_i))
             share = shares[:, i] * shares[:, j]
             for k, values in enumerate(squares):
                 square[:, pair, k] += np.bincount(nodes[:, i], share * values, NODES**2)
@@ -205,7 +217,7 @@ def _bent(curvature: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The curvature [n, 9, 3, 7, 7] times ``x`` [n, 2, 7]: each node and the eight around it."""
     grid, out = x.reshape(NODES, NODES, 2, -1), np.zeros((NODES, NODES, 2, x.shape[2]))
     square = curvature.reshape(NODES, NODES, *curvature.shape[1:])
-    for pair, (down, across) in enumerate(_AROUND):
+    for pair, (down, across) in enumerate(NEIGHBOURS):
         here = slice(max(0, -down), NODES - max(0, down)), slice(max(0, -across), NODES - max(0, across))
         there = slice(max(0, down), NODES - max(0, -down)), slice(max(0, across), NODES - max(0, -across))
         bend, other = square[here][:, :, pair], grid[there]

@@ -14,6 +14,9 @@ import numpy as np
 
 from engine.contracts import FloatArray, Motion
 from engine.enrolment.footage.sides.drift_fit import Seen
+from engine.enrolment.footage.sides.other_rooms import of_head, own_light
+from engine.enrolment.footage.sides.undoing import lies_at, spread
+from engine.enrolment.trackers.person_matte import person_matte
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.blendshapes import INDEX
@@ -39,7 +42,6 @@ MIDDLE = 3.0  # centimetres beside the midline within which nothing of the face 
 BAND = 0.10  # of the face's width: over so much beside a well-seen face views fade in
 HEAD = (0.7, 0.95)  # how much a place follows the head, up to which it is left, and from which it is taken
 CLOSE = 0.12  # of the face's width: about how far beside the portrait's person views reach
-OFF = 3.0  # texture pixels by which what is seen may lie beside what was asked for
 APART = (18.0, 45.0)  # grey levels between frames that are believed, and that are not
 COARSE = 4  # pixels for one, where colours change slowly
 UNSEEN = 40.0  # grey levels for which a pixel counts that a frame does not show
@@ -49,6 +51,7 @@ HELD, JUDGES = 0.25, 8  # of a side's turned frames, the last ones, by which it 
 FINE = 1.25  # pixels: what is finer than that is softened most
 CRISPEST = 0.75  # times what is fine that is added at the most: more raises the grain of a film, too
 GAIN = 0.03  # of the error where views differ from the portrait that must be saved
+DOUBLE = 1.1  # times what is fine in photo or film, from which views of other rooms show outlines twice
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Plan:
     whole: list[np.ndarray]  # of each view
     trial: list[np.ndarray]  # of each view on trial, made without the frames that are held back
     held: np.ndarray
+    turned: int  # how many frames are turned to this side
 
     @property
     def rows(self) -> np.ndarray:
@@ -93,7 +97,7 @@ def planned(motions: list[Motion]) -> list[Plan]:
         ]
         whole, trial = ([rows for rows in views if len(rows)] for views in both)
         if whole and trial:
-            out.append(Plan(side, whole, trial, held))
+            out.append(Plan(side, whole, trial, held, len(turned)))
     return out
 
 
@@ -109,32 +113,42 @@ def _nearest(motions: list[Motion], goal: float, among: np.ndarray) -> np.ndarra
     return np.asarray(among[alike[np.argsort(cost)[:FRAMES]]])
 
 
-def fit_views(avatar: Avatar, known: Prepared, drift: Drift | None, plan: Plan, shown: Seen) -> Uncovered:
-    """The views of one side from the frames ``shown``, those of ``plan.rows``, as large as the portrait."""
+def fit_views(
+    avatar: Avatar, known: Prepared, drift: Drift | None, plan: Plan, shown: Seen, elsewhere: bool = False
+) -> Uncovered:
+    """The views of one side from the frames ``shown``, those of ``plan.rows``, as large as the portrait.
+
+    Of frames taken ``elsewhere`` the head alone counts (`other_rooms`).
+    """
     renderer = Renderer(_remembering(avatar, drift, ()), avatar.size, known)
     share = _taken_from(renderer)
+    if elsewhere:
+        share *= of_head(renderer)
     undone = {
-        row: _undone(renderer, share > 0, shown, k)
+        row: _undone(renderer, share > 0, shown, k, elsewhere)
         for k, row in enumerate(plan.rows.tolist())
         if any(row in rows for rows in (*plan.whole, *plan.trial))
     }
 
     def made(views: list[np.ndarray], crisp: float) -> tuple[View, ...]:
         return tuple(
-            _view_of(renderer, share, [undone[row].sharpened(crisp) for row in rows.tolist()]) for rows in views
+            _view_of(renderer, share, [undone[row].sharpened(crisp) for row in rows.tolist()], elsewhere)
+            for rows in views
         )
 
     held = shown[np.searchsorted(plan.rows, plan.held)]
 
     def tried(crisp: float) -> Judged:
         views = made(plan.trial, crisp)
-        return _judged(Renderer(_remembering(avatar, drift, views), avatar.size, known), share, held)
+        return _judged(Renderer(_remembering(avatar, drift, views), avatar.size, known), share, held, elsewhere)
 
     soft, hard = tried(0.0), tried(CRISPEST)
     lacking = float(np.clip((soft.wanted - soft.fine) / max(hard.fine - soft.fine, 1e-6), 0, 1))
-    before, after = _judged(renderer, share, held).error, soft.error + lacking * (hard.error - soft.error)
-    kept = made(plan.whole, lacking * CRISPEST) if after < (1 - GAIN) * before else ()
-    return Uncovered(plan.side, kept, before, after)
+    plain, after = _judged(renderer, share, held, elsewhere), soft.error + lacking * (hard.error - soft.error)
+    better = after < (1 - GAIN) * plain.error
+    if elsewhere:
+        better &= soft.fine < DOUBLE * max(plain.fine, plain.wanted)
+    return Uncovered(plan.side, made(plan.whole, lacking * CRISPEST) if better else (), plain.error, after)
 
 
 @dataclass(frozen=True)
@@ -146,7 +160,7 @@ class Judged:
     wanted: float  # and in the film's
 
 
-def _judged(renderer: Renderer, share: FloatArray, shown: Seen) -> Judged:
+def _judged(renderer: Renderer, share: FloatArray, shown: Seen, elsewhere: bool) -> Judged:
     """A ``renderer``'s pictures beside frames ``shown``, on the texture's ``share`` [h, h]."""
     margin, first = renderer.avatar.size // MARGIN, len(renderer.scene.dense.skin) + len(renderer.scene.dense.sheet)
     found = []
@@ -154,6 +168,8 @@ def _judged(renderer: Renderer, share: FloatArray, shown: Seen) -> Judged:
         made = renderer.render(motion)
         x, y = renderer.painter.places + margin
         weight = read_at(share, x, y) * (renderer.painter.which < first)
+        if elsewhere:
+            weight *= person_matte(picture) > 0.5
         apart = np.abs(made.astype(np.int16) - picture), np.abs(_fine(made)), np.abs(_fine(picture))
         found.append([float((a.mean(2) * weight).sum() / max(float(weight.sum()), 1e-6)) for a in apart])
     return Judged(*np.mean(found, axis=0).tolist())
@@ -177,17 +193,19 @@ class Undone:
         return replace(self, colours=self.colours + np.float32(crisp) * self.fine)
 
 
-def _undone(renderer: Renderer, on: np.ndarray, shown: Seen, k: int) -> Undone:
-    """The ``k``th of ``shown`` on the texture's pixels ``on`` [h, h]."""
+def _undone(renderer: Renderer, on: np.ndarray, shown: Seen, k: int, elsewhere: bool) -> Undone:
+    """The ``k``th of ``shown`` on the texture's pixels ``on`` [h, h]; of frames ``elsewhere`` the person alone."""
     motion, picture = shown.motions[k], shown.pictures[k]
-    at, visible = _lies_at(renderer, motion, on)
+    at, visible = lies_at(renderer, motion, on)
+    if elsewhere:
+        visible &= read_at(person_matte(picture), at[:, 0], at[:, 1]) > 0.5
     x, y = at[visible].T
     colours, fine = np.full((len(at), 3), np.inf, np.float32), np.zeros((len(at), 3), np.float32)
     colours[visible], fine[visible] = (read_by(each, x, y, "cubic") for each in (picture, _fine(picture)))
     return Undone(turned_by(motion), colours, fine)
 
 
-def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone]) -> View:
+def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone], elsewhere: bool) -> View:
     """What ``frames`` have beyond the portrait of a ``renderer`` of its size, where ``share`` [h, h] lets.
 
     That one of them which is most like their median is shown, for a median is soft; the median where they part.
@@ -209,7 +227,8 @@ def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone]) -> Vie
     uneven = blur(_laid_out(on, spread), size / 128)[on]
     believed *= share[on] * (1 - smoothstep((uneven - APART[0]) / (APART[1] - APART[0])))
     beside = _laid_out(on, middle - _portrait(renderer)[on])
-    beside -= _tint(renderer, beside, _laid_out(on, usual))
+    known_there = _laid_out(on, usual)
+    beside -= own_light(renderer.avatar, beside, known_there) if elsewhere else _tint(renderer, beside, known_there)
     differs = blur(np.abs(beside).mean(2), size / 128)[on]
     believed *= smoothstep((differs - SAME[0]) / (SAME[1] - SAME[0]))
     kept = np.zeros((*on.shape, 4), np.int8)
@@ -242,43 +261,11 @@ def _taken_from(renderer: Renderer) -> FloatArray:
     scene = renderer.scene
     values = np.concatenate([given, scene.dense(given)])
     places = np.pad(scene.maps[: len(values), :2], ((0, 0), (0, 1)))
-    skin, _ = _spread(renderer, places, values, scene.dense.skin)
-    sheet, on_sheet = _spread(renderer, places, values, scene.dense.sheet)
+    skin, _ = spread(renderer, places, values, scene.dense.skin)
+    sheet, on_sheet = spread(renderer, places, values, scene.dense.sheet)
     margin = avatar.size // MARGIN
     person = np.pad(blur(avatar.matte.astype(np.float32) / 255, CLOSE * width), margin, mode="edge")
     return np.asarray(np.where(on_sheet, sheet[..., 0] * smoothstep(person / 0.4), skin[..., 0]), np.float32)
-
-
-def _spread(
-    renderer: Renderer, places: FloatArray, values: FloatArray, triangles: np.ndarray
-) -> tuple[FloatArray, np.ndarray]:
-    """``values`` [V, C] of vertices at ``places`` [V, 3] of the texture, on its pixels [h, h, C]; and where any are."""
-    from kernels.cpu import numba_kernels
-
-    size = renderer.avatar.size
-    side, margin = size + 2 * (size // MARGIN), size // MARGIN
-    moved = np.ascontiguousarray(places + np.array([margin, margin, 0]), np.float32)
-    depth, which = np.empty((side, side), np.float32), np.empty((side, side), np.int32)
-    out = np.empty((side, side, values.shape[1]), np.float32)
-    numba_kernels.rasterize(moved, triangles.astype(np.int32), np.ascontiguousarray(values), depth, which, out)
-    return out, which >= 0
-
-
-def _lies_at(renderer: Renderer, motion: Motion, on: np.ndarray) -> tuple[FloatArray, np.ndarray]:
-    """Where the texture's pixels ``on`` [h, h] lie in a motion's picture [n, 2], and which are seen there [n]."""
-    scene = renderer.scene
-    posed = renderer.pose(motion)
-    scene.thicken(posed.vertices, posed.maps)
-    triangles = np.vstack([scene.dense.skin, scene.dense.sheet])
-    places = np.concatenate([posed.maps[:, :2], posed.vertices[:, 2:]], axis=1)
-    at, drawn = (values[on] for values in _spread(renderer, places, posed.vertices[:, :2], triangles))
-    renderer.render(motion)
-    painter, margin = renderer.painter, renderer.avatar.size // MARGIN
-    there = np.where(painter.which < len(triangles), painter.places, np.float32(-1e4))
-    y, x = np.nonzero(on)
-    off = np.hypot(*(read_at(there[k], at[:, 0], at[:, 1]) + margin - own for k, own in ((0, x), (1, y))))
-    within = ((at > 0) & (at < renderer.size - 1)).all(-1)
-    return at, drawn & within & (off < OFF)
 
 
 def _portrait(renderer: Renderer) -> FloatArray:
@@ -296,7 +283,7 @@ def _tint(renderer: Renderer, beside: FloatArray, usual: np.ndarray) -> FloatArr
     first = renderer.scene.base
     values[first : first + renderer.scene.dense.count] = renderer.scene.dense(values[:first])
     places = np.pad(renderer.scene.maps[:, :2], ((0, 0), (0, 1)))
-    face, _ = _spread(renderer, places, values, renderer.scene.dense.skin)
+    face, _ = spread(renderer, places, values, renderer.scene.dense.skin)
     weight = (face * usual[..., None])[::COARSE, ::COARSE]
     small = blur(np.concatenate([weight * beside[::COARSE, ::COARSE], weight], axis=2), 0.04 * avatar.size / COARSE)
     tint = np.clip(2 * small[..., 3:], 0, 1) * small[..., :3] / np.maximum(small[..., 3:], 1e-3)
