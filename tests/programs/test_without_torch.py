@@ -24,8 +24,13 @@ def run(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_commands_and_the_engine_process_import_no_torch() -> None:
-    run("import clients.cli, clients.commands.serve, clients.commands.talk, engine.process.engine_worker")
+def test_the_commands_and_the_engine_process_import_no_torch_and_tell_nobody(tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry begins with a file in the temporary folder (`findings/onnxruntime_tells.sh`)."""
+    run(
+        f"import os\nos.environ['TMPDIR'] = {str(tmp_path)!r}\nos.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
+        "import clients.cli, clients.commands.serve, clients.commands.talk, engine.process.engine_worker, onnxruntime"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_film_is_enrolled_with_what_is_installed_without_extras() -> None:

@@ -214,7 +214,8 @@ def surroundings_of(
         away = np.mean([around_error(renderer, lit[k], moved[some[k]]) for k in calm])
         found.append((float(away), lit, [moved[k] for k in some]))
     least = min((away for away, _, _ in found), default=0.0)
-    same = [away <= max(ELSEWHERE * least, SAME) for away, _, _ in found]
+    most = max(ELSEWHERE * least, SAME) if "camera" in avatar.facts else SAME  # a photo of its own is from elsewhere
+    same = [away <= most for away, _, _ in found]
     here = [(lit, moved) for (_, lit, moved), near in zip(found, same, strict=True) if near]
     none = np.zeros((0, LEARN_AT, LEARN_AT, 3), np.uint8)
     seen = Seen(np.concatenate([lit for lit, _ in here] or [none]), [motion for _, moved in here for motion in moved])
