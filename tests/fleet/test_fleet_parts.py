@@ -57,6 +57,11 @@ def test_the_emptiest_node_comes_first_also_while_others_are_on_their_way() -> N
     all_of.named("n1").arrived(let_in=False)  # type: ignore[union-attr]
     all_of.named("n1").arrived(let_in=True)  # type: ignore[union-attr]
     assert [node.room for node in all_of.all] == [2, 2, 0]
+    full = all_of.named("n2")
+    assert full is not None
+    full.sent()
+    full.arrived(let_in=True)
+    assert full.free == 0, "it had told already that the place is taken"
     all_of.named("n0").lost()  # type: ignore[union-attr]
     assert all_of.named("n0") is None
     assert [node.name for node in all_of.for_opening(None)] == ["n1", "n2"]

@@ -47,7 +47,7 @@ class Node:
         if self._sent:
             self._sent.pop()
         if let_in:
-            self.free -= 1
+            self.free = max(self.free - 1, 0)  # it may have told of its place already
 
     @property
     def room(self) -> int:
