@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import h11
 import httpx
@@ -18,6 +20,7 @@ from webrtc.access.addresses import address_for, fresh, node_of
 from webrtc.access.rights import Caller
 from webrtc.fleet.capacity import Measured
 from webrtc.fleet.door import Door, _name_in, create_door
+from webrtc.fleet.kept_node import KeptNode
 from webrtc.fleet.merged_metrics import merged
 from webrtc.fleet.node_keeper import shares_of_cores
 from webrtc.fleet.node_process import read, written
@@ -228,3 +231,21 @@ def test_nobody_new_is_sent_to_a_node_that_is_retired() -> None:
     all_of.remove("n1")
     assert all_of.add("n0") is all_of.named("n0")
     assert [node.name for node in all_of.for_opening(None)] == ["n0"], "better than none"
+
+
+async def test_a_node_is_kept_although_its_process_cannot_be_had_and_says_more_than_a_line_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, told = tmp_path / "program", '{"ready": {"port": 1, "slots": 3}}'
+    program.write_text(f"#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' x\necho\necho '{told}'\nexec cat > /dev/null\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
+    kept = KeptNode(ServerConfig(node="n1"), None, False, print)
+    keeping = asyncio.create_task(kept.keep())
+    await asyncio.sleep(0.1)
+    assert not keeping.done()
+    monkeypatch.setattr(sys, "executable", str(program))
+    await asyncio.wait_for(kept.ready.wait(), 20)
+    assert (kept.node.slots, kept.error) == (3, None)
+    await kept.stop()
+    await keeping

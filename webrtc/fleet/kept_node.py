@@ -56,19 +56,26 @@ class KeptNode:
         pause = FIRST_PAUSE_S
         while not self._stopping:
             born, first = time.monotonic(), self._process is None
-            self._process = process = await self._spawn()
-            if self._stopping:  # meanwhile
-                self._signal()
-            await self._hear(process)
-            code = await process.wait()
+            ending, code = await self._live()
             self.node.lost()
             if self._stopping or (first and self.error is not None):
                 self.ready.set()
                 return
-            log.warning("node %s ended (%s): a new one is started", self.node.name, _ending(code))
+            log.warning("node %s %s: a new one is started", self.node.name, ending)
             calm = time.monotonic() - born > LONG_LIFE_S or code == 0
             pause = FIRST_PAUSE_S if calm else min(2 * pause, LONGEST_PAUSE_S)
             await asyncio.sleep(pause)
+
+    async def _live(self) -> tuple[str, int | None]:
+        """A process's whole life: how it ended, in words, and its exit code; None where there was none."""
+        try:
+            self._process = process = await self._spawn()
+        except OSError as error:  # no memory or no processes left: later there may be
+            return f"could not be started ({error})", None
+        if self._stopping:  # meanwhile
+            self._signal()
+        await self._hear(process)
+        return f"ended ({_ending(await process.wait())})", process.returncode
 
     async def look(self) -> None:
         """Ask it again and again how many places it has; end it when it does not answer any more."""
@@ -135,11 +142,13 @@ class KeptNode:
         """Until its standard output ends, and with it the process."""
         assert process.stdout is not None
         self.error = None
-        async for line in process.stdout:
+        while not process.stdout.at_eof():
             try:
-                told = json.loads(line)
+                told = json.loads(await process.stdout.readline())
             except ValueError:
-                continue  # a library's words
+                continue  # a library's words, or more of them than a line holds
+            if not isinstance(told, dict):
+                continue
             if "ready" in told:
                 self.node.port, self.node.slots = told["ready"]["port"], told["ready"]["slots"]
                 self._answered = time.monotonic()
