@@ -21,6 +21,7 @@ MEANINGS = {
     "closed_eye_error": "the same where an eye is closed",
     "turned_error": "difference where the head is turned by more than 10 degrees",
     "turned_around_error": "the same outside the face: hair, ears, neck, what they uncover",
+    "turned_hidden_error": "the same of hair, ears and grazing skin alone: the head beyond the photo's reach",
     "lip_distance": "distance of the lips' landmarks from those in the film's pictures, of the eyes' distance",
     "lip_shift": "how far lips lie beside the film's by their pixels, of the eyes' distance",
     "psnr": "likeness, dB",

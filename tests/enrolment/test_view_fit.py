@@ -12,6 +12,7 @@ from engine.contracts import Motion
 from engine.enrolment.footage.sides.drift_fit import Seen
 from engine.enrolment.footage.sides.view_fit import Plan, Uncovered, fit_views, planned
 from engine.errors import VivifyError
+from engine.evaluation.enrolled.photo_reach import BeyondPhoto
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import FilmMemory, Manner, View
@@ -88,6 +89,9 @@ def test_what_turned_frames_show_is_painted_when_the_head_turns(
     motion = turned(-0.3)
     there = np.abs(real.render(motion).astype(int) - plain.render(motion)).sum(2) > 60
     assert there.sum() > 100
+    hidden = BeyondPhoto(plain)(motion, real.render(motion))
+    assert (hidden & there).sum() > 0.3 * there.sum(), "the photo does not reach there"
+    assert not hidden[100:156, 120:170].any(), "the middle of a face it shows"
     apart = [np.abs(r.render(motion)[there].astype(int) - real.render(motion)[there]).mean() for r in (learned, plain)]
     assert apart[0] < 0.5 * apart[1]
     fine = [np.abs(p - blur(p, 1.0))[there].mean() for p in (r.render(motion) for r in (learned, real))]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.contracts import ByteArray, FloatArray
+from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_crops import crops, whole
 from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Lessons, framed, light_gain
 from engine.enrolment.footage.film_survey import survey
@@ -23,6 +23,7 @@ from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError
 from engine.evaluation import picture_figures as figures
 from engine.evaluation.enrolled.lip_places import lips_beside
+from engine.evaluation.enrolled.photo_reach import BeyondPhoto
 from engine.evaluation.film_figures import mouth_region
 from engine.face import topology as top
 from engine.face.avatar import Avatar
@@ -86,7 +87,7 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
     motions = redriven(plain, [part.landmarks for part in parts])
     step = max(1, -(-sum(len(part.frames) for part in parts) // MOST))
     made: dict[str, list[ByteArray]] = {name: [] for name in ways}
-    truth, landmarks, blink = [], [], []
+    truth, landmarks, blink, given = [], [], [], []
     for part, moved in zip(parts, motions, strict=True):
         rows = np.arange(0, len(moved), step)
         real = crops(path, film, part.frames[rows], part.framing, (avatar.size, LEARN_AT), quarter)
@@ -95,6 +96,7 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
             for name, renderer in ways.items():
                 made[name].append(renderer.render(moved[k]))
             landmarks.append(_small(part.landmarks[k], avatar.size))
+            given.append(moved[k])
             blink.append(max(moved[k].blendshapes[INDEX["eyeBlinkLeft"]], moved[k].blendshapes[INDEX["eyeBlinkRight"]]))
     told("judging", 0.7)
     seen, shut = np.stack(landmarks), np.array(blink, np.float32)
@@ -104,6 +106,7 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
     out = {name: _judged(painted, np.stack(truth), seen, shut, yaw) for name, painted in pictures.items()}
     for name, painted in pictures.items():
         out[name] |= _lips_apart(_tracked({k: painted[k] for k in _some(seen)}), followed)
+    _turned(plain, given, pictures, truth, yaw, out)
     _lips(avatar, film.landmarks, film.samples, plain, out)
     out["truth"] = _of_itself(pictures["photo"], np.stack(truth), seen, followed)
     rest = still()
@@ -142,6 +145,27 @@ def _around(made: ByteArray, truth: ByteArray, landmarks: FloatArray, k: int) ->
     """Difference outside the face's outline in frame ``k``: hair, ears, neck, clothes and what they uncover."""
     outside = ~polygon_mask(landmarks[k][list(top.OVAL), :2], LEARN_AT, LEARN_AT)
     return figures.region_error(made[k], truth[k], outside)
+
+
+def _turned(
+    plain: Renderer,
+    motions: list[Motion],
+    pictures: dict[str, ByteArray],
+    truth: list[ByteArray],
+    yaw: FloatArray,
+    out: dict[str, dict[str, float]],
+) -> None:
+    """Difference of turned heads beyond the photo's reach, of all such pixels together."""
+    turned = np.flatnonzero(np.abs(yaw) > TURNED).tolist()
+    if not turned:
+        return
+    beyond = BeyondPhoto(plain)
+    hidden = {k: beyond(motions[k], truth[k]) for k in turned}
+    if not any(where.any() for where in hidden.values()):
+        return
+    for name, made in pictures.items():
+        apart = [np.abs(made[k].astype(np.int16) - truth[k])[where].mean(1) for k, where in hidden.items()]
+        out[name]["turned_hidden_error"] = float(np.concatenate(apart).mean())
 
 
 def _of_itself(
