@@ -82,7 +82,8 @@ def serve(
         typer.Option(metavar="N|auto", help="Sessions at a time, of each node; auto: as many as it measures."),
     ] = None,
     nodes: Annotated[
-        str | None, typer.Option(metavar="N|auto", help="Several engines behind one door; auto: one for each core.")
+        str | None,
+        typer.Option(metavar="N|auto", help="Several engines behind one door; auto: one for each two cores."),
     ] = None,
     node_port: Annotated[
         int | None,

@@ -38,7 +38,8 @@ class Places:
 
 def places(nodes: str | None, max_sessions: str | None, node_port: int | None) -> tuple[Places, int]:
     """What ``--nodes``, ``--max-sessions`` and ``--node-port`` say, and sessions of each. Raises VivifyError."""
-    count = usable_cores() if nodes == "auto" else _number("--nodes", nodes, MOST_NODES) if nodes else 0
+    paired = max(1, usable_cores() // CORES_EACH)
+    count = paired if nodes == "auto" else _number("--nodes", nodes, MOST_NODES) if nodes else 0
     if node_port is not None and not count:
         raise VivifyError("--node-port is for nodes behind a door: give --nodes, too.")
     measured = max_sessions == "auto" or (max_sessions is None and count > 0)
@@ -54,6 +55,9 @@ def _number(option: str, text: str, most: int) -> int:
 
 ALONE = Places()
 MOST_NODES = 64
+CORES_EACH = (
+    2  # of a node: it draws on one while it sends on the other, and carries more than two nodes of one core each
+)
 LEAST_FPS = 20.0  # a proof with fewer pictures a second has failed
 
 

@@ -124,7 +124,7 @@ def lay_on(vertices, triangles, places, picture, first, level, stamps, stamp, ou
     triangles that lie over each other the first counts.
 
     vertices [V, >= 2] float32 pixels of ``out``; triangles [F, 3] int32, those wound clockwise in the picture left out;
-    places [V, 2] float32 pixels of ``picture``; stamps [H, W] int32 holds ``stamp`` where it was laid.
+    places [V, 2] float32 pixels of ``picture``; stamps [H, W] uint8 holds ``stamp`` where it was laid.
     """
     height, width = out.shape[1], out.shape[2]
     wide, tall = np.float32(picture.shape[2] - 1.001), np.float32(picture.shape[0] - 1.001)

@@ -191,13 +191,15 @@ async def test_a_body_of_unknown_length_comes_through_the_door_whole() -> None:
     assert (reply.status_code, len(came)) == (202, 400_000)
 
 
-def test_options_that_say_how_many_there_are() -> None:
+def test_options_that_say_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert places(None, None, None)[1] == 2
     alone, most = places(None, "3", None)
     assert (alone.nodes, alone.measured, most) == (0, False, 3)
     several, _ = places("2", None, 9000)
     assert (several.nodes, several.measured, several.first_port) == (2, True, 9000)
-    assert places("auto", "1", None)[0].nodes >= 1
+    for cores, count in ((1, 1), (2, 1), (5, 2), (16, 8), (256, 64)):
+        monkeypatch.setattr("clients.commands.serve.usable_cores", lambda cores=cores: cores)
+        assert places("auto", "1", None)[0].nodes == count
     for nodes, most_sessions, port in (("0", None, None), ("many", None, None), (None, "65", None), (None, "x", None)):
         with pytest.raises(VivifyError, match="'auto' or a number"):
             places(nodes, most_sessions, port)

@@ -17,7 +17,7 @@ def laid(vertices: np.ndarray, picture: np.ndarray, start: int = 100) -> np.ndar
     out = np.full((20, 20, 3), start, np.uint8)
     if picture.shape[2] == 3:  # all of what is painted already stays
         picture = np.concatenate([picture, np.ones_like(picture[..., :1])], -1)
-    rows, stamps = np.ascontiguousarray(picture.transpose(0, 2, 1)), np.zeros((20, 20), np.int32)
+    rows, stamps = np.ascontiguousarray(picture.transpose(0, 2, 1)), np.zeros((20, 20), np.uint8)
     view = out.transpose(2, 0, 1)
     lay_on(vertices.astype(np.float32), triangles, places, rows, 0, np.float32(0), stamps, 1, view)
     return out
@@ -53,7 +53,7 @@ def test_a_mesh_leaves_no_pixel_between_its_triangles() -> None:
     out = np.zeros((256, 256, 3), np.uint8)
     places = np.zeros((64, 2), np.float32)
     flat = np.broadcast_to(np.array([[50], [50], [50], [1]], np.float32), (4, 4, 4)).copy()
-    stamps, view = np.zeros((256, 256), np.int32), out.transpose(2, 0, 1)
+    stamps, view = np.zeros((256, 256), np.uint8), out.transpose(2, 0, 1)
     lay_on(grid.astype(np.float32), triangles.astype(np.int32), places, flat, 0, np.float32(0), stamps, 1, view)
     inner = out[60:210, 60:210]
     assert (inner == 50).all(), "nothing left out, nothing added twice"

@@ -29,6 +29,7 @@ I420 = (
     np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]], np.float32) / 255
 )  # BT.601
 ZERO = np.float32(0)
+LAST_STAMP = 252  # of a byte's, each call uses two
 FAINT = 0.03  # the share below which a frame is not looked at: each costs time
 
 
@@ -68,7 +69,7 @@ class Recall:
         self._hidden, self._under = hidden, look.under if len(look.under) else np.zeros(3, np.float32)
         self._picture = np.zeros((flat.shape[0], 4, flat.shape[1]), np.float32)
         self._picture[:, 3] = 1
-        self._stamps = np.zeros((1, 1), np.int32)
+        self._stamps = np.zeros((1, 1), np.uint8)  # small, for it is cold whenever it is needed
         self._stamp = 0
 
     def add(
@@ -92,8 +93,8 @@ class Recall:
         flat, picture, size = self._canvas, self._picture, out.shape[1]
         colours = RGB if out.ndim == 3 else I420
         blend(weights, self._layers, self._blank, self._spans, flat.fade, LIMITS, hidden, self._under, colours, picture)
-        if self._stamps.shape != (size, size):
-            self._stamps = np.zeros((size, size), np.int32)
+        if self._stamps.shape != (size, size) or self._stamp > LAST_STAMP:
+            self._stamps, self._stamp = np.zeros((size, size), np.uint8), 0
         self._stamp += 2
         laid = vertices, flat.triangles, flat.places, picture
         if out.ndim == 3:
