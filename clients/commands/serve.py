@@ -55,9 +55,7 @@ def _number(option: str, text: str, most: int) -> int:
 
 ALONE = Places()
 MOST_NODES = 64
-CORES_EACH = (
-    2  # of a node: it draws on one while it sends on the other, and carries more than two nodes of one core each
-)
+CORES_EACH = 2  # of a node: drawing and sending share them, and it carries more than two nodes of one core each
 LEAST_FPS = 20.0  # a proof with fewer pictures a second has failed
 
 
