@@ -295,7 +295,7 @@ def test_whatever_strangers_do_in_whatever_order() -> None:
                 run_state_machine_as_test(
                     Strangers,
                     settings=settings(
-                        max_examples=34,
+                        max_examples=40,
                         stateful_step_count=30,
                         deadline=None,
                         derandomize=True,
@@ -307,7 +307,8 @@ def test_whatever_strangers_do_in_whatever_order() -> None:
             finally:
                 for logger in loggers:
                     logger.removeHandler(errors)
-            assert Strangers.count > 1000, Strangers.count
+            # Hypothesis draws constants of whatever modules are loaded: the same machine alone says three times as much.
+            assert Strangers.count > 400, Strangers.count
             ask(
                 "DELETE",
                 f"{server.url}/api/session/{Strangers.known['session']}",
