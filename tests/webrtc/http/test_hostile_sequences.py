@@ -307,7 +307,7 @@ def test_whatever_strangers_do_in_whatever_order() -> None:
             finally:
                 for logger in loggers:
                     logger.removeHandler(errors)
-            # Hypothesis draws constants of whatever modules are loaded: the same machine alone says three times as much.
+            # Hypothesis draws constants of whatever modules are loaded: alone, the same machine says far more
             assert Strangers.count > 400, Strangers.count
             ask(
                 "DELETE",
