@@ -6,19 +6,14 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.sides.other_rooms import above_chin, texture_points
-from engine.enrolment.footage.sides.undoing import spread
+from engine.enrolment.footage.sides.undoing import on_texture
+from engine.enrolment.footage.sides.view_fit import grazing_skin
 from engine.enrolment.trackers.person_matte import person_matte
 from engine.face import topology as top
-from engine.face.avatar import Avatar
-from engine.face.hidden_side import facing
-from engine.face.morphable_model import face_model
 from engine.face.panels import MARGIN
-from engine.face.surround import smoothstep
 from engine.imaging.resampling import read_at
 from engine.render.renderer import Renderer
 
-GRAZING = (0.4, 0.7)  # how far a portrait's skin faces us, up to which it is hardly seen, and from which it is
-MIDDLE = (3.0, 1.5)  # centimetres beside the midline within which nothing of a face is hidden, and over how many more
 HEAD, CHIN = 0.93, 0.04  # how much a place follows the head, and of the face's height above its chin, to be the head's
 
 
@@ -45,19 +40,10 @@ class BeyondPhoto:
 def _on_texture(renderer: Renderer) -> tuple[FloatArray, FloatArray]:
     """How much of the texture's pixels [h, h] is grazing skin, and how much follows the head, above the chin."""
     avatar, scene = renderer.avatar, renderer.scene
-    grazing, oval, beside = _grazing(avatar), list(top.OVAL), avatar.around_head
+    grazing, oval, beside = grazing_skin(avatar), list(top.OVAL), avatar.around_head
     given = np.zeros((len(grazing) + len(beside) + len(oval), 2), np.float32)
     given[: len(grazing), 0], given[-len(oval) :, 0] = grazing, grazing[oval]
     given[len(grazing) : -len(oval), 1] = beside
-    values = np.concatenate([given, scene.dense(given)])
-    places = np.pad(scene.maps[: len(values), :2], ((0, 0), (0, 1)))
-    skin, _ = spread(renderer, places, values, scene.dense.skin)
-    sheet, _ = spread(renderer, places, values, scene.dense.sheet)
+    skin, _ = on_texture(renderer, given, scene.dense.skin)
+    sheet, _ = on_texture(renderer, given, scene.dense.sheet)
     return skin[..., 0], np.where(above_chin(avatar, texture_points(avatar)) > CHIN, sheet[..., 1], np.float32(0))
-
-
-def _grazing(avatar: Avatar) -> FloatArray:
-    model = face_model()
-    toward = -facing(avatar.reference, model.triangles)[:, 2]
-    aside = smoothstep((np.abs(model.neutral[:, 0]) - MIDDLE[0]) / MIDDLE[1])
-    return np.asarray((1 - smoothstep((toward - GRAZING[0]) / (GRAZING[1] - GRAZING[0]))) * aside, np.float32)

@@ -163,11 +163,11 @@ def pulls(
     moves = -scale * read_at(free, places[:, 0] / step, places[:, 1] / step)[:, None]
     x, y = across[on] * moves, down[on] * moves
     squares = [weight * (a * b).sum(1) for a, b in ((x, x), (x, y), (y, y))]
-    pulls = [weight * (a * apart).sum(1) for a in (x, y)]
+    forces = [weight * (a * apart).sum(1) for a in (x, y)]
     nodes, shares = node_cells(places, size)
     square, pull = np.zeros((NODES**2, 9, 3)), np.zeros((NODES**2, 2))
     for i, (down_i, across_i) in enumerate(_CORNERS):
-        for k, values in enumerate(pulls):
+        for k, values in enumerate(forces):
             pull[:, k] += np.bincount(nodes[:, i], shares[:, i] * values, NODES**2)
         for j, (down_j, across_j) in enumerate(_CORNERS):
             pair = NEIGHBOURS.index((down_j - down_i, across_j - across_i))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.contracts import FloatArray
-from engine.enrolment.footage.sides.undoing import spread
+from engine.enrolment.footage.sides.undoing import on_texture
 from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.panels import MARGIN
@@ -46,9 +46,7 @@ def of_head(renderer: Renderer) -> FloatArray:
     away = np.linalg.norm(avatar.around[:, None, :2] - face, axis=2).min(1)
     given = np.zeros((scene.base, 1), np.float32)
     given[top.VERTICES : top.VERTICES + len(away), 0] = smoothstep(away / (BESIDE * width))
-    values = np.concatenate([given, scene.dense(given)])
-    places = np.pad(scene.maps[: len(values), :2], ((0, 0), (0, 1)))
-    sheet, there = spread(renderer, places, values, scene.dense.sheet)
+    sheet, there = on_texture(renderer, given, scene.dense.sheet)
     above = smoothstep((above_chin(avatar, texture_points(avatar)) - JAW[0]) / (JAW[1] - JAW[0]))
     return np.asarray(np.where(there, sheet[..., 0], 0) * above, np.float32)
 

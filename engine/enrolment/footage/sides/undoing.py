@@ -27,6 +27,13 @@ def spread(
     return out, which >= 0
 
 
+def on_texture(renderer: Renderer, given: FloatArray, triangles: np.ndarray) -> tuple[FloatArray, np.ndarray]:
+    """What is ``given`` of the scene's own vertices [V, C], on the texture's pixels [h, h, C]; and where any is."""
+    scene = renderer.scene
+    values = np.concatenate([given, scene.dense(given)])
+    return spread(renderer, np.pad(scene.maps[: len(values), :2], ((0, 0), (0, 1))), values, triangles)
+
+
 def lies_at(renderer: Renderer, motion: Motion, on: np.ndarray) -> tuple[FloatArray, np.ndarray]:
     """Where the texture's pixels ``on`` [h, h] lie in a motion's picture [n, 2], and which are seen there [n]."""
     scene = renderer.scene

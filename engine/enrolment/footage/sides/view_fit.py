@@ -15,7 +15,7 @@ import numpy as np
 from engine.contracts import FloatArray, Motion
 from engine.enrolment.footage.sides.drift_fit import Seen
 from engine.enrolment.footage.sides.other_rooms import of_head, own_light
-from engine.enrolment.footage.sides.undoing import lies_at, spread
+from engine.enrolment.footage.sides.undoing import lies_at, on_texture, spread
 from engine.enrolment.trackers.person_matte import person_matte
 from engine.face import topology as top
 from engine.face.avatar import Avatar
@@ -245,12 +245,18 @@ def _laid_out(on: np.ndarray, values: np.ndarray) -> FloatArray:
     return out
 
 
-def _taken_from(renderer: Renderer) -> FloatArray:
-    """Where views may differ from the portrait [h, h], 0 to 1: on the head, beside and behind the well-seen face."""
-    avatar, model = renderer.avatar, face_model()
+def grazing_skin(avatar: Avatar) -> FloatArray:
+    """How much of the portrait's skin [468] it sees at a grazing angle, 0 to 1; beside the face's middle."""
+    model = face_model()
     toward = -facing(avatar.reference, model.triangles)[:, 2]
     grazing = 1 - smoothstep((toward - GRAZING[0]) / (GRAZING[1] - GRAZING[0]))
-    grazing *= smoothstep((np.abs(model.neutral[:, 0]) - MIDDLE) / 1.5)
+    return np.asarray(grazing * smoothstep((np.abs(model.neutral[:, 0]) - MIDDLE) / 1.5))
+
+
+def _taken_from(renderer: Renderer) -> FloatArray:
+    """Where views may differ from the portrait [h, h], 0 to 1: on the head, beside and behind the well-seen face."""
+    avatar = renderer.avatar
+    grazing = grazing_skin(avatar)
     width = float(np.linalg.norm(avatar.reference[top.EAR_RIGHT] - avatar.reference[top.EAR_LEFT]))
     oval = avatar.reference[list(top.OVAL), :2]
     away = np.linalg.norm(avatar.around[:, None, :2] - oval, axis=2).min(1) / (BAND * width)
@@ -258,11 +264,8 @@ def _taken_from(renderer: Renderer) -> FloatArray:
     around = beside + (1 - beside) * smoothstep(away)
     around *= smoothstep((avatar.around_head - HEAD[0]) / (HEAD[1] - HEAD[0]))
     given = np.concatenate([grazing, around, grazing[list(top.OVAL)]])[:, None].astype(np.float32)
-    scene = renderer.scene
-    values = np.concatenate([given, scene.dense(given)])
-    places = np.pad(scene.maps[: len(values), :2], ((0, 0), (0, 1)))
-    skin, _ = spread(renderer, places, values, scene.dense.skin)
-    sheet, on_sheet = spread(renderer, places, values, scene.dense.sheet)
+    skin, _ = on_texture(renderer, given, renderer.scene.dense.skin)
+    sheet, on_sheet = on_texture(renderer, given, renderer.scene.dense.sheet)
     margin = avatar.size // MARGIN
     person = np.pad(blur(avatar.matte.astype(np.float32) / 255, CLOSE * width), margin, mode="edge")
     return np.asarray(np.where(on_sheet, sheet[..., 0] * smoothstep(person / 0.4), skin[..., 0]), np.float32)
