@@ -64,6 +64,7 @@ class Scene:
     def __init__(self, avatar: Avatar, eyes: list[Part], mouth: list[Part], panels: dict[str, np.ndarray]) -> None:
         """``eyes`` and ``mouth`` lie behind the skin; painted ``panels`` [h, w, 3] by name replace the avatar's."""
         self._avatar = avatar
+        self._picture = avatar.portrait  # what shows its own expression
         self._painted = panels
         size = avatar.size
         margin = size // MARGIN
@@ -136,21 +137,20 @@ class Scene:
     @cached_property
     def portrait(self) -> Scene:
         """The same scene for the portrait's own expression, ``whole``: with its lips as they are in the picture."""
-        scene = copy(self)
-        for name in ("texels", "clean_texels"):
-            scene.__dict__.pop(name, None)
-        scene._planes = {}
-        scene.atlas = self._with_panels(self._avatar, self._avatar.portrait)
-        return scene
+        return self._with_skin(self._picture)
 
     def showing(self, picture: ByteArray) -> Scene:
         """The same scene with another ``picture`` [S, S, 3] of the person in the portrait's place, lips and all."""
+        scene = self._with_skin(picture)
+        scene._picture = picture
+        return scene
+
+    def _with_skin(self, skin: ByteArray) -> Scene:
         scene = copy(self)
-        for name in ("texels", "clean_texels", "mouth"):
+        for name in ("texels", "clean_texels", "mouth", "portrait"):
             scene.__dict__.pop(name, None)
         scene._planes = {}
-        scene.atlas = self._with_panels(self._avatar, picture)
-        scene.__dict__["portrait"] = scene
+        scene.atlas = self._with_panels(self._avatar, skin)
         return scene
 
     @cached_property

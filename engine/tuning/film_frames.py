@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
-from engine.enrolment.footage.film_crops import crops
-from engine.enrolment.footage.film_lessons import AT_ONCE, GAINS, LEARN_AT, Lessons, chosen, light_gain
+from engine.enrolment.footage.film_lessons import AT_ONCE, LEARN_AT, Filmed
+from engine.enrolment.footage.looks.shot_light import light_gain, serves
 from engine.enrolment.footage.remembering import seen_on
-from engine.enrolment.footage.talking_film import Film
 from engine.face import topology as top
 from engine.imaging.resampling import to_bytes
 from engine.render.remembered.recall import raw_features
-from engine.render.renderer import Renderer
 
 DECIDES = 0.2  # of the film, at its end, which nothing learns from
 STRETCHES, CHOOSES = 3, 0.05  # between what teaches, and how long each is: they tell when to stop
@@ -51,19 +48,17 @@ def parts(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(end), near), chooses, np.arange(end + GAP, count)
 
 
-def frames_of(
-    path: Path, film: Film, quarter: int, renderer: Renderer, lessons: list[Lessons], motions: list[list[Motion]]
-) -> Frames:
-    """The frames that teach, of every shot whose light is near enough to the portrait's. ``renderer`` knows no film."""
-    avatar = renderer.avatar
+def frames_of(filmed: Filmed) -> Frames:
+    """The frames that teach, of every shot whose light is near enough to the portrait's."""
+    renderer, avatar = filmed.renderer, filmed.renderer.avatar
     moved: list[Motion] = []
     columns: tuple[list[np.ndarray], ...] = ([], [], [], [], [])
-    for part, driven, rows in zip(lessons, motions, chosen(renderer, lessons, motions), strict=True):
+    for shot, (part, driven, rows) in enumerate(zip(filmed.shots, filmed.motions, filmed.picked, strict=True)):
         gain = None
         for some in np.array_split(rows, max(1, -(-len(rows) // AT_ONCE))) if len(rows) else ():
-            pictures = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
+            pictures = filmed.pictures(shot, some)
             gain = light_gain(avatar, pictures, part.landmarks[some]) if gain is None else gain
-            if not ((gain > GAINS[0]) & (gain < GAINS[1])).all():
+            if not serves(gain):
                 break
             for k, row in enumerate(some):
                 motion = driven[row]

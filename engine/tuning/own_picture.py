@@ -54,7 +54,7 @@ def tuned(minutes: float, taught: Taught, told: Callable[[str, float], None]) ->
     if "mouth" not in taught.memory.looks:
         return taught.memory, [f"{LEFT} (the film shows too little of the mouth)."]
     told("looking at the mouth again", 0.0)
-    frames = frames_of(taught.path, taught.film, taught.quarter, taught.renderer, taught.lessons, taught.motions)
+    frames = frames_of(taught.filmed)
     if len(frames) < FEWEST:
         return taught.memory, [f"{LEFT} ({len(frames)} frames show the mouth, at least {FEWEST} are needed)."]
     begun = time.monotonic()
@@ -64,7 +64,7 @@ def tuned(minutes: float, taught: Taught, told: Callable[[str, float], None]) ->
         told("tuning (Ctrl+C ends it)", min(share, 1.0))
         return share >= 1
 
-    network, verdict = tuned_on(taught.renderer.avatar, taught.memory, frames, over)
+    network, verdict = tuned_on(taught.filmed.renderer.avatar, taught.memory, frames, over)
     if network is None:
         return taught.memory, [f"{LEFT} (it did not learn to paint frames better that it was not shown)."]
     assert verdict is not None

@@ -18,7 +18,7 @@ from engine.audio.sound_files import read_speech
 from engine.contracts import Motion
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_enrolment import enroll_film
-from engine.enrolment.footage.film_lessons import Lessons, lessons_of
+from engine.enrolment.footage.film_lessons import Filmed, Lessons, lessons_of
 from engine.enrolment.footage.film_survey import survey
 from engine.enrolment.footage.steadiness import steadied
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
@@ -132,7 +132,8 @@ def test_a_shot_that_was_tracked_badly_throughout_teaches_nothing(made: tuple[Av
     """As where another person is seen for a while."""
     watched = Film(np.zeros((9, 478, 3), np.float32), np.zeros(9, bool), np.zeros(0, np.float32))
     shot = Lessons(np.arange(9), np.eye(2, 3), watched.landmarks)
-    assert not list(lessons_of(Path("unread"), watched, 0, Renderer(made[0], SIDE), shot, [], np.arange(0)))
+    filmed = Filmed(Path("unread"), watched, 0, Renderer(made[0], SIDE), [shot], [[]])
+    assert not list(lessons_of(filmed, 0, np.arange(0)))
 
 
 def test_the_portrait_at_rest_stays_exact(made: tuple[Avatar, tuple[str, ...]]) -> None:

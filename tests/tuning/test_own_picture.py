@@ -13,6 +13,7 @@ import torch
 
 from engine.contracts import ByteArray, Motion
 from engine.enrolment.footage.film_enrolment import Taught
+from engine.enrolment.footage.film_lessons import Filmed
 from engine.enrolment.footage.remembering import seen_on
 from engine.errors import VivifyError
 from engine.face import topology as top
@@ -268,7 +269,7 @@ def test_interrupted_by_hand_it_keeps_what_was_reached_if_that_is_better() -> No
 
 def taught(renderer: Renderer, memory: FilmMemory) -> Taught:
     nothing: Any = None
-    return Taught(Path("film.mp4"), nothing, 0, renderer, [], [], memory)
+    return Taught(Filmed(Path("film.mp4"), nothing, 0, renderer, [], []), memory)
 
 
 def test_bounds_are_told_in_sentences(

@@ -18,14 +18,7 @@ from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray, Motion
 from engine.enrolment.enroll import build_portrait, check_size
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_fit import fit
-from engine.enrolment.footage.film_lessons import (
-    LEARN_AT,
-    Camera,
-    Lessons,
-    chosen,
-    framed,
-    lessons_of,
-)
+from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Filmed, framed, lessons_of
 from engine.enrolment.footage.film_sides import learn_sides
 from engine.enrolment.footage.film_survey import of_high_range, seconds_of, survey
 from engine.enrolment.footage.looks.lips_judged import LipsJudged, judge_lips
@@ -53,12 +46,7 @@ Told = Callable[[str, float], None]  # what is done, and how much of it, 0 to 1
 class Taught:
     """A film once its looks and manner are known, for who learns more from it."""
 
-    path: Path
-    film: Film
-    quarter: int
-    renderer: Renderer  # of the photo alone
-    lessons: list[Lessons]
-    motions: list[list[Motion]]
+    filmed: Filmed
     memory: FilmMemory
 
 
@@ -114,10 +102,11 @@ def enroll_film(
     lessons = framed(path, film, quarter, shots, avatar, shape, camera, at)
     renderer = Renderer(avatar, LEARN_AT)
     motions = redriven(renderer, [part.landmarks for part in lessons])
-    memory, more = _taught(path, film, quarter, renderer, lessons, motions, told)
+    filmed = Filmed(path, film, quarter, renderer, lessons, motions)
+    memory, more = _taught(filmed, told)
     words += more
     if further:
-        memory, more = further(Taught(path, film, quarter, renderer, lessons, motions, memory), told)
+        memory, more = further(Taught(filmed, memory), told)
         words += more
     avatar = replace(_of_one_person(avatar, film, shots), film=memory)
     avatar.facts["from_film"] = json.dumps(words, ensure_ascii=False)
@@ -185,20 +174,10 @@ def _portrait(
     raise last or VivifyError(f"No frame of '{path}' serves as a portrait: film yourself facing the camera.")
 
 
-def _taught(
-    path: Path,
-    film: Film,
-    quarter: int,
-    renderer: Renderer,
-    lessons: list[Lessons],
-    motions: list[list[Motion]],
-    told: Told,
-) -> tuple[FilmMemory, list[str]]:
+def _taught(filmed: Filmed, told: Told) -> tuple[FilmMemory, list[str]]:
     words: list[str] = []
-    picked = chosen(renderer, lessons, motions)
-    raw, shown, painted, used = learnt_from(
-        path, film, quarter, renderer, lessons, motions, picked, lambda share: told("learning", share)
-    )
+    renderer, film = filmed.renderer, filmed.film
+    raw, shown, painted, used = learnt_from(filmed, lambda share: told("learning", share))
     looks: dict[str, Look] = {}
     for region in REGIONS:
         if not len(raw[region]):
@@ -215,10 +194,10 @@ def _taught(
             words.append(f"Taken from the film: {CALLED[region]} ({figures}).")
         else:
             words.append(f"Left as the photo shows it: {CALLED[region]} (the film does not show enough; {figures}).")
-    drift, views, more = learn_sides(path, film, quarter, renderer, lessons, motions, picked, told)
+    drift, views, more = learn_sides(filmed, told)
     words += more
-    frames = np.concatenate([part.frames for part in lessons])
-    every = [motion for part in motions for motion in part]
+    frames = np.concatenate([part.frames for part in filmed.shots])
+    every = [motion for part in filmed.motions for motion in part]
     face = film.landmarks[frames]
     real = np.linalg.norm(face[:, 13, :2] - face[:, 14, :2], axis=1)
     real = real / np.linalg.norm(face[:, 33, :2] - face[:, 263, :2], axis=1)
@@ -253,28 +232,21 @@ def _lips_judged(
 
 
 def learnt_from(
-    path: Path,
-    film: Film,
-    quarter: int,
-    renderer: Renderer,
-    lessons: list[Lessons],
-    motions: list[list[Motion]],
-    picked: list[np.ndarray],
-    told: Callable[[float], None],
+    filmed: Filmed, told: Callable[[float], None]
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], dict[str, FloatArray], list[tuple[Motion, FloatArray]]]:
     """Raw features [n, r], differences on the canvas and what is painted there [n, m, 3] by region.
 
-    Of the ``picked`` rows of each shot whose light serves; and their n motions with their landmarks [478, 3].
+    Of the picked rows of each shot whose light serves; and their n motions with their landmarks [478, 3].
     """
     raw: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
     shown: dict[str, list[np.ndarray]] = {region: [] for region in REGIONS}
     drawn: dict[str, list[np.ndarray]] = {region: [] for region in REGIONS}
-    total = max(sum(len(rows) for rows in picked), 1)
+    total = max(sum(len(rows) for rows in filmed.picked), 1)
     done = 0
     used: list[tuple[Motion, FloatArray]] = []
-    for part, moved, rows in zip(lessons, motions, picked, strict=True):
+    for shot, (part, moved, rows) in enumerate(zip(filmed.shots, filmed.motions, filmed.picked, strict=True)):
         before = done
-        for region, features, beside, painted in lessons_of(path, film, quarter, renderer, part, moved, rows):
+        for region, features, beside, painted in lessons_of(filmed, shot, rows):
             raw[region].append(features)
             shown[region].append(beside.astype(np.float16))
             drawn[region].append(painted.astype(np.float16))

@@ -10,12 +10,14 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_crops import crops, in_crop
+from engine.enrolment.footage.looks.shot_light import light_gain, serves
 from engine.enrolment.footage.remembering import seen_on
 from engine.enrolment.footage.sides.drift_fit import Seen, around_error
 from engine.enrolment.footage.sides.view_fit import Plan, planned
@@ -24,7 +26,6 @@ from engine.face import topology as top
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import REGIONS
 from engine.face.morphable_model import face_model
-from engine.face.panels import SKIN, measure_tones
 from engine.imaging.resampling import resized, to_bytes
 from engine.imaging.smoothing import grow
 from engine.render.remembered.recall import raw_features
@@ -34,14 +35,12 @@ LEARN_AT = 256  # pixels of the pictures compared
 MOST = 600  # frames that are learned from
 OFF = 2.5  # times the usual distance of landmarks and driven mesh, beyond which a frame was badly tracked
 AT_ONCE = 50  # frames held in memory
-GLANCES, SLIGHT = 8, 0.06  # pictures by which a shot's light is told; of its logarithm, what is taken for none
 TURNING, HEADS = 8, 16  # shots from which is learned how deep hair and ears lie, at most; frames of one
 AROUND = 80  # frames from which is learned how surroundings follow a head
 ELSEWHERE, PROBED = 1.6, 3  # times the least difference around the face from which a shot is taken elsewhere; frames
 SAME = 20.0  # grey levels up to which a shot may differ there in any case
 NEARER, ASIDE = 0.15, 0.15  # logarithm of the size, and share of the portrait's side, by which a face may have moved
 STILL, STRANGE = 0.9, 60.0  # of the other difference, from which a camera stands as it did; grey levels that count
-GAINS = (0.55, 1.8)  # of a shot's colours: light more different than that teaches nothing
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,37 @@ class Lessons:
     frames: np.ndarray  # [T] of the film
     framing: np.ndarray  # [2, 3] the crop's pixels from those of the film's own picture
     landmarks: FloatArray  # [T, 478, 3] pixels of the crop
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """A film beside the avatar of its portrait: shots in the portrait's crop, and what drives each of their frames."""
+
+    path: Path
+    film: Film
+    quarter: int  # quarter turns to the left that set it upright
+    renderer: Renderer  # of the photo alone
+    shots: list[Lessons]
+    motions: list[list[Motion]]  # of each shot
+
+    @cached_property
+    def picked(self) -> list[np.ndarray]:
+        """Rows of each shot to learn from: evenly taken, badly tracked ones left out."""
+        away = [self._off(part, moved) for part, moved in zip(self.shots, self.motions, strict=True)]
+        limit = OFF * float(np.median(np.concatenate(away)))
+        good = [np.flatnonzero(off < limit) for off in away]
+        step = max(1.0, sum(len(rows) for rows in good) / MOST)
+        return [rows[np.unique((np.arange(0, len(rows), step)).astype(int))] if len(rows) else rows for rows in good]
+
+    def _off(self, part: Lessons, motions: list[Motion]) -> np.ndarray:
+        """How far [T] the driven mesh lies from the landmarks, in pixels."""
+        meshes = np.stack([self.renderer.driven_mesh(motion)[:, :2] for motion in motions])
+        return np.asarray(np.abs(meshes - part.landmarks[:, : top.VERTICES, :2]).mean((1, 2)))
+
+    def pictures(self, shot: int, rows: np.ndarray, side: int = LEARN_AT) -> ByteArray:
+        """Some ``rows`` of a shot as the film shows them [n, side, side, 3]."""
+        part, sizes = self.shots[shot], (self.renderer.avatar.size, side)
+        return crops(self.path, self.film, part.frames[rows], part.framing, sizes, self.quarter)
 
 
 @dataclass(frozen=True)
@@ -139,35 +169,19 @@ def _laid_over(face: FloatArray, avatar: Avatar) -> np.ndarray:
     return np.c_[scale * np.eye(2), there.mean(0) - scale * here.mean(0)]
 
 
-def chosen(renderer: Renderer, lessons: list[Lessons], motions: list[list[Motion]]) -> list[np.ndarray]:
-    """Rows of each shot to learn from: evenly taken, badly tracked ones left out."""
-    away = [_off(renderer, part, moved) for part, moved in zip(lessons, motions, strict=True)]
-    limit = OFF * float(np.median(np.concatenate(away)))
-    good = [np.flatnonzero(off < limit) for off in away]
-    step = max(1.0, sum(len(rows) for rows in good) / MOST)
-    return [rows[np.unique((np.arange(0, len(rows), step)).astype(int))] if len(rows) else rows for rows in good]
-
-
-def _off(renderer: Renderer, part: Lessons, motions: list[Motion]) -> np.ndarray:
-    """How far [T] the driven mesh lies from the landmarks, in pixels."""
-    meshes = np.stack([renderer.driven_mesh(motion)[:, :2] for motion in motions])
-    return np.asarray(np.abs(meshes - part.landmarks[:, : top.VERTICES, :2]).mean((1, 2)))
-
-
-def lessons_of(
-    path: Path, film: Film, quarter: int, renderer: Renderer, part: Lessons, motions: list[Motion], rows: np.ndarray
-) -> Iterator[tuple[str, FloatArray, FloatArray, FloatArray]]:
+def lessons_of(filmed: Filmed, shot: int, rows: np.ndarray) -> Iterator[tuple[str, FloatArray, FloatArray, FloatArray]]:
     """Region, raw features [r], difference on its canvas [m, 3] and what is painted there [m, 3].
 
     For each of a shot's ``rows`` and every region.
     """
+    renderer, part, motions = filmed.renderer, filmed.shots[shot], filmed.motions[shot]
     avatar = renderer.avatar
     gain = None
     for some in np.array_split(rows, -(-len(rows) // AT_ONCE)) if len(rows) else ():  # none of some shots
-        truth = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
+        truth = filmed.pictures(shot, some)
         if gain is None:
             gain = light_gain(avatar, truth, part.landmarks[some])
-            if not ((gain > GAINS[0]) & (gain < GAINS[1])).all():
+            if not serves(gain):
                 return
         for k, row in enumerate(some):
             motion, picture = motions[row], truth[k].astype(np.float32)
@@ -180,24 +194,17 @@ def lessons_of(
                 yield region, features, seen[:, :3], seen[:, 3:]
 
 
-def surroundings_of(
-    path: Path,
-    film: Film,
-    quarter: int,
-    renderer: Renderer,
-    lessons: list[Lessons],
-    motions: list[list[Motion]],
-    picked: list[np.ndarray],
-) -> tuple[Seen, list[Setting]]:
+def surroundings_of(filmed: Filmed) -> tuple[Seen, list[Setting]]:
     """Frames that tell how surroundings follow the head: half of them of all, half of the farthest turned.
 
     Shots that were taken elsewhere, or in other clothes, have nothing to tell; which were not is said for each shot.
     """
+    renderer = filmed.renderer
     avatar = renderer.avatar
-    total = max(sum(len(rows) for rows in picked), 1)
+    total = max(sum(len(rows) for rows in filmed.picked), 1)
     found: list[tuple[float, ByteArray, list[Motion]]] = []
     gains: list[FloatArray] = []
-    for part, moved, rows in zip(lessons, motions, picked, strict=True):
+    for shot, (part, moved, rows) in enumerate(zip(filmed.shots, filmed.motions, filmed.picked, strict=True)):
         if not len(rows):
             found.append((np.inf, np.zeros((0, LEARN_AT, LEARN_AT, 3), np.uint8), []))
             gains.append(np.ones(3, np.float32))
@@ -206,7 +213,7 @@ def surroundings_of(
         far = rows[np.argsort([-abs(float(moved[k].rotation[0, 2])) for k in rows])[: max(len(rows) // 3, 1)]]
         even = [some[np.unique(np.linspace(0, len(some) - 1, count // 2 + 1).astype(int))] for some in (rows, far)]
         some = np.unique(np.concatenate(even))
-        truth = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
+        truth = filmed.pictures(shot, some)
         gain = light_gain(avatar, truth, part.landmarks[some])
         gains.append(gain)
         lit = to_bytes(gain * truth)
@@ -222,56 +229,39 @@ def surroundings_of(
     return seen, [Setting(gain, near) for gain, near in zip(gains, same, strict=True)]
 
 
-def heads_of(
-    path: Path,
-    film: Film,
-    quarter: int,
-    avatar: Avatar,
-    lessons: list[Lessons],
-    motions: list[list[Motion]],
-    picked: list[np.ndarray],
-) -> list[Seen]:
+def heads_of(filmed: Filmed) -> list[Seen]:
     """A few frames of each shot, half of them the farthest turned, that tell how a head moves within it.
 
     Of those shots in which it turns most.
     """
     out = []
-    turns = [np.array([moved[k].rotation[0, 2] for k in rows]) for moved, rows in zip(motions, picked, strict=True)]
+    beside = zip(filmed.motions, filmed.picked, strict=True)
+    turns = [np.array([moved[k].rotation[0, 2] for k in rows]) for moved, rows in beside]
     wide = np.argsort([-float(np.ptp(turn)) if len(turn) else 0.0 for turn in turns])[:TURNING]
     for shot in sorted(wide.tolist()):
-        part, moved, rows = lessons[shot], motions[shot], picked[shot]
+        moved, rows = filmed.motions[shot], filmed.picked[shot]
         if len(rows):
             far = rows[np.argsort(-np.abs(turns[shot]))[: max(len(rows) // 3, 1)]]
             calm = rows[np.argmin([np.linalg.norm(moved[k].rotation - np.eye(3)) for k in rows])]
             even = [some[np.unique(np.linspace(0, len(some) - 1, HEADS // 2).astype(int))] for some in (rows, far)]
             some = np.unique([*even[0], *even[1], calm])
-            seen = crops(path, film, part.frames[some], part.framing, (avatar.size, LEARN_AT), quarter)
-            out.append(Seen(seen, [moved[k] for k in some]))
+            out.append(Seen(filmed.pictures(shot, some), [moved[k] for k in some]))
     return out
 
 
-def turned_of(
-    path: Path,
-    film: Film,
-    quarter: int,
-    avatar: Avatar,
-    lessons: list[Lessons],
-    motions: list[list[Motion]],
-    picked: list[np.ndarray],
-    settings: list[Setting],
-) -> Iterator[tuple[Plan, Seen, bool]]:
+def turned_of(filmed: Filmed, settings: list[Setting]) -> Iterator[tuple[Plan, Seen, bool]]:
     """Frames that tell what a turned head uncovers, a side at a time, as large as the portrait.
 
     Where the portrait's own place does not show a side, the shot taken elsewhere that shows it most often does; last
     is said whether it was one.
     """
+    motions, picked = filmed.motions, filmed.picked
     here = [(shot, int(row)) for shot, rows in enumerate(picked) for row in rows if settings[shot].here]
     plans = [(plan, here, False) for plan in planned([motions[shot][row] for shot, row in here])]
     sides = {plan.side for plan, _, _ in plans}
     others: dict[float, list[tuple[Plan, list[tuple[int, int]], bool]]] = {}
     for shot, rows in enumerate(picked):
-        lit = ((settings[shot].gain > GAINS[0]) & (settings[shot].gain < GAINS[1])).all()
-        if not settings[shot].here and lit and len(rows):
+        if not settings[shot].here and serves(settings[shot].gain) and len(rows):
             for plan in planned([motions[shot][row] for row in rows]):
                 if plan.side not in sides:
                     others.setdefault(plan.side, []).append((plan, [(shot, int(row)) for row in rows], True))
@@ -281,21 +271,7 @@ def turned_of(
         mine = [every[k] for k in plan.rows]
         pictures = []
         for shot in sorted({shot for shot, _ in mine}):
-            part, rows = lessons[shot], np.array([row for owner, row in mine if owner == shot])
-            found = crops(path, film, part.frames[rows], part.framing, (avatar.size, avatar.size), quarter)
+            rows = np.array([row for owner, row in mine if owner == shot])
+            found = filmed.pictures(shot, rows, filmed.renderer.avatar.size)
             pictures.append(to_bytes(settings[shot].gain * found))
         yield plan, Seen(np.concatenate(pictures), [motions[shot][row] for shot, row in mine]), elsewhere
-
-
-def light_gain(avatar: Avatar, pictures: ByteArray, landmarks: FloatArray) -> FloatArray:
-    """Factors [3] from a shot's light to the portrait's, by the skin in some of its ``pictures`` [n, s, s, 3].
-
-    ``landmarks`` [n, 478, 3] are theirs, in the portrait's pixels. Slight differences are left: skin turns, too.
-    """
-    step = avatar.size / LEARN_AT
-    found = []
-    for k in np.unique(np.linspace(0, len(pictures) - 1, GLANCES).astype(int)):
-        small = (landmarks[k, : top.VERTICES] + 0.5) / step - 0.5
-        found.append(measure_tones(pictures[k], small)[SKIN])
-    gain = np.log(avatar.tones[SKIN] / np.maximum(np.median(found, axis=0), 1.0))
-    return np.exp(np.sign(gain) * np.maximum(np.abs(gain) - SLIGHT, 0)).astype(np.float32)

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
-
-from engine.contracts import Motion
-from engine.enrolment.footage.film_lessons import Lessons, heads_of, surroundings_of, turned_of
+from engine.enrolment.footage.film_lessons import Filmed, heads_of, surroundings_of, turned_of
 from engine.enrolment.footage.sides.depth_fit import fit_depth
 from engine.enrolment.footage.sides.drift_fit import Sides, fit_drift
 from engine.enrolment.footage.sides.view_fit import Uncovered, fit_views
-from engine.enrolment.footage.talking_film import Film
 from engine.face.kept.film_memory import Drift, View
-from engine.render.renderer import Renderer
 
 
-def learn_sides(
-    path: Path,
-    film: Film,
-    quarter: int,
-    renderer: Renderer,
-    lessons: list[Lessons],
-    motions: list[list[Motion]],
-    picked: list[np.ndarray],
-    told: Callable[[str, float], None],
-) -> tuple[Drift | None, tuple[View, ...], list[str]]:
-    """How surroundings follow the head, views of it turned, and words of both, from ``picked`` rows of each shot."""
+def learn_sides(filmed: Filmed, told: Callable[[str, float], None]) -> tuple[Drift | None, tuple[View, ...], list[str]]:
+    """How surroundings follow the head, views of it turned, and words of both."""
     told("looking around the face", 0.0)
-    around, settings = surroundings_of(path, film, quarter, renderer, lessons, motions, picked)
-    avatar, known = renderer.avatar, renderer.prepared
+    around, settings = surroundings_of(filmed)
+    avatar, known = filmed.renderer.avatar, filmed.renderer.prepared
     sides = fit_drift(avatar, known, around)
     words = [_of_surroundings(sides)]
     drift = sides.drift if sides else None
     told("looking at turned heads", 0.0)
     views: list[View] = []
     if "camera" in avatar.facts:  # else the portrait is a photo of its own, of another day
-        shots = path, film, quarter, avatar, lessons, motions, picked
         if not drift and not all(setting.here for setting in settings):
-            heads = fit_depth(avatar, known, heads_of(*shots))
+            heads = fit_depth(avatar, known, heads_of(filmed))
             drift = heads.drift if heads else None
             words += [_of_depth(heads)] if heads else []
-        for plan, turned, elsewhere in turned_of(*shots, settings):
+        for plan, turned, elsewhere in turned_of(filmed, settings):
             uncovered = fit_views(avatar, known, drift, plan, turned, elsewhere)
             views += uncovered.views
             words.append(_of_a_side(uncovered, elsewhere))

@@ -13,8 +13,9 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_crops import crops, whole
-from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Lessons, framed, light_gain
+from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Lessons, framed
 from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.looks.shot_light import light_gain
 from engine.enrolment.footage.manner_fit import agreement, gaps, late_by, say
 from engine.enrolment.footage.portrait_choice import angles_of
 from engine.enrolment.footage.redriving import redriven
