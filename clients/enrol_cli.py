@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from clients.film_cli import FilmSizeOption, progress
-from engine.errors import VivifyError
+from engine.errors import TwoPeople, VivifyError
 
 if TYPE_CHECKING:
     from engine.face.avatar import Avatar
@@ -40,6 +40,9 @@ def enroll(
         float | None,
         typer.Option(metavar="MINUTES", help="Tune a picture network on the film, for --quality learned: extra tune."),
     ] = None,
+    same_person: Annotated[
+        bool, typer.Option("--same-person", help="Photo and film show one person alone, whatever their faces say.")
+    ] = False,
 ) -> None:
     """Make an avatar from one photograph, or from a film of half a minute."""
     from engine.enrolment.footage.film_survey import is_film
@@ -60,6 +63,8 @@ def enroll(
         from engine.tuning import own_picture
 
         own_picture.check(tune)
+    if same_person and film is None:
+        raise VivifyError("--same-person is for films, but there is none: leave it out, or add --film.")
     _check_folder(out)
     facts = {key: text for key, text in (("consent", consent), ("licence", licence)) if text}
     if film is None and photo is not None:
@@ -71,7 +76,7 @@ def enroll(
             warnings = (*warnings, "nothing is said of the person's consent: add --consent, once they gave it.")
     else:
         assert film is not None
-        avatar, warnings = _from_film(film, photo, size, facts, out, tune)
+        avatar, warnings = _from_film(film, photo, size, facts, out, tune, same_person)
     avatar.save(out)
     preview = save_preview(avatar, out)
     for warning in warnings:
@@ -89,14 +94,14 @@ def _check_folder(out: Path) -> None:
 
 
 def _from_film(
-    film: Path, photo: Path | None, size: int, facts: dict[str, str], out: Path, minutes: float | None
+    film: Path, photo: Path | None, size: int, facts: dict[str, str], out: Path, minutes: float | None, same: bool
 ) -> tuple[Avatar, tuple[str, ...]]:
     """See `engine.enrolment.footage.film_enrolment.enroll_film`; with progress for people."""
     if not facts.get("consent"):
         raise VivifyError(
             "A film shows how somebody moves, so it needs their word: add --consent 'who agreed, and to what'."
         )
-    from engine.enrolment.footage.film_enrolment import enroll_film
+    from engine.enrolment.footage.film_enrolment import KEPT, enroll_film
     from engine.enrolment.photos.photo import read_photo
     from engine.tuning import own_picture
 
@@ -112,6 +117,17 @@ def _from_film(
 
         portrait = read_photo(photo) if photo else None
         further = partial(own_picture.tuned, minutes) if minutes else None
-        made = enroll_film(film, size, {"name": (photo or film).stem, **facts}, portrait, told, out, further=further)
+        name = {"name": (photo or film).stem}
+        try:
+            made = enroll_film(film, size, name | facts, portrait, told, out, further=further, same_person=same)
+        except TwoPeople as doubt:
+            raise VivifyError(f"{doubt} If you know that it is one person, add --same-person.") from None
+        except KeyboardInterrupt:
+            bar.stop()
+            if (out / KEPT).exists():
+                say.print(
+                    f"What was followed of the film is kept in {escape(str(out))}: the same command goes on there."
+                )
+            raise
         told("saving", 1.0)
     return made

@@ -22,3 +22,13 @@ class UnknownAvatar(VivifyError):
 
 class NoConsent(VivifyError):
     """An avatar of which nobody says that its person agreed, where that is required."""
+
+
+class TwoPeople(VivifyError):
+    """Photo and film seem to show two people; whoever knows better may say so."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Photo and film were expected to show one person, but their faces are two people's, as far as can be told: "
+            "give a photo of who was filmed, or the film alone."
+        )

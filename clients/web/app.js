@@ -23,7 +23,7 @@ const AGAIN_MS = [500, 2000, 4000, 8000]; // pauses before each attempt to get a
 const RESTART_MS = [2000, 3000, 4000, 6000, 8000, 10000, 10000, 10000]; // the same, for a server that starts anew
 const devices = new Devices(at("microphone"), at("speaker"), video);
 const own = new OwnFaces(showMaking);
-const filming = new Filming(() => devices.microphone, (film, type, photo) => bring(film, type, FILM_AGREED, photo));
+const filming = new Filming(() => devices.microphone, (film, type, ...beside) => bring(film, type, FILM_AGREED, ...beside));
 
 function setState(state) {
   document.body.dataset.state = state;
@@ -233,8 +233,8 @@ function agreed() {
 const FILM_AGREED = "By who brought the film, on the page: it shows themselves, or the person agreed.";
 
 /** A photograph or a film becomes an avatar on the server; it is then the chosen face. */
-async function bring(file, type, consent, photo = null) {
-  const made = await follow(() => own.bring(file, type, consent, () => filming.sent(), photo));
+async function bring(file, type, consent, ...beside) {
+  const made = await follow(() => own.bring(file, type, consent, () => filming.sent(), ...beside));
   if (made?.film) filming.made();
 }
 
@@ -249,6 +249,7 @@ async function follow(making) {
   } catch (error) {
     tell(error instanceof Told ? error.message : "It could not be sent: try again.");
     if (!(error instanceof Told)) console.error(error);
+    if (error.overrule === "same_person") filming.doubted(error.message);
     return null;
   } finally {
     setState(document.body.dataset.state);

@@ -13,7 +13,8 @@ const TYPES = { mp4: "video/mp4", m4v: "video/mp4", mov: "video/quicktime", mkv:
 const at = (id) => document.getElementById(id);
 
 /**
- * `microphone()` tells the chosen one's id, `send(blob, type, photo)` takes a film, and the photo that may go with it;
+ * `microphone()` tells the chosen one's id, `send(blob, type, photo, same)` takes a film, the photo that may go with it, and
+ * whether it is known that both show one person;
  * `limits`: film_bytes, film_seconds, films, photos.
  */
 export class Filming {
@@ -21,7 +22,7 @@ export class Filming {
     this.microphone = microphone;
     this.send = send;
     this.limits = { film_bytes: 0, film_seconds: 0, films: [], photos: [] };
-    this.camera = this.take = this.film = this.photo = null;
+    this.camera = this.take = this.film = this.photo = this.doubt = null;
     at("film-open").addEventListener("click", () => this.#openCamera());
     at("film-record").addEventListener("click", () => this.#record());
     at("film-stop").addEventListener("click", () => this.#stop());
@@ -47,7 +48,7 @@ export class Filming {
 
   open() {
     at("film-file").accept = [...this.limits.films, ...Object.keys(TYPES).map((name) => `.${name}`)].join();
-    this.#tell(null);
+    this.#tell(this.doubt);
     this.#step(this.film ? "review" : "intro");
     at("filming").showModal();
   }
@@ -61,10 +62,21 @@ export class Filming {
     if (this.film) this.film.sent = true;
   }
 
+  /** The server takes film and photo for two people's: who knows better may say so, and send them again. */
+  doubted(sentence) {
+    if (this.film) this.#ask(sentence);
+  }
+
   made() {
     this.#drop();
     this.#beside(null);
     this.#step("intro");
+  }
+
+  #ask(doubt) {
+    this.doubt = doubt;
+    at("film-same").checked = false;
+    at("film-alike").hidden = doubt === null;
   }
 
   #step(step) {
@@ -208,13 +220,14 @@ export class Filming {
     const { blob, type } = this.film;
     this.film.sent = false;
     this.close();
-    this.send(blob, type, this.photo);
+    this.send(blob, type, this.photo, at("film-same").checked);
   }
 
   /** A photo that becomes the portrait, or none. */
   #beside(photo) {
     at("film-photo").value = "";
     this.#tell(null);
+    this.#ask(null);
     try {
       if (photo) checkPhoto(photo, this.limits.photos);
     } catch (error) {
@@ -245,6 +258,7 @@ export class Filming {
     this.#letGo();
     if (this.film) URL.revokeObjectURL(this.film.address);
     this.film = null;
+    this.#ask(null);
     at("film").textContent = "Film yourself";
     const view = at("film-view");
     view.onerror = view.onloadedmetadata = view.ondurationchange = null;

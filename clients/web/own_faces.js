@@ -46,14 +46,14 @@ export class OwnFaces {
 
   /**
    * Send a photo or film and wait for its face: { avatar, warnings, film }; null when it was stopped. Throws Told.
-   * `photo` may go with a film, and becomes the portrait.
+   * `photo` may go with a film, and becomes the portrait; `same`: it is known that both show one person.
    */
-  async bring(file, type, consent, sent = () => {}, photo = null) {
+  async bring(file, type, consent, sent = () => {}, photo = null, same = false) {
     const film = type.startsWith("video/");
     const what = photo ? "Sending photo and film" : film ? "Sending the film" : "Sending the portrait";
     return this.#making(async (signal) => {
       this.show(what, 0);
-      const path = `api/avatars?consent=${encodeURIComponent(consent)}${photo ? `&photo_bytes=${photo.size}` : ""}`;
+      const path = `api/avatars?${new URLSearchParams({ consent, ...(photo && { photo_bytes: photo.size }), ...(same && { same_person: true }) })}`;
       const body = photo ? new Blob([photo, file]) : file;
       const { location } = await upload(path, body, type, (share) => this.show(what, share), signal);
       keep("enrolment", { name: location.split("/").at(-1), film });
@@ -113,7 +113,7 @@ export class OwnFaces {
       });
       signal.throwIfAborted();
       if (job) missed = 0;
-      if (job?.state === "refused") throw this.#ended(new Told(job.error));
+      if (job?.state === "refused") throw this.#ended(Object.assign(new Told(job.error), { overrule: job.overrule }));
       if (job?.state === "done") {
         keep("own", [...this.#faces, { name: job.avatar, film, notes: job.warnings }]);
         this.#ended();

@@ -1,11 +1,13 @@
 """Enrolment in a process of its own, for photos and films of strangers.
 
-Started as ``python -m engine.process.enrolment_worker FILE FOLDER SIZE CONSENT [SECONDS [PHOTO]]``; with SECONDS, FILE
-is a film, of which at most so many are used, and PHOTO, where it is given, its portrait. It has limits of its own
-(processor time, memory, size of what it writes) and gets only the time that nothing else wants. It tells on standard
-output, one JSON object a line: ``{"unlimited"}`` where the system does not hold it to its memory, ``{"progress",
-"share"}`` with a share of the whole from 0 to 1, then ``{"error"}``, or ``{"warnings"}`` when the avatar is in the
-folder, with a sheet of what was understood of it. ``{"fault"}`` is for whoever keeps the server, not for who sent it.
+Started as ``python -m engine.process.enrolment_worker FILE FOLDER SIZE CONSENT [SECONDS [PHOTO [same]]]``; with
+SECONDS, FILE is a film, of which at most so many are used, and PHOTO, where it is not empty, its portrait; ``same``:
+both show one person, by the word of who brought them. It has limits of its own (processor time, memory, size of what it
+writes) and gets only the time that nothing else wants. It tells on standard output, one JSON object a line:
+``{"unlimited"}`` where the system does not hold it to its memory, ``{"progress", "share"}`` with a share of the whole
+from 0 to 1, then ``{"error"}``, with ``{"overrule"}`` where another word of who brought it would help, or
+``{"warnings"}`` when the avatar is in the folder, with a sheet of what was understood of it. ``{"fault"}`` is for
+whoever keeps the server, not for who sent it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.errors import VivifyError
+from engine.errors import TwoPeople, VivifyError
 
 if TYPE_CHECKING:
     from engine.face.avatar import Avatar
@@ -39,6 +41,7 @@ FILM_CPU_PER_S = 12  # seconds for a second of film: half as many, on two cores,
 FILE_LIMIT = 64 << 20  # bytes of any file it writes
 TOO_LARGE = "The portrait takes more memory than is set aside for one: give a picture of fewer pixels."
 FILM_TOO_LARGE = "The film takes more memory than is set aside for one: send a shorter one, or one of fewer pixels."
+SAME_PERSON = "same_person"  # the parameter by which a bringer says that photo and film show one person
 STAGES = {  # of a film, and the share of the whole at which each begins
     "looking at the photo": 0.0,
     "looking through the film": 0.02,
@@ -86,7 +89,8 @@ def holds(limits: Limits = PHOTO) -> bool:
 def main() -> None:
     source, folder, size, consent = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     seconds = int(sys.argv[5]) if len(sys.argv) > 5 else 0
-    photo = Path(sys.argv[6]) if len(sys.argv) > 6 else None
+    photo = Path(sys.argv[6]) if len(sys.argv) > 6 and sys.argv[6] else None
+    same = sys.argv[7:] == ["same"]
     limits = FILM._replace(cpu_s=FILM.cpu_s + FILM_CPU_PER_S * seconds) if seconds else PHOTO
     facts = {"name": source.stem, **({"consent": consent} if consent else {})}
     with os.fdopen(os.dup(1), "w") as out:
@@ -101,7 +105,7 @@ def main() -> None:
         try:
             tell(progress="starting", share=0.0)
             if seconds:
-                avatar, warnings = _of_film(source, photo, seconds, size, facts, tell)
+                avatar, warnings = _of_film(source, photo, seconds, size, facts, same, tell)
             else:
                 avatar, warnings = _of_photo(source, size, facts, tell)
             tell(progress="saving", share=STAGES["saving"])
@@ -112,7 +116,9 @@ def main() -> None:
             text = str(error).replace(f"'{source}'", "the film")  # the server's paths are nobody's business
             for brought in (source, photo or source):
                 text = text.replace(f" {brought.name}", "")  # nor are names that nobody has given
-            tell(error=text[:1].upper() + text[1:])
+            tell(
+                error=text[:1].upper() + text[1:], **({"overrule": SAME_PERSON} if isinstance(error, TwoPeople) else {})
+            )
         except MemoryError:
             tell(error=FILM_TOO_LARGE if seconds else TOO_LARGE)
         except Exception as fault:
@@ -129,7 +135,7 @@ def _of_photo(source: Path, size: int, facts: dict[str, str], tell: Tell) -> tup
 
 
 def _of_film(
-    source: Path, photo: Path | None, seconds: int, size: int, facts: dict[str, str], tell: Tell
+    source: Path, photo: Path | None, seconds: int, size: int, facts: dict[str, str], same: bool, tell: Tell
 ) -> tuple[Avatar, tuple[str, ...]]:
     from engine.enrolment.footage.film_enrolment import enroll_film
     from engine.enrolment.photos.photo import read_photo
@@ -144,6 +150,7 @@ def _of_film(
         read_photo(photo, of_strangers()) if photo else None,
         shares(tell),
         longest_s=min(length + 1.0, seconds),
+        same_person=same,
     )
     if length > seconds + 1:
         words = (*words, f"Of the film's {length:.0f} s the first {seconds} were used.")

@@ -138,7 +138,7 @@ def test_the_files_are_what_the_script_makes_of_mediapipe(mediapipe: Any, tmp_pa
     )
     assert made.returncode == 0, made.stderr
     card = (assets() / "trackers" / "README.md").read_text()
-    for name in NAMES:
+    for name in set(NAMES) - {"likeness"}:  # whose package is npm's
         shipped = assets() / "trackers" / f"{name}.onnx"
         assert (tmp_path / shipped.name).read_bytes() == shipped.read_bytes()
         assert f"`{shipped.name}` | {shipped.stat().st_size / 1000:.0f} |" in card

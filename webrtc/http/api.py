@@ -150,12 +150,14 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
         response: Response,
         consent: Annotated[str, Query(max_length=LONGEST)] = "",
         photo_bytes: Annotated[int, Query(ge=0)] = 0,
+        same_person: bool = False,
         caller: Caller = brings,
     ) -> Enrolment:
         """Make an avatar of a photograph, or of a film of the person; how far it is, is told at the Location.
 
         ``consent``: who agreed to what; films need it. ``photo_bytes``: the body begins with a photograph of so many
-        bytes, which becomes the portrait, and the film comes behind it.
+        bytes, which becomes the portrait, and the film comes behind it. ``same_person``: photo and film show one person
+        alone, whatever their faces say.
         """
         if not service.config.portraits:
             raise NoPortraits
@@ -175,7 +177,7 @@ def _avatars(router: APIRouter, service: Service, gate: Gate) -> None:
             await save_body(request, job.source, most, limit_s, (job.photo, photo_bytes) if photo_bytes else None)
 
         seconds = service.config.film_seconds if film else 0
-        job = await service.portraits.bring(caller, receive, consent.strip(), seconds)
+        job = await service.portraits.bring(caller, receive, consent.strip(), seconds, same_person)
         response.headers["Location"] = f"{prefix_of(request)}/api/enrolments/{job.name}"
         return _enrolment(job)
 
@@ -269,6 +271,7 @@ def _enrolment(job: Job) -> Enrolment:
         avatar=job.avatar,
         warnings=job.warnings,
         error=job.error,
+        overrule=job.overrule,
     )
 
 

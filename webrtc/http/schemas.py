@@ -74,6 +74,7 @@ class Enrolment(Body):
     avatar: str | None = Field(description="The avatar's name, once it is there: who knows it may use it.")
     warnings: list[str]
     error: str | None
+    overrule: str | None = Field(description="The parameter with which the same would be taken all the same, if any.")
 
 
 class IceServerBody(Body):

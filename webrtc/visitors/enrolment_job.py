@@ -26,7 +26,8 @@ class Job:
     """``state`` is working, done or refused; ``share`` how much is done, 0 to 1.
 
     ``folder`` holds what was brought, as ``source`` and, beside a film, ``photo``, and then the avatar; ``film_s``: how
-    many seconds of a film are used, 0 for a photo.
+    many seconds of a film are used, 0 for a photo; ``same_person``: photo and film show one, by the word of
+    who brought them; ``overrule``: the parameter by which another word would help, if one would.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Job:
     avatar: str | None = None
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
+    overrule: str | None = None
+    same_person: bool = False
     stopped: bool = False
     _process: subprocess.Popen[str] | None = None
 
@@ -61,7 +64,7 @@ class Job:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         command = [sys.executable, "-m", "engine.process.enrolment_worker", str(self.source)]
         last: dict[str, object] = {}
-        beside = [str(self.photo)] if self.photo.exists() else []
+        beside = [str(self.photo) if self.photo.exists() else "", "same" if self.same_person else ""]
         try:
             self._process = subprocess.Popen(
                 [*command, str(self.folder / "avatar"), str(size), consent, str(self.film_s), *beside],
@@ -106,5 +109,6 @@ class Job:
             with contextlib.suppress(OSError):
                 self._process.kill()
 
-    def refuse(self, error: object) -> None:
+    def refuse(self, error: object, overrule: object = None) -> None:
         self.state, self.error = "refused", str(error or (FILM_FAILED if self.film_s else FAILED))
+        self.overrule = str(overrule) if overrule else None

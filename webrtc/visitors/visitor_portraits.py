@@ -59,15 +59,18 @@ class VisitorPortraits:
             raise UnknownSession
         return self._jobs[name]
 
-    async def bring(self, caller: Caller, receive: Receive, consent: str = "", film_s: int = 0) -> Job:
+    async def bring(
+        self, caller: Caller, receive: Receive, consent: str = "", film_s: int = 0, same_person: bool = False
+    ) -> Job:
         """Take a photo in, or a film of which ``film_s`` seconds are used, and start to enrol it.
 
-        ``consent`` is what its bringer says of the person's. Refused before any of it is read, and again once it is
-        here. Raises EngineFull while another one is enrolled or too many are kept, TooManyPortraits for an owner who
-        shows all that one may have, NoConsent where it is required and not given, and what ``receive`` raises.
+        ``consent`` is what its bringer says of the person's, ``same_person`` that there is but one. Refused before any
+        of it is read, and again once it is here. Raises EngineFull while another one is enrolled or too many are kept,
+        TooManyPortraits for an owner who shows all that one may have, NoConsent where it is required and not given,
+        and what ``receive`` raises.
         """
         self._demand(consent, film_s)
-        job = Job(fresh(self._node), caller.owner, Path(), film_s)
+        job = Job(fresh(self._node), caller.owner, Path(), film_s, same_person=same_person)
         self._oldest(caller, job.kind)
         coming = [kind for _, kind in self._coming]
         if coming.count(job.kind) >= MOST_COMING[job.kind] or caller.visitor in dict(self._coming):
@@ -170,7 +173,7 @@ class VisitorPortraits:
         warnings = last.get("warnings")
         if job.stopped or not isinstance(warnings, list):
             shutil.rmtree(job.folder, ignore_errors=True)
-            job.refuse(last.get("error"))
+            job.refuse(last.get("error"), last.get("overrule"))
             return
         name = f"{PORTRAIT}{fresh(self._node)}"
         self.folders[name], self._owners[name] = job.folder / "avatar", job.owner

@@ -28,6 +28,8 @@ from engine.enrolment.footage.redriving import redriven
 from engine.enrolment.footage.remembering import FEWEST, FOLDS, learn, taught
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
 from engine.enrolment.landmarks import Portrait, take_portrait
+from engine.enrolment.one_person import of_photo, parted, people
+from engine.enrolment.trackers.face_likeness import likeness
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import REGIONS, FilmMemory, Look
@@ -62,22 +64,26 @@ def enroll_film(
     keep: Path | None = None,
     longest_s: float = LONGEST_S,
     further: Further | None = None,
+    same_person: bool = False,
 ) -> tuple[Avatar, tuple[str, ...]]:
-    """The avatar of the one person whom the film shows, and words of what was taken from it.
+    """The avatar of one person whom the film shows, and words of what was taken from it.
 
     ``photo`` [H, W, 3] is its portrait, where the best frame is not to be. What was tracked is kept in the folder
     ``keep`` until all is done, for an attempt that goes on. ``further`` learns more from it, with words of that.
+    ``same_person``: the word of who knows it that photo and film show one person alone, so faces are not compared.
     Raises VivifyError with one sentence.
     """
     check_size(size)
-    own_portrait = None
+    own_portrait = who = None
     if photo is not None:
         told("looking at the photo", 0.0)
         own_portrait = take_portrait(photo, face_model().triangles, size)
+        who = likeness(own_portrait.image, own_portrait.landmarks)
         photo = None  # large pictures are not held while a film is followed
     told("looking through the film", 0.0)
     quarter = survey(path, longest_s)
     film = _watched(path, quarter, told, keep, longest_s)
+    film, words = (film, []) if same_person else alone(film, who)
     shots = film.shots(SHOT_S)
     seconds = sum(shot.stop - shot.start for shot in shots) / FRAMES_PER_SECOND
     if seconds < LEAST_S:
@@ -85,7 +91,7 @@ def enroll_film(
             f"'{path}' shows a face for {seconds:.1f} s at a stretch, at least {LEAST_S:.1f} are needed: "
             "film half a minute, facing the camera."
         )
-    words = [f"The film shows the face for {seconds:.0f} s."]
+    words.append(f"The film shows the face for {seconds:.0f} s.")
     if seconds < BRIEF_S:
         words.append(f"That is short: {BRIEF_S:.0f} s and more teach more.")
     if of_high_range(path):
@@ -141,6 +147,26 @@ def _watched(path: Path, quarter: int, told: Told, keep: Path | None, longest_s:
         told("following the face", min(seconds / length, 1.0))
 
     return watch(path, quarter, True, longest_s, show, known, store)
+
+
+def alone(film: Film, photo: FloatArray | None) -> tuple[Film, list[str]]:
+    """``film`` with nobody but whom the ``photo`` shows (its likeness), or who is shown longest; and words of it."""
+    shots = [part for shot in film.shots(SHOT_S) for part in parted(shot, film.likeness, film.alike_at)]
+    shown = people(shots, film.likeness, film.alike_at, FRAMES_PER_SECOND)
+    if not shown:
+        return film, []
+    person, doubt = (shown[0], None) if photo is None else of_photo(photo, shown)
+    words = [doubt] if doubt else []
+    if len(shown) == 1:
+        return film, words
+    landmarks = np.full_like(film.landmarks, np.nan)
+    for k in person.shots:
+        landmarks[shots[k]] = film.landmarks[shots[k]]
+    whom = "whom the photo shows" if photo is not None else "who is shown longest"
+    words.append(
+        f"The film shows {len(shown)} people in turn: only the one {whom} was used, for {person.seconds:.0f} s."
+    )
+    return replace(film, landmarks=landmarks), words
 
 
 def _kept(file: Path, stamp: str) -> Tracked | None:

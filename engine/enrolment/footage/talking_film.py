@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,10 @@ import numpy as np
 from engine.audio.sound_files import LONGEST_FILE_S, TITLES, SoundFile
 from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, ByteArray, FloatArray
 from engine.enrolment.landmarks import FaceMesh
+from engine.enrolment.trackers.face_likeness import NUMBERS, likeness
 from engine.errors import VivifyError
+from engine.face.measures import head_angles
+from engine.face.morphable_model import face_model
 from engine.face.topology import LANDMARKS
 
 LOOK_AT = 960  # pixels of the longer side: the landmark network sees 192 pixels of face in any case
@@ -31,9 +34,15 @@ _LONGEST_STEP = 0.5  # seconds between two pictures, beyond which nothing is kno
 _LEAST_STEP = 0.028  # seconds between two pictures that are looked at: 50 and 60 a second tell no more than 25 and 30
 _SQUARE, _WIDEST = 0.01, 2.5  # of a pixel's height: what its width may differ by; and what no film's has
 _THUMBNAIL = 48  # pixels: what cuts are found on
+_GLIMPSE_S = 0.5  # from one look at who is shown to the next
+_FACING = 25.0  # degrees of turn and nod, beyond which people look less like themselves
 _BRIDGE = 3  # frames without a face that are still believed to be one shot
 _CUT_LEAST, _CUT_TIMES = 4.0, 5.0  # grey levels, and times the change usual around it
 _Picture = TypeVar("_Picture")
+
+
+def _nobody() -> FloatArray:
+    return np.zeros((0, NUMBERS), np.float32)
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class Film:
     samples: FloatArray  # [640 T]
     begin_s: float = 0.0  # of frame 0, on the file's clock
     looked_at: tuple[int, int] = (0, 0)  # height and width of the picture that was looked at
+    likeness: FloatArray = field(default_factory=_nobody)  # [M, 128] of the face at some moments
+    alike_at: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # [M] frames of theirs, ascending
 
     def shots(self, least_s: float) -> list[slice]:
         """Runs of frames, at least ``least_s`` seconds long, without a cut and with a face in all."""
@@ -67,8 +78,8 @@ def watch(
     """Track the face of a film. Raises VivifyError when it cannot be read, or lacks pictures or sound.
 
     ``quarter`` turns to the left set its pictures upright; ``silent`` films will do; ``longest_s`` seconds are looked
-    at. ``told`` hears how far it is; ``keep`` gets what was found every so often, and what an earlier attempt
-    kept comes back as ``known``.
+    at. ``told`` hears how far it is; ``keep`` gets what was found every so often and at the end, and what an earlier
+    attempt kept comes back as ``known``.
     """
     try:
         tracked = _look(path, quarter, longest_s, told, known, keep)
@@ -96,7 +107,10 @@ def watch(
     samples = samples[round((origin - begin) * SAMPLE_RATE) :]
     samples = np.pad(samples, (0, SAMPLES_PER_FRAME))[: frames * SAMPLES_PER_FRAME]
     landmarks, cuts = _read_off(tracked.landmarks, shown, wanted), _cuts(tracked.change, shown, wanted)
-    return Film(landmarks, cuts, samples, float(origin), (int(tracked.size[0]), int(tracked.size[1])))
+    at = np.searchsorted(wanted, shown[tracked.alike_at] - 1e-6)
+    inside = at < len(wanted)
+    looked_at = int(tracked.size[0]), int(tracked.size[1])
+    return Film(landmarks, cuts, samples, float(origin), looked_at, tracked.likeness[inside], at[inside])
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,8 @@ class Tracked:
     landmarks: np.ndarray  # [N, 478, 3], NaN without a face
     change: np.ndarray  # [N] grey levels against the picture before
     size: np.ndarray  # [2] height and width of what was looked at
+    likeness: FloatArray = field(default_factory=_nobody)  # [M, 128] of the faces in some of them
+    alike_at: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # [M] which ones
 
 
 def _look(
@@ -120,24 +136,42 @@ def _look(
     times: list[float] = [] if known is None else known.times.tolist()
     found = [] if known is None else list(known.landmarks)
     change: list[float] = [] if known is None else known.change.tolist()
+    who = [] if known is None else list(known.likeness)
+    at: list[int] = [] if known is None else known.alike_at.tolist()
     before, size, seen = None, np.zeros(2, int), len(times)
-    with FaceMesh(faces=1, confidence=0.5, film=True) as net:
-        for k, (time, picture, thumbnail) in enumerate(_ahead(_pictures(path, quarter))):
-            if k == 0:
-                first = time
-            if time - first >= longest_s:
-                break
-            size = np.array(picture.shape[:2])
-            if k >= seen:
-                faces = net.find(picture)
-                found.append(faces[0] if faces else np.full((LANDMARKS, 3), np.nan))
-                change.append(0.0 if before is None else float(np.abs(thumbnail - before).mean()))
-                times.append(time)
-                if len(times) % _KEPT == 0:
-                    keep(Tracked(np.array(times), np.array(found), np.array(change), size))
-            before = thumbnail
-            told(time - first)
-    return Tracked(np.array(times), np.array(found), np.array(change), size)
+
+    def so_far() -> Tracked:
+        n, some = len(times), sum(k < len(times) for k in at)  # broken off in the midst of a picture
+        alike = np.array(who[:some], np.float32).reshape(-1, NUMBERS), np.array(at[:some], int)
+        return Tracked(np.array(times), np.array(found[:n]), np.array(change[:n]), size, *alike)
+
+    try:
+        with FaceMesh(faces=1, confidence=0.5, film=True) as net:
+            for k, (time, picture, thumbnail) in enumerate(_ahead(_pictures(path, quarter))):
+                if k == 0:
+                    first = time
+                if time - first >= longest_s:
+                    break
+                size = np.array(picture.shape[:2])
+                if k >= seen:
+                    faces = net.find(picture)
+                    found.append(faces[0] if faces else np.full((LANDMARKS, 3), np.nan))
+                    if faces and (not at or time - times[at[-1]] >= _GLIMPSE_S) and _facing(faces[0]):
+                        who.append(likeness(picture, faces[0]))
+                        at.append(k)
+                    change.append(0.0 if before is None else float(np.abs(thumbnail - before).mean()))
+                    times.append(time)
+                    if len(times) % _KEPT == 0:
+                        keep(so_far())
+                before = thumbnail
+                told(time - first)
+    finally:  # also of what is broken off
+        keep(so_far())
+    return so_far()
+
+
+def _facing(face: FloatArray) -> bool:
+    return bool(np.abs(head_angles(face, face_model())[:2]).max() < _FACING)
 
 
 def _pictures(path: Path, quarter: int = 0) -> Iterator[tuple[float, ByteArray, np.ndarray]]:

@@ -8,7 +8,7 @@ from typing import Any
 from engine.errors import VivifyError
 from engine.paths import assets
 
-NAMES = ("face_near", "face_far", "face_mesh", "person")
+NAMES = ("face_near", "face_far", "face_mesh", "person", "likeness")
 
 
 @cache
