@@ -29,10 +29,11 @@ from clients.options import (
     MoverOption,
     QualityOption,
     SizeOption,
+    VersionOption,
     chosen_mover,
     wanted_mark,
 )
-from clients.sadtalker_cli import MethodOption, PhotoOption, WeightsOption, is_sadtalker, sadtalker, served
+from clients.sadtalker_cli import MethodOption, PhotoOption, WeightsOption, sadtalker, served
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, LIPS, EngineConfig, checked
 from engine.errors import VivifyError
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from webrtc.server_config import IceServer
 
 app = typer.Typer(
-    help="One photograph and a live voice in, a talking face out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,6 +56,11 @@ IceServerOption = Annotated[
 TurnSecretOption = Annotated[
     str | None, typer.Option(envvar="VIVIFY_TURN_SECRET", help="What the TURN server shares with this one.")
 ]
+
+
+@app.callback()
+def vivify(version: VersionOption = False) -> None:
+    """One photograph and a live voice in, a talking face out."""
 
 
 app.command()(render)
@@ -141,8 +146,7 @@ def serve(
         compiler=compiler,
         consent=require_consent,
     )
-    if is_sadtalker(method):
-        engine = served(engine, weights, photo, size != DEFAULT_SIZE)
+    engine = served(engine, method, weights, photo, size != DEFAULT_SIZE)
     settings = {
         "ice_servers": _ice_servers(ice_server, turn_secret),
         "origins": tuple(origin or ()),

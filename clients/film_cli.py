@@ -39,6 +39,7 @@ from clients.sadtalker_cli import (
     StyleOption,
     WeightsOption,
     is_sadtalker,
+    refuse_without,
     weights_and_photo,
 )
 from engine.config import DEFAULT_AVATAR, DEFAULT_QUALITY, LIPS, checked
@@ -106,6 +107,12 @@ def render(
         )
     elif consent is not None:
         raise VivifyError("--consent is for SadTalker's photo: an avatar's is filled in by vivify enroll --consent.")
+    else:
+        scale = None if expression_scale == 1 else expression_scale
+        refuse_without(
+            {"--weights": weights, "--photo": photo, "--style": style or None, "--expression-scale": scale}
+            | {"--still": still, "--full": full, "--pose-from": pose_from, "--blink-from": blink_from}
+        )
     with progress() as bar:
         task = bar.add_task("listening to the sound", total=None)
 

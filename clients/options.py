@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from engine.config import CODEBOOK, MOVERS
 from engine.errors import VivifyError
+from kernels import __version__
 
 HEADS = (CODEBOOK, "posevae")  # movers that move the head alone, and go by --head, too
 
@@ -33,6 +34,12 @@ def chosen_mover(mover: str | None, head: str | None) -> str | None:
     return mover or head
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"vivify {__version__}")
+        raise typer.Exit
+
+
 class MayStandAlone(TyperCommand):
     """A command some of whose options may go without their value: those whose metavar stands in brackets.
 
@@ -47,6 +54,9 @@ class MayStandAlone(TyperCommand):
         return super().parse_args(ctx, whole)
 
 
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which one this is, and end.")
+]
 AvatarOption = Annotated[str, typer.Option("--avatar", help="A bundled avatar's name or an enrolled folder.")]
 LookAheadOption = Annotated[int, typer.Option("--look-ahead", help="Milliseconds of sound to wait for: 0-120.")]
 ControlOption = Annotated[

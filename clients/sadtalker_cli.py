@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +48,13 @@ def is_sadtalker(method: str) -> bool:
     return method == "sadtalker"
 
 
+def refuse_without(given: Mapping[str, object]) -> None:
+    """Raises VivifyError for options of SadTalker's, by name, that came without ``--method sadtalker``."""
+    odd = [name for name, value in given.items() if value not in (None, False)]
+    if odd:
+        raise VivifyError(f"{', '.join(odd)} {'are' if odd[1:] else 'is'} for --method sadtalker: give that, too.")
+
+
 def weights_and_photo(weights: Path | None, photo: Path | None) -> tuple[Path, Path]:
     """Both, or a sentence saying where they come from. Raises VivifyError."""
     need_torch()
@@ -61,8 +69,13 @@ def weights_and_photo(weights: Path | None, photo: Path | None) -> tuple[Path, P
     return weights, photo
 
 
-def served(config: EngineConfig, weights: Path | None, photo: Path | None, size_given: bool) -> EngineConfig:
-    """The engine's settings for serving with SadTalker: the size is its weights'. Raises VivifyError."""
+def served(
+    config: EngineConfig, method: str, weights: Path | None, photo: Path | None, size_given: bool
+) -> EngineConfig:
+    """The engine's settings for serving by ``method``: with SadTalker the size is its weights'. Raises VivifyError."""
+    if not is_sadtalker(method):
+        refuse_without({"--weights": weights, "--photo": photo})
+        return config
     file, portrait = weights_and_photo(weights, photo)
     if config.consent:
         raise VivifyError("SadTalker's photo holds nobody's consent: serve it without --require-consent, or an avatar.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.error
-import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -24,6 +23,7 @@ from clients.recording import Recording
 from clients.trials.light_client import SpokenBefore
 from clients.trials.monitor import Monitor
 from clients.trials.relay import Relay
+from clients.url_parts import parts_of
 from engine.errors import VivifyError
 from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.server_config import CODECS
@@ -175,6 +175,12 @@ def _only(codec: str) -> list[Any]:
     return [c for c in known.codecs if c.mimeType in (f"video/{codec}", "video/rtx")]
 
 
+def check_server(url: str) -> None:
+    """Raises TalkError for what is no address of a server."""
+    if parts_of(url, ("http", "https")) is None:
+        raise TalkError(f"A server's URL such as http://127.0.0.1:8080 was expected, but '{url}' was given.")
+
+
 def ice_servers(url: str, token: str | None) -> RTCConfiguration:
     """The STUN and TURN servers that the server at ``url`` names, with logins for now. Raises TalkError."""
     named = _ask(url, "/api/ice-servers", token)["ice_servers"]
@@ -188,9 +194,7 @@ def _post(url: str, body: dict[str, Any], token: str | None) -> dict[str, Any]:
 
 def _ask(url: str, path: str, token: str | None, body: bytes | None = None) -> dict[str, Any]:
     """GET, or POST of a JSON ``body``. Raises TalkError with the server's sentence, or with what failed on the way."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise TalkError(f"A server's URL such as http://127.0.0.1:8080 was expected, but '{url}' was given.")
+    check_server(url)
     request = urllib.request.Request(url.rstrip("/") + path, body)
     request.add_header("Content-Type", "application/json")
     if token:

@@ -105,6 +105,13 @@ class EngineConfig:
         return LOOK_AHEADS_MS[-1] if self.method == "sadtalker" else wished_ms
 
 
+def checked_seed(seed: int) -> int:
+    """``seed`` if it can be one. Raises VivifyError otherwise."""
+    if not 0 <= seed < 1 << 63:
+        raise VivifyError(f"A seed was expected to be a whole number from 0 on, below 2^63, but {seed} was given.")
+    return seed
+
+
 def checked(quality: str) -> Quality:
     """``quality`` if there is such a one. Raises VivifyError otherwise."""
     for known in get_args(Quality):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.clock import look_ahead_frames
-from engine.config import EngineConfig
+from engine.config import EngineConfig, checked_seed
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 from engine.cores import usable_cores
 from engine.errors import EngineFull, VivifyError
@@ -115,8 +115,9 @@ class Pipeline:
     def join(self, avatar: Avatar | None, look_ahead_ms: int, seed: int, renderer: Renderer | None = None) -> int:
         """Take a free row, drawn by ``renderer`` if it is made already; without an avatar it only moves.
 
-        Raises EngineFull when there is none.
+        Raises EngineFull when there is none, VivifyError for what is no seed.
         """
+        checked_seed(seed)
         if None not in self._rows:
             raise EngineFull(
                 f"The engine serves {len(self._rows)} sessions and all are taken: try again when one has ended."

@@ -17,6 +17,7 @@ from webrtc.logs import FORMS
 CODECS = ("VP8", "H264")
 OWN_PATHS = ("api", "whip", "whep", "obs", "metrics", "healthz", "readyz", "openapi.json")
 _PREFIX = re.compile(r"(/[\w~-][\w.~-]*){1,8}", re.ASCII)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")  # as browsers write it: RFC 6454, section 6.2
 LONGEST_FILM_S = 180  # engine.enrolment.footage.film_enrolment.LONGEST_S
 TURN_LOGIN_S = 6 * 3600  # how long a login lasts: longer than a session
 
@@ -45,7 +46,9 @@ class IceServer:
         if not re.fullmatch(r"(stuns?|turns?):[\w.\-\[\]:?=]+", self.url, re.ASCII):
             raise VivifyError(f"An ICE server such as stun:host:3478 was expected, but '{self.url}' was given.")
         if self.url.startswith("turn") and self.secret is None and None in (self.username, self.credential):
-            raise VivifyError(f"The TURN server {self.url} needs a secret, or a user and a credential: give it one.")
+            raise VivifyError(
+                f"The TURN server {self.url} needs a secret, or a user and a credential: give --turn-secret."
+            )
         for value in (self.username, self.credential):
             if value is not None and not re.fullmatch(r"[ !#-\[\]-~]+", value):
                 raise VivifyError("An ICE server's user name and credential were expected to be plain text, no quotes.")
@@ -111,8 +114,18 @@ class ServerConfig:
             raise VivifyError(f"Logs are written as {' or '.join(FORMS)}, but '{self.logs}' was given.")
         if self.token_key is not None:
             check_key(self.token_key)
-        if self.openings_per_minute < 1 or (self.sessions_per_token or 1) < 1:
-            raise VivifyError("Limits of openings and sessions were expected to be 1 at least.")
+        most = 1 if self.sessions_per_token is None else self.sessions_per_token
+        if min(self.openings_per_minute, most) < 1:
+            raise VivifyError(
+                "Limits of openings and sessions were expected to be 1 at least, but "
+                f"{min(self.openings_per_minute, most)} was given."
+            )
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise VivifyError(
+                    f"A page's origin such as https://avatar.example was expected, but '{origin}' was given: scheme, "
+                    "host, and port if it has one, in small letters, with no slash behind."
+                )
         if not 0 <= self.film_seconds <= LONGEST_FILM_S:
             raise VivifyError(
                 f"Visitors' films were expected to be used for 0 (none are taken) to {LONGEST_FILM_S} seconds, but "

@@ -22,6 +22,8 @@ from webrtc.rtc.viewer import Viewer
 from webrtc.server_config import ServerConfig
 from webrtc.visitors.visitor_portraits import VisitorPortraits
 
+NOT_HERE = "There is no avatar of that name here."
+
 
 class TooMany(VivifyError):
     """One asker has all that one may have."""
@@ -240,7 +242,7 @@ class Service:
         if not self.engine.alive:
             raise EngineAway
         if wanted.avatar is not None and not self.engine.knows(wanted.avatar):
-            raise UnknownAvatar("There is no avatar of that name here.")
+            raise UnknownAvatar(NOT_HERE)
         address = self._address(wanted)
         await self._make_room(wanted.caller, address)
         if address in self.addresses or address in self.sessions:
@@ -266,6 +268,8 @@ class Service:
             self.addresses[address] = session  # from now on nobody else's
             try:
                 yield session
+                if not self.engine.knows(session.avatar):  # it was deleted meanwhile
+                    raise UnknownAvatar(NOT_HERE)
             except BaseException:
                 await session.close()
                 raise

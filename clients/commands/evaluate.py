@@ -14,6 +14,7 @@ from rich.table import Table
 
 from engine.audio.sound_files import read_speech
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
+from engine.errors import VivifyError
 from engine.evaluation.film_figures import Networks, judge, watch
 from engine.evaluation.motion_figures import beat_align, head_beats, sound_beats
 from engine.motion.head.head_pose import HeadPose
@@ -89,8 +90,11 @@ def evaluate_motion(
 ) -> dict[str, Figures]:
     """Figures of the lips by mouth and set (`engine.training.lips.lip_evaluation`), and of the head and the lids.
 
-    Raises VivifyError where weights, synthesisers or the tracker are missing.
+    Raises VivifyError where folders, weights, synthesisers or the tracker are missing.
     """
+    for option, folder in (("--data", data), ("--labelled", labelled)):
+        if folder is not None and not folder.is_dir():
+            raise VivifyError(f"A folder was expected after {option}, but {folder} is none: check the path.")
     torch.set_num_threads(1)
     cache = Path("out") / "films"
     result = evaluate(weights, data, labelled, part, cache=cache, tell=tell)

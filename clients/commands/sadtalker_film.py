@@ -17,6 +17,7 @@ from clients.films.film_writer import FilmWriter
 from clients.films.manifest import SIGNED, Signing, sign_film
 from clients.films.muxer import SOUND_PER_PICTURE
 from engine.audio.sound_files import MAX_SECONDS, SoundFile
+from engine.config import checked_seed
 from engine.contracts import SAMPLE_RATE, SAMPLES_PER_FRAME, FloatArray
 from engine.latency import LatencyWindow
 from engine.marking.badge import badge_beside
@@ -66,6 +67,7 @@ def render(
     from engine.sadtalker.weights.weight_file import open_weights
 
     film_format(out, False)  # before the work begins
+    checked_seed(seed)
     if consent:
         demand_words(wished.consent)
     key, told = signing.key_for(out)

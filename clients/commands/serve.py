@@ -75,9 +75,11 @@ async def serve(
 
     ``fleet``: on Ray. ``settings`` are more of `ServerConfig`'s.
 
-    Returns False when the proof ran but its figures are too poor. Raises VivifyError when the service cannot start
-    or the proof cannot be had.
+    Returns False when the proof ran but its figures are too poor. Raises VivifyError when the service cannot start,
+    the proof cannot be had, or ``once`` comes without one.
     """
+    if once and prove is None:
+        raise VivifyError("--once ends after the proof, but none was asked for: add --prove OUT.mp4, or leave it out.")
     proven = True
 
     async def after_start(url: str) -> bool:

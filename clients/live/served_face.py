@@ -29,7 +29,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from clients.live.leaving import Leaving
 from clients.outputs.output import Facts, Movement, Picture, Sound
 from clients.outputs.output_line import OutputLine
-from clients.signalling import HTTP_TIMEOUT_S, TalkError, ice_servers
+from clients.signalling import HTTP_TIMEOUT_S, TalkError, check_server, ice_servers
 from engine.contracts import ByteArray, Frame, Ledger, Motion
 from engine.motion.rotation import rotation_matrix
 from webrtc.media.playout import OPUS_DELAY, Lead, Playout
@@ -74,6 +74,8 @@ class ServedFace:
     """Runs until the session ends. Everything happens on one event loop; outputs have threads of their own."""
 
     def __init__(self, url: str, address: str, lines: list[OutputLine], token: str | None = None) -> None:
+        """Raises TalkError for what is no address of a server."""
+        check_server(url)
         patch_aiortc()
         self.url, self.address = url.rstrip("/"), address
         self.lines = lines

@@ -23,6 +23,7 @@ TITLES: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else 
 MAX_SECONDS = 1800  # half an hour of speech is 115 MB at 16 kHz; more is refused where all is held
 LONGEST_FILE_S = 24 * 3600.0  # and a day of it where nothing is
 MAX_CHANNELS = 64
+LOWEST_RATE = 2000  # Hz; a telephone's is 8,000
 QUIET_DB = -42.0  # a voice whose loud part lies below is raised to...
 SPOKEN_DB = -22.0  # ...so much, by at most...
 MOST_RAISED_DB = 45.0
@@ -101,6 +102,10 @@ class SoundFile:
         found, path = self.survey, self.path
         if not found.samples:
             raise VivifyError(f"'{path}' was expected to hold speech, but it holds 0 s of sound: record it again.")
+        if found.rate < LOWEST_RATE:
+            raise VivifyError(
+                f"'{path}' was expected to have {LOWEST_RATE} Hz or more, but has {found.rate}: convert it."
+            )
         if self.seconds > max_seconds:
             raise VivifyError(f"'{path}' is longer than {max_seconds:.0f} s, the most that is taken: cut it.")
         if found.faulty:

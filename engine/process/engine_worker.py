@@ -153,7 +153,7 @@ class Worker:
             self._table[head["name"]] = Path(head["folder"])
         elif name == "remove avatar":
             self._table.pop(head["name"], None)
-            self._loaded.pop(head["name"], None)
+            self._loader.submit(self._loaded.pop, head["name"], None)  # behind one that is being read just now
         elif name == "open":
             self._load(number, head)
         elif name == "loaded":
@@ -194,6 +194,8 @@ class Worker:
         head, future = self._loading.pop(number)
         try:
             avatar, renderer = future.result()
+            if avatar is not None:
+                self._find(head["avatar"] or self._default)  # it may have been deleted while it was read
             self._sessions[number] = self._scheduler.open(
                 avatar, head["look_ahead_ms"], head["seed"], matte=head["matte"], renderer=renderer
             )
@@ -224,14 +226,18 @@ class Worker:
             self._scheduler.set_key(session, Key(head["frame"], head["frames"], values))
 
     def _avatar(self, name: str) -> Avatar:
-        if name not in self._table:
-            raise UnknownAvatar(f"There is no avatar named '{name}' here; there are: {', '.join(self._listed)}.")
+        folder = self._find(name)
         if name not in self._loaded:
-            avatar = Avatar.load(self._table[name])
+            avatar = Avatar.load(folder)
             if self._config.consent:
                 demand_consent(avatar)
             self._loaded[name] = avatar
         return self._loaded[name]
+
+    def _find(self, name: str) -> Path:
+        if (folder := self._table.get(name)) is None:
+            raise UnknownAvatar(f"There is no avatar named '{name}' here; there are: {', '.join(self._listed)}.")
+        return folder
 
     def _emit(self) -> None:
         for number, session in self._sessions.items():

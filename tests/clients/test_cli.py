@@ -124,10 +124,21 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "brackets in a name": (["render", folder / "a[b]c.wav", "-o", out], "a[b]c.wav"),
         "no photo": (["enroll", folder / "none.jpg", "-o", folder / "a"], "none.jpg"),
         "open to all": (["serve", "--host", "0.0.0.0"], "needs a token"),
+        "no seed": (["render", good, "-o", out, "--seed", -1], "but -1 was given"),
+        "another method's": (["render", good, "-o", out, "--style", 3, "--full"], "--style, --full are for --method"),
+        "once without a proof": (["serve", "--once"], "add --prove"),
+        "a slash behind an origin": (["serve", "--origin", "https://a.example/"], "no slash behind"),
+        "no limit": (["serve", "--sessions-per-token", 0], "1 at least, but 0"),
+        "half an address": (["talk", "http://[::1", good, "-o", out], "A server's URL such as"),
+        "no server's address": (["out", "foo", "me", "--vmc", "127.0.0.1"], "A server's URL such as"),
+        "an SFU's half address": (
+            ["live", "--sound", good, "--whip", "http://[::1"],
+            "--whip was expected to be a URL",
+        ),
     }
 
 
-@pytest.mark.parametrize("case", range(16))
+@pytest.mark.parametrize("case", range(24))
 def test_what_cannot_work_gets_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: int
 ) -> None:

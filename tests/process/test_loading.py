@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import avatars
 from engine.config import SLOTS_PER_SESSION, EngineConfig, slot_bytes
 from engine.contracts import SAMPLES_PER_FRAME
 from engine.face.avatar import Avatar
@@ -136,6 +137,19 @@ def test_who_leaves_before_it_is_loaded_takes_no_place(bench: Bench, slow: threa
     assert bench.until("refused")[-1]["kind"] == "UnknownAvatar"
     for session in (5, 6):
         bench.say("close", session)
+
+
+def test_a_face_that_is_deleted_while_it_is_read_is_neither_shown_nor_kept(bench: Bench, slow: threading.Event) -> None:
+    folder = str(avatars.resolve("lady_with_brooch")[1])
+    bench.say("add avatar", name="own-face", folder=folder)
+    bench.open(10, "own-face")
+    bench.say("remove avatar", name="own-face")
+    slow.set()
+    answer = next(told for told in iter(bench.hear, None) if told["event"] in ("opened", "refused"))
+    assert answer.get("kind") == "UnknownAvatar", answer
+    bench.say("add avatar", name="own-face", folder="/nowhere")
+    bench.open(11, "own-face")
+    assert "nowhere" in bench.until("refused")[-1]["error"], "it is read anew"
 
 
 def test_pictures_that_nobody_fetches_are_not_painted_over(bench: Bench) -> None:

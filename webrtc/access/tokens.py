@@ -24,6 +24,7 @@ LONGEST_TOKEN = 4096  # characters
 LONGEST_LIFE_S = 24 * 3600
 LEEWAY_S = 10  # between the clocks of who signs and of who reads
 LONGEST_CLAIM = 128  # characters of a subject, or a session
+SHORTEST_SESSION = 16  # of whatever names one
 AUDIENCE = "vivify"  # a token that names whom it is for must name this
 
 
@@ -89,10 +90,18 @@ def sign(
     session: str | None = None,
     badge: bool = False,
 ) -> str:
-    """A signed token. Raises VivifyError for a key, rights or a life that no server takes."""
+    """A signed token. Raises VivifyError for a key, rights, names or a life that no server takes."""
     check_key(key)
     if not 0 < seconds <= LONGEST_LIFE_S:
-        raise VivifyError(f"A signed token was expected to live {LONGEST_LIFE_S // 3600} hours at most.")
+        raise VivifyError(
+            f"A signed token was expected to live {LONGEST_LIFE_S // 3600} hours at most, and more than none, but "
+            f"{seconds / 60:g} minutes were given."
+        )
+    for name, value, least in (("subject", subject, 1), ("session", session, SHORTEST_SESSION)):
+        if value is not None and not least <= len(value) <= LONGEST_CLAIM:
+            raise VivifyError(
+                f"A token's {name} was expected to have {least} to {LONGEST_CLAIM} characters, but {len(value)} came."
+            )
     import jwt
 
     claims: dict[str, Any] = {"exp": int(time.time() + seconds), "rights": sorted(read_rights(rights))}

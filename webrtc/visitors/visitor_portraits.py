@@ -85,12 +85,16 @@ class VisitorPortraits:
             raise
         finally:
             self._coming.remove((caller.visitor, job.kind))
-        while len(self._jobs) >= JOBS:
-            del self._jobs[next(iter(self._jobs))]
-        self._jobs[job.name] = self._at_work[job.kind] = job
+        self._remember(job)
         work = job, consent, asyncio.get_running_loop()
         threading.Thread(target=self._enrol, args=work, name="enrolment", daemon=True).start()
         return job
+
+    def _remember(self, job: Job) -> None:
+        """Let it be asked about; where too many can be, the one that ended longest ago cannot any more."""
+        while len(self._jobs) >= JOBS:
+            del self._jobs[next(name for name, one in self._jobs.items() if one.state != "working")]
+        self._jobs[job.name] = self._at_work[job.kind] = job
 
     def _demand(self, consent: str, film_s: int) -> None:
         """Raises NoConsent."""

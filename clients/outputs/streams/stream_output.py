@@ -13,12 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 from typing import ClassVar
 
 from clients.outputs.output import Facts, Output, OutputError, Picture, Sound
 from clients.outputs.streams.backing_off import BackingOff
 from clients.outputs.streams.piece_pipe import StreamSettings, write_piece, write_settings
+from clients.url_parts import parts_of
 
 LEAD = 1920  # the stream's time at its first piece: AAC begins 1,024 samples earlier, and no time may be negative
 STOP_S = 1.5  # for the end of a stream to be written
@@ -86,8 +86,8 @@ class Stream(Output):
 
     def __init__(self, url: str) -> None:
         """Raises OutputError for what is no such URL."""
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in self.schemes or not parts.hostname:
+        parts = parts_of(url, self.schemes)
+        if parts is None:
             raise OutputError(f"--{self.name} was expected to be a URL such as {self.example}, but '{url}' came.")
         self._url = url
         self._where = f"{parts.scheme}://{parts.hostname}"  # the rest is a key

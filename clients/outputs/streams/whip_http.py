@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
+from clients.url_parts import parts_of
 from engine.errors import VivifyError
 
 HTTP_TIMEOUT_S = 10.0
@@ -56,8 +57,7 @@ def publish(url: str, offer: str, token: str | None) -> Answer:
     for _ in range(MOST_REDIRECTS):
         status, headers, body = _ask("POST", url, token, offer.encode())
         if status == 201:
-            place = headers.get("Location")
-            resource = urllib.parse.urljoin(url, place) if place else None
+            resource = _led_to(url, headers.get("Location") or "")
             return Answer(body.decode(errors="replace"), resource, named_servers(headers.get_all("Link") or []))
         if status not in REDIRECTS:
             raise _refused(url, status, body)
@@ -121,11 +121,20 @@ def _redirected(url: str, place: str | None) -> str:
     """Where a redirect leads. The token goes along, for a server may send to its own others, but not in the clear."""
     if not place:
         raise WhipError(f"{shown(url)} was expected to say where it redirects to, but names no Location.")
-    there = urllib.parse.urljoin(url, place)
-    scheme = urllib.parse.urlsplit(there).scheme
-    if scheme not in ("http", "https") or (scheme == "http" and url.startswith("https:")):
-        raise WhipError(f"{shown(url)} redirects to {shown(there)}, which is not safe.", lasting=True)
+    there = _led_to(url, place)
+    if there is None:
+        raise WhipError(f"{shown(url)} redirects to an address that is not safe.", lasting=True)
     return there
+
+
+def _led_to(url: str, place: str) -> str | None:
+    """Where a ``Location`` leads from ``url``; None for none, and for what no token may be sent to."""
+    try:
+        there = urllib.parse.urljoin(url, place)
+    except ValueError:
+        return None
+    safe = parts_of(there, ("https",) if url.startswith("https:") else ("http", "https"))
+    return there if place and safe else None
 
 
 def _refused(url: str, status: int, body: bytes) -> WhipError:

@@ -11,7 +11,6 @@ import contextlib
 import re
 import threading
 import time
-import urllib.parse
 from typing import ClassVar
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
@@ -22,6 +21,7 @@ from clients.outputs.streams.backing_off import BackingOff
 from clients.outputs.streams.stream_formats import KEYFRAME_S
 from clients.outputs.streams.whip_http import Answer, NamedServer, WhipError, ice_servers, publish, shown, unpublish
 from clients.outputs.streams.whip_tracks import PushedTrack
+from clients.url_parts import parts_of
 from webrtc.rtc.aiortc_patches import patch_aiortc
 from webrtc.rtc.sending.picture_sender import PictureSender
 
@@ -39,8 +39,7 @@ class Whip(Output):
 
     def __init__(self, url: str, token: str | None = None) -> None:
         """Raises OutputError for what is no URL of a WHIP endpoint."""
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts_of(url, ("http", "https")) is None:
             raise OutputError(f"--whip was expected to be a URL such as https://sfu.example/whip/me, but '{url}' came.")
         patch_aiortc()
         self._url, self._token = url, token

@@ -29,7 +29,7 @@ from engine.process.enrolment_worker import PHOTO, TOO_LARGE
 from webrtc.access.rights import Caller
 from webrtc.http.bodies import BadRequest, save_body
 from webrtc.visitors.enrolment_job import Job
-from webrtc.visitors.visitor_portraits import TooManyPortraits, VisitorPortraits
+from webrtc.visitors.visitor_portraits import JOBS, TooManyPortraits, VisitorPortraits
 from webrtc.visitors.visitors_home import make_home, sweep
 
 PNG = "image/png"
@@ -211,6 +211,17 @@ def test_an_owners_further_portrait_takes_the_place_of_the_oldest(tmp_path: Path
     shown.clear()
     assert photos._oldest(one, "photo") == "a", "what is being made has its place already"
     assert list(photos.folders) == ["a"], "who was only looked for is there still"
+
+
+@pytest.mark.cpu
+def test_a_film_that_is_being_made_is_not_forgotten_for_photos(tmp_path: Path) -> None:
+    portraits = VisitorPortraits(Engine(), 3, 2, {"none"}.__contains__)  # type: ignore[arg-type]
+    portraits._remember(Job("film", "one", tmp_path, 60))
+    for number in range(2 * JOBS):
+        portraits._remember(Job(str(number), "other", tmp_path, state="refused"))
+    assert portraits.job("film").state == "working"
+    assert len(portraits._jobs) == JOBS
+    assert portraits.job(str(2 * JOBS - 1)), "the newest can be asked about, too"
 
 
 @pytest.mark.cpu
