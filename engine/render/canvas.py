@@ -27,6 +27,7 @@ class Canvas:
         self.places = np.empty((2, *shape), np.float32)
         self.window = np.empty(shape, np.uint8)  # what lies in an opening
         self.slots = np.empty(shape, np.int32)
+        self.room = np.empty(2 * size * size, np.float32)  # what is laid on a mesh afterwards looks up its places here
         tiles = -(-size // numba_kernels.TILE)
         self.edged = np.empty((size, tiles), np.uint16)
         self.tiles = np.empty((tiles, tiles), np.uint8)

@@ -26,7 +26,7 @@ from engine.render.placing import place
 from engine.render.prepared import Prepared, prepare
 from engine.render.projection import Shown, projection_texture
 from engine.render.remembered.drifting import Drifting
-from engine.render.remembered.recall import Recall
+from engine.render.remembered.recall import Called, Recalls
 from engine.render.remembered.uncovering import Uncovering
 from kernels.cpu.pixel_kernels import bytes_to_i420, planes_of
 
@@ -51,6 +51,7 @@ class Posed:
     shown: Shown
     own: float  # how much of the portrait's own expression is painted over it, 0 to 1
     face: FloatArray  # [468, 3] the driven face before the head turns, in pixels of the portrait
+    called: Called  # what a film adds to it
 
 
 class Renderer:
@@ -82,8 +83,7 @@ class Renderer:
         self.crew = ALONE  # who shares the work of a picture
         self.canvas: Canvas | None = None  # what the next picture is painted on
         self.painter = self.compositor  # who painted the last picture, and knows where each pixel came from
-        looks = avatar.film.looks.items() if avatar.film else ()
-        self._recalls = [Recall(avatar, region, look) for region, look in looks]  # what a film adds
+        self._recalls = Recalls(avatar)  # what a film adds
         drift = avatar.film.drift if avatar.film else None
         self._drifting = Drifting(avatar, drift) if drift else None  # where a film says that its surroundings go
         self._uncovering = Uncovering(avatar, self._step)  # what a film saw of this head turned
@@ -137,7 +137,9 @@ class Renderer:
         beta, offsets = check(motion)
         own = self._drive.own_share(beta, offsets)
         face, turn, scene = self._drive(beta, offsets, own), self._turn(motion), self.scene
-        inside, shade, out_of_mouth = self._mouth.pose(beta, face)
+        called = self._recalls.call(face, beta, motion.rotation, 1 - own)
+        filled = called.fills and self.direct  # networks are to see what lies behind the lips
+        inside, shade, out_of_mouth = self._mouth.unseen if filled else self._mouth.pose(beta, face)
         eyes = [points for eye in self._eyes for points in eye.pose(beta, face)]
         head, around = np.concatenate([face, *eyes, inside], dtype=np.float32), self._field(face)
         drift = self._drifting(motion) if self._drifting and not turn.still else NO_DRIFT
@@ -157,8 +159,8 @@ class Renderer:
         self._darken_seam(maps, face, beta)
         self._let_corners_go(maps, face)
         gap = np.abs(face[LOWER] - face[UPPER]).max()
-        shown = scene.closed if gap <= NOTHING else scene.tongue_out if out_of_mouth else scene.open
-        return Posed(vertices, maps, plain, shown, own, face)
+        through = scene.whole if filled else scene.tongue_out if out_of_mouth else scene.open
+        return Posed(vertices, maps, plain, scene.closed if gap <= NOTHING else through, own, face, called)
 
     def _draw(self, motion: Motion, out: ByteArray, clean: bool) -> Compositor:
         """Paint RGB, or planar I420, into ``out`` and return who painted last."""
@@ -178,10 +180,7 @@ class Renderer:
         if own > 0:
             for ours, theirs in zip(stretches(out, rows), stretches(portrait, rows), strict=True):
                 ours[:] = (ours + np.float32(own) * (theirs.astype(np.float32) - ours) + 0.5).astype(np.uint8)
-        if self._recalls:
-            beta = check(motion)[0]
-            for recall in self._recalls:
-                recall.add(out, vertices[: top.VERTICES], posed.face, beta, motion.rotation, 1 - own)
+        self._recalls.add(out, vertices[: top.VERTICES], posed.called, self.canvas.room)
         return self.compositor
 
     @property

@@ -37,14 +37,14 @@ def fetch(typing, texture, width, last_u, last_v, u, v):
 
     def generate(context, builder, signature, given):
         texture, (width, last_u, last_v, u, v) = data(context, builder, signature, given, 0), given[1:]
-        (left, across), (top, down) = _split(builder, u, last_u), _split(builder, v, last_v)
+        (left, across), (top, down) = split(builder, u, last_u), split(builder, v, last_v)
         at = builder.shl(builder.add(builder.mul(builder.sext(top, LONG), width), builder.sext(left, LONG)), _long(2))
         taps = (load(builder, texture, place, BYTE) for place in (at, builder.add(at, builder.shl(width, _long(2)))))
         above, below = (builder.uitofp(tap, eight(FLOAT)) for tap in taps)
-        both = _towards(builder, above, below, splat(builder, down))
+        both = towards(builder, above, below, splat(builder, down))
         west, east = (pick(builder, both, both, range(first, first + 4)) for first in (0, 4))
         share = splat(builder, across)
-        colour = _towards(builder, west, east, pick(builder, share, share, range(4)))
+        colour = towards(builder, west, east, pick(builder, share, share, range(4)))
         parts = [builder.extract_element(colour, ir.Constant(INT, k)) for k in range(3)]
         return context.make_tuple(builder, signature.return_type, parts)
 
@@ -176,13 +176,13 @@ def _between(builder, texture, width, channels, u, v, look):
     out = []
     for channel in range(channels):
         pairs = ((tap(taps, channel), tap(taps, channels + channel)) for taps in wide)
-        above, below = (_towards(builder, *pair, across) for pair in pairs)
-        value = builder.fadd(_towards(builder, above, below, down), constant(FLOAT, [0.5] * LANES))
+        above, below = (towards(builder, *pair, across) for pair in pairs)
+        value = builder.fadd(towards(builder, above, below, down), constant(FLOAT, [0.5] * LANES))
         out.append(builder.trunc(builder.fptosi(value, eight(INT)), eight(BYTE)))
     return out
 
 
-def _towards(builder, one, other, share):
+def towards(builder, one, other, share):
     return builder.fadd(one, builder.fmul(share, builder.fsub(other, one)))
 
 
@@ -190,7 +190,7 @@ def _long(value):
     return ir.Constant(LONG, value)
 
 
-def _split(builder, value, last):
+def split(builder, value, last):
     """``value`` within 0 to ``last``, in one lane or eight, as whole number and rest; what is no number becomes 0."""
     kinds = (INT, FLOAT) if value.type == FLOAT else (eight(INT), eight(FLOAT))
     zero = ir.Constant(kinds[1], 0.0 if value.type == FLOAT else [0.0] * LANES)
@@ -201,5 +201,5 @@ def _split(builder, value, last):
 
 
 def _shifted(builder, value, offset, last):
-    """`_split` of eight lanes, of ``value`` + ``offset``."""
-    return _split(builder, builder.fadd(value, splat(builder, offset)), splat(builder, last))
+    """`split` of eight lanes, of ``value`` + ``offset``."""
+    return split(builder, builder.fadd(value, splat(builder, offset)), splat(builder, last))

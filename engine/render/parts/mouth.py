@@ -54,6 +54,8 @@ class Mouth:
         counts = [len(part.points) for part in mouth.parts]
         self._ends = np.cumsum(counts)  # of each part's points among all
         self._veil = np.repeat(mouth.veil, counts).astype(np.float32)
+        # `pose` where nothing of it will be seen.
+        self.unseen = np.zeros((self._ends[-1], 3), np.float32), np.ones(self._ends[-1], np.float32), False
         self._jaw_index = [INDEX[name] for name in (*JAW_SHAPES, "mouthFunnel")]
 
     def pose(self, beta: FloatArray, face: FloatArray) -> tuple[FloatArray, FloatArray, bool]:

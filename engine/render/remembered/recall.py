@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray
@@ -28,8 +30,8 @@ RGB = np.eye(3, dtype=np.float32)
 I420 = (
     np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]], np.float32) / 255
 )  # BT.601
-ZERO = np.float32(0)
-LAST_STAMP = 252  # of a byte's, each call uses two
+FILLED = 0.95  # of a look from which on nothing is left of what geometry paints between the lips
+TONGUE_OUT = INDEX["tongueOut"]  # past the lips, which no film is asked for
 FAINT = 0.03  # the share below which a frame is not looked at: each costs time
 
 
@@ -60,44 +62,70 @@ class Recall:
             shown = (layers.astype(np.int16) + 128).astype(np.uint8)
             sized = np.stack([resized(layer, flat.shape[1], flat.shape[0]) for layer in shown])
             layers = (sized.astype(np.int16) - 128).astype(np.int8)
-        self._canvas = flat
-        rows = layers.transpose(1, 0, 3, 2)  # [h, m, 3, w]: what one row of the picture is made of lies together
-        self._layers = np.ascontiguousarray(rows.reshape(*rows.shape[:2], -1))
-        self._blank = ~self._layers.any(2)
-        self._spans = flat.spans
-        self._hides = bool(hidden.any())
+        self._canvas, self._spans = flat, flat.spans
+        self._layers = Layers.packed(layers, self._spans)
+        self.hides = bool(hidden.any())  # what geometry paints there
         self._hidden, self._under = hidden, look.under if len(look.under) else np.zeros(3, np.float32)
         self._picture = np.zeros((flat.shape[0], 4, flat.shape[1]), np.float32)
         self._picture[:, 3] = 1
-        self._stamps = np.zeros((1, 1), np.uint8)  # small, for it is cold whenever it is needed
-        self._stamp = 0
 
-    def add(
-        self,
-        out: ByteArray,
-        vertices: FloatArray,
-        face: FloatArray,
-        beta: FloatArray,
-        rotation: FloatArray,
-        share: float,
-    ) -> None:
-        """Add ``share`` of what is known to ``out``, where the face's mesh lies at ``vertices`` [468, 3].
+    def call(self, face: FloatArray, beta: FloatArray, rotation: FloatArray, share: float) -> FloatArray:
+        """``share`` of what the driven ``face`` [468, 3] calls for of each layer [m + k]; the first's tells of all."""
+        raw = raw_features(self._region, self._avatar, face, beta, rotation)
+        return np.float32(share) * terms(self._look, raw[None])[0]
 
-        RGB [S, S, 3], or planar I420 [S * 3 // 2, S].
+    def add(self, out: ByteArray, vertices: FloatArray, called: FloatArray, room: FloatArray) -> None:
+        """Add what was ``called`` for to ``out``, where the face's mesh lies at ``vertices`` [468, 3].
+
+        RGB [S, S, 3], or planar I420 [S * 3 // 2, S]. ``room`` [2 * S * S] is written to.
         """
-        weights = terms(self._look, raw_features(self._region, self._avatar, face, beta, rotation)[None])[0]
-        if not weights.any():
+        if not called.any():
             return
-        hidden = np.float32(share * weights[0]) * self._hidden if self._hides else self._hidden
-        weights *= share * self._look.steps
-        flat, picture, size = self._canvas, self._picture, out.shape[1]
-        colours = RGB if out.ndim == 3 else I420
-        blend(weights, self._layers, self._blank, self._spans, flat.fade, LIMITS, hidden, self._under, colours, picture)
-        if self._stamps.shape != (size, size) or self._stamp > LAST_STAMP:
-            self._stamps, self._stamp = np.zeros((size, size), np.uint8), 0
-        self._stamp += 2
-        laid = vertices, flat.triangles, flat.places, picture
-        if out.ndim == 3:
-            lay_on(*laid, 0, ZERO, self._stamps, self._stamp, out.transpose(2, 0, 1))
-        else:
-            lay_on_planes(*laid, self._stamps, self._stamp, out)
+        flat, picture, rgb = self._canvas, self._picture, out.ndim == 3
+        share = np.float32(min(called[0] / FILLED, 1) if self.hides else 0)
+        kept = flat.fade, LIMITS, share, self._hidden, self._under, RGB if rgb else I420
+        blend(called, self._look.steps, *self._layers, self._spans, *kept, picture)
+        (lay_on if rgb else lay_on_planes)(vertices, flat.triangles, flat.places, picture, room, out)
+
+
+class Layers(NamedTuple):
+    """A look's layers as `kernels.cpu.laying.blend` reads them."""
+
+    numbers: np.ndarray  # [n] int8, of each row one layer after the other
+    begins: np.ndarray  # [h] where a row's begin
+    blank: np.ndarray  # [h, m] layers that say nothing in a row
+
+    @staticmethod
+    def packed(layers: np.ndarray, spans: np.ndarray) -> Layers:
+        """Of ``layers`` [m, h, w, 3] int8 what lies within the ``spans`` [h, 2] of rows."""
+        rows = [np.moveaxis(layers[:, y, first:last], 2, 1) for y, (first, last) in enumerate(spans)]  # [m, 3, n]
+        begins = np.cumsum([0, *(row.size for row in rows)])[:-1]
+        return Layers(
+            np.concatenate([row.ravel() for row in rows]), begins, np.array([~row.any((1, 2)) for row in rows])
+        )
+
+
+class Called(NamedTuple):
+    """What the driven face of one picture calls for."""
+
+    layers: list[FloatArray]  # [m + k] of each region
+    fills: bool  # whether nothing is left of what geometry would paint between the lips
+
+
+class Recalls:
+    """All that an avatar's film adds to one renderer's pictures."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        looks = avatar.film.looks.items() if avatar.film else ()
+        self._regions = [Recall(avatar, region, look) for region, look in looks]
+
+    def call(self, face: FloatArray, beta: FloatArray, rotation: FloatArray, share: float) -> Called:
+        """``share`` of what the driven ``face`` [468, 3], not yet turned, calls for."""
+        layers = [region.call(face, beta, rotation, share) for region in self._regions]
+        filled = any(region.hides and called[0] >= FILLED for region, called in zip(self._regions, layers, strict=True))
+        return Called(layers, filled and beta[TONGUE_OUT] <= 0)
+
+    def add(self, out: ByteArray, vertices: FloatArray, called: Called, room: FloatArray) -> None:
+        """As `Recall.add`, of every region."""
+        for region, layers in zip(self._regions, called.layers, strict=True):
+            region.add(out, vertices, layers, room)
