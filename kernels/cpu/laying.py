@@ -89,6 +89,8 @@ def blend(called, steps, layers, begins, blank, spans, fade, limits, share, hidd
     """
     row = np.empty(3 * picture.shape[2], np.float32)
     weights = called * steps
+    used, at = np.flatnonzero(np.abs(weights) > LEAST), np.empty(weights.shape[0] + 3, np.int64)
+    count, of = len(used), np.empty(weights.shape[0] + 3, np.float32)
     one = np.float32(1)
     strongest, tinted = np.float32(limits[0]), np.float32(limits[1])
     more, tint = np.float32(limits[2]) - strongest, np.float32(limits[3]) - tinted
@@ -97,22 +99,30 @@ def blend(called, steps, layers, begins, blank, spans, fade, limits, share, hidd
         wide = last - first
         total = row[: 3 * wide]
         total[:] = 0
-        for m in range(weights.shape[0]):
-            weight = weights[m]
-            if abs(weight) > LEAST and not blank[y, m]:
-                layer = layers[begins[y] + 3 * wide * m :]
-                for x in range(total.shape[0]):
-                    total[x] += weight * np.float32(layer[x])
+        found = 0
+        for k in range(count):
+            if not blank[y, used[k]]:
+                at[found] = begins[y] + 3 * wide * used[k]
+                of[found] = weights[used[k]]
+                found += 1
+        while found % 4:  # four in one go: their sum is read and written once
+            at[found], of[found] = begins[y], 0
+            found += 1
+        for k in range(0, found, 4):
+            a, b, c, d = layers[at[k] :], layers[at[k + 1] :], layers[at[k + 2] :], layers[at[k + 3] :]
+            for x in range(total.shape[0]):
+                some = of[k] * np.float32(a[x]) + of[k + 1] * np.float32(b[x])
+                total[x] += some + (of[k + 2] * np.float32(c[x]) + of[k + 3] * np.float32(d[x]))
         reds, greens, blues = total[:wide], total[wide : 2 * wide], total[2 * wide :]
         shown, inside, left = fade[y, first:last], hidden[y, first:last], picture[y, 3, first:last]
         for x in range(wide):
-            r, g, b, gone = reds[x], greens[x], blues[x], share * inside[x]
-            light = np.float32(0.299) * r + np.float32(0.587) * g + np.float32(0.114) * b
+            r, g, t, gone = reds[x], greens[x], blues[x], share * inside[x]
+            light = np.float32(0.299) * r + np.float32(0.587) * g + np.float32(0.114) * t
             most, off = strongest + gone * more, tinted + gone * tint
             held = min(max(light, -most), most)
             reds[x] = (held + min(max(r - light, -off), off)) * shown[x] + gone * under[0]
             greens[x] = (held + min(max(g - light, -off), off)) * shown[x] + gone * under[1]
-            blues[x] = (held + min(max(b - light, -off), off)) * shown[x] + gone * under[2]
+            blues[x] = (held + min(max(t - light, -off), off)) * shown[x] + gone * under[2]
             left[x] = one - gone
         for k in range(3):
             out = picture[y, k, first:last]

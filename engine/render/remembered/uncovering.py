@@ -80,7 +80,7 @@ class Uncovering:
         self._views, self._step = views, step
         self._beside = [view.beside for view in views]
         self._planes: list[tuple[np.ndarray, np.ndarray]] = []  # the same of brightness and colour differences
-        self._spans = _spans(views, self._rows)
+        self._spans = _spans(views, self._rows, int(step / 2))
         self._mixed: dict[int, Mixed] = {}  # by scene: the renderer's, and that of the portrait's own expression
 
     def let_go(self, maps: FloatArray, motion: Motion) -> None:
@@ -140,16 +140,18 @@ class Uncovering:
         return self._planes
 
 
-def _spans(views: tuple[View, ...], side: int) -> np.ndarray:
+def _spans(views: tuple[View, ...], side: int, reach: int) -> np.ndarray:
     """Runs of the texture's pixels [n, 2] in which any of ``views`` differs from it, by whole sixteens or more.
 
-    Colour differences reach a little beyond them.
+    Colour differences, which are means of the pixels around, ``reach`` so many beyond them.
     """
-    differs = np.zeros(-(-side * side // BYTES) * BYTES, bool)
+    differs = np.zeros((side + 2 * reach, side + 2 * reach), bool)
     for view in views:
-        differs[: side * side] |= view.beside.any(2).reshape(-1)
-    some = np.pad(differs.reshape(-1, BYTES).any(1), 1)
-    some[1:-1] |= some[:-2] | some[2:]
-    some[[0, -1]] = False
+        some = view.beside.any(2)
+        for down in range(2 * reach + 1):
+            for right in range(2 * reach + 1):
+                differs[down : down + side, right : right + side] |= some
+    flat = differs[reach : reach + side, reach : reach + side].ravel()
+    some = np.pad(np.pad(flat, (0, -flat.size % BYTES)).reshape(-1, BYTES).any(1), 1)
     edges = np.flatnonzero(np.diff(some.astype(np.int8))).reshape(-1, 2) * BYTES
     return np.minimum(edges, side * side).astype(np.int64)
