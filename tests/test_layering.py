@@ -21,7 +21,7 @@ FILES = [p for layer in LAYERS for p in sorted((ROOT / layer).rglob("*.py"))]
 ROOMS = """
     kernels.checks kernels.scenes
     kernels.plain
-    kernels.cpu
+    kernels.cpu kernels.cpu.looks
     kernels.gpu
     kernels
     engine

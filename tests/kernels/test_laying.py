@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.render.remembered.recall import Layers
-from kernels.cpu.laying import BLACK, GREY, blend, lay_on, lay_on_planes, weigh
+from kernels.cpu.looks.laying import BLACK, GREY, blend, lay_on, lay_on_planes, weigh
 
 pytestmark = pytest.mark.cpu
 PLACES = np.array([[1, 1], [8, 1], [8, 8], [1, 8]], np.float32)  # nothing lies at the canvas's corner

@@ -13,7 +13,7 @@ from engine.face.blendshapes import INDEX
 from engine.face.kept.film_memory import SQUARED, Look
 from engine.imaging.resampling import resized
 from engine.render.remembered.canvases import canvas, inside
-from kernels.cpu.laying import blend, lay_on, lay_on_planes, weigh
+from kernels.cpu.looks.laying import blend, lay_on, lay_on_planes, weigh
 
 CHIN = (152, 175, 18, 200)
 LIPS = np.array((*top.LIP_VERTICES, *CHIN))
@@ -89,7 +89,7 @@ class Recall:
 
 
 class Layers(NamedTuple):
-    """A look's layers as `kernels.cpu.laying.blend` reads them."""
+    """A look's layers as `kernels.cpu.looks.laying.blend` reads them."""
 
     numbers: np.ndarray  # [n] int8, of each row one layer after the other
     begins: np.ndarray  # [h] where a row's begin

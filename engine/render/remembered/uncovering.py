@@ -18,7 +18,7 @@ from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import View
 from engine.face.panels import MARGIN
 from engine.face.surround import smoothstep
-from kernels.cpu.mixing import BYTES, mix
+from kernels.cpu.looks.mixing import BYTES, mix
 from kernels.cpu.pixel_kernels import texture_planes
 
 if TYPE_CHECKING:

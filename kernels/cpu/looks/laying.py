@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.cpu.compiled import compiled
 from kernels.cpu.lanes import LANES
-from kernels.cpu.laying_lanes import lay_luma, lay_tints
+from kernels.cpu.looks.laying_lanes import lay_luma, lay_tints
 
 SMALLEST = 1e-6  # twice the area in pixels below which a triangle is degenerate
 HALF = np.float32(0.5)
