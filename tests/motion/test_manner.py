@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.enrolment.footage.manner_fit import _fitted
+from engine.enrolment.footage.manner_fit import RIDGE, _calmed, _fitted
 from engine.face.blendshapes import INDEX
 from engine.face.kept.film_memory import SAID, Manner
 from engine.motion.idle import IdleMotion
-from engine.motion.manner import AT_REST, CLOSE, SILENCE, awake, heard, opened, opening, quiet
+from engine.motion.manner import AT_REST, CLOSE, REST, SILENCE, awake, heard, opened, opening, quiet
 
 pytestmark = pytest.mark.cpu
 
@@ -54,6 +54,19 @@ def test_lips_rest_open_between_words_as_the_persons_and_close_when_nobody_speak
     assert rest[20:50] == pytest.approx([0.1] * 30, abs=1e-6)
     assert max(rest[21 + AT_REST :]) == 0
     assert max(-np.diff(rest[21:])) < 0.01, "nor at once"
+    between = opening(opened(shapes(0.0), told(silence=1.0), weights(2.0), 1.0))
+    assert between == pytest.approx(2 * REST, abs=1e-5), "a mouth that opens further rests further open"
+
+
+def test_lips_that_are_too_fast_at_the_films_spread_move_less_and_no_others_more() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.random((int(RIDGE), SAID + 2)).astype(np.float32)
+    x[:, -1] = 1
+    before = rng.random(SAID + 2).astype(np.float32)
+    after = _calmed(before, x, 1.5)
+    assert (x @ after).mean() == pytest.approx((x @ before).mean(), rel=1e-4), "they rest where they did"
+    assert (x @ after).std() == pytest.approx((x @ before).std() * 1.5**-0.25, rel=1e-3), "half of it, after 16 s"
+    assert np.allclose(_calmed(before, x, 0.6), before, atol=1e-6)
 
 
 def test_a_map_is_learned_from_what_a_film_shows_and_nothing_from_chance() -> None:

@@ -133,12 +133,33 @@ def _openings(renderer: Renderer, said: Said, frames: np.ndarray, real: FloatArr
     if after < before - SLACK:
         return none, f"How the mouth opens follows the film no better when fitted to it (r {before:.2f}), so it is not."
     out = _fitted(x[rows], wanted[rows])
-    own = opened(said.shapes, said.told, Manner(opening=out), said.awake())
-    spread = float(opening(own)[rows].std()) / max(float(wanted[rows].std()), 1e-6)
+    spread, speed = _beside(said, out, wanted, rows)
+    out = _calmed(out, x[rows], spread * speed)
+    spread, speed = _beside(said, out, wanted, rows)
     return out, (
-        f"How far the mouth opens was fitted to {len(rows) / FRAMES_PER_SECOND:.0f} s of speech "
-        f"(r {before:.2f} to {after:.2f} on parts left out; its spread is {spread:.2f} of the film's)."
+        f"How far the mouth opens was fitted to {len(rows) / FRAMES_PER_SECOND:.0f} s of speech (r {before:.2f} to "
+        f"{after:.2f} on parts left out; its spread is {spread:.2f} of the film's, its speed {speed:.2f})."
     )
+
+
+def _beside(said: Said, weights: FloatArray, wanted: FloatArray, rows: np.ndarray) -> tuple[float, float]:
+    """Spread and speed of the lips that ``weights`` open, beside those of ``wanted`` [T] in the frames ``rows``."""
+    own = opening(opened(said.shapes, said.told, Manner(opening=weights), said.awake()))
+    after = rows[1:][np.diff(rows) == 1]  # another frame of the same shot
+    paces = [max(float(np.abs(np.diff(curve))[after - 1].mean()), 1e-6) for curve in (own, wanted)]
+    return float(own[rows].std()) / max(float(wanted[rows].std()), 1e-6), paces[0] / paces[1]
+
+
+def _calmed(weights: FloatArray, x: FloatArray, too_much: float) -> FloatArray:
+    """``weights`` [51] that open less far from their mean on ``x`` [n, 51], where ``too_much`` is above 1.
+
+    It is the product of spread and speed beside the film's: lips that the networks close more often than the person
+    does are faster than the person's at the same spread, and one number cannot mend both.
+    """
+    keep = max(too_much, 1.0) ** (-0.5 * len(x) / (len(x) + RIDGE))
+    out = weights * np.float32(keep)
+    out[-1] += (1 - keep) * float((x @ weights).mean())
+    return out
 
 
 def _left_out(x: FloatArray, wanted: FloatArray, rows: np.ndarray, part: np.ndarray) -> float:
