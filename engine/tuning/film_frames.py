@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_lessons import AT_ONCE, LEARN_AT, Filmed
-from engine.enrolment.footage.looks.shot_light import light_gain, serves
+from engine.enrolment.footage.looks.shot_light import light_of, serves
 from engine.enrolment.footage.remembering import seen_on
 from engine.face import topology as top
 from engine.imaging.resampling import to_bytes
@@ -54,16 +54,16 @@ def frames_of(filmed: Filmed) -> Frames:
     moved: list[Motion] = []
     columns: tuple[list[np.ndarray], ...] = ([], [], [], [], [])
     for shot, (part, driven, rows) in enumerate(zip(filmed.shots, filmed.motions, filmed.picked, strict=True)):
-        gain = None
+        light = None
         for some in np.array_split(rows, max(1, -(-len(rows) // AT_ONCE))) if len(rows) else ():
             pictures = filmed.pictures(shot, some)
-            gain = light_gain(avatar, pictures, part.landmarks[some]) if gain is None else gain
-            if not serves(gain):
+            light = light or light_of(renderer, pictures, part.landmarks[some], [driven[k] for k in some], part.here)
+            if not serves(light.gain):
                 break
             for k, row in enumerate(some):
                 motion = driven[row]
                 posed = renderer.pose(motion)
-                lit = gain * pictures[k].astype(np.float32)
+                lit = light(pictures[k], motion)
                 drawn = renderer.render(motion).astype(np.float32)
                 both = np.concatenate([lit - drawn, drawn], -1)
                 seen = seen_on("mouth", both, posed.vertices[: top.VERTICES]).astype(np.float16)

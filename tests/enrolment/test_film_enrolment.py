@@ -20,6 +20,7 @@ from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_enrolment import enroll_film
 from engine.enrolment.footage.film_lessons import Filmed, Lessons, lessons_of
 from engine.enrolment.footage.film_survey import survey
+from engine.enrolment.footage.looks.shot_light import light_of
 from engine.enrolment.footage.steadiness import steadied
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
 from engine.errors import VivifyError
@@ -134,6 +135,24 @@ def test_a_shot_that_was_tracked_badly_throughout_teaches_nothing(made: tuple[Av
     shot = Lessons(np.arange(9), np.eye(2, 3), watched.landmarks)
     filmed = Filmed(Path("unread"), watched, 0, Renderer(made[0], SIDE), [shot], [[]])
     assert not list(lessons_of(filmed, 0, np.arange(0)))
+
+
+def test_light_that_falls_from_elsewhere_is_the_portraits(made: tuple[Avatar, tuple[str, ...]]) -> None:
+    """Else what a mouth was like there would lie on the face as a paler patch."""
+    renderer = Renderer(replace(made[0], film=None), SIDE)
+    motions = [moved(t) for t in (0.1, 0.4, 1.4)]
+    plain = np.stack([renderer.render(motion) for motion in motions]).astype(np.float32)
+    aside = np.linspace(0.75, 1.15, SIDE)[:, None] * np.array([1.0, 0.95, 0.9])
+    lit = np.clip(plain * aside, 0, 255).astype(np.uint8)
+    landmarks = np.zeros((3, 478, 3), np.float32)
+    landmarks[:, : top.VERTICES] = [renderer.driven_mesh(motion) for motion in motions]
+    cheeks = landmarks[0, [205, 425, 50, 280, 152], :2] * SIDE / made[0].size
+    x, y = np.round(cheeks).astype(int).T
+    apart = []
+    for here in (True, False):
+        light = light_of(renderer, lit, landmarks, motions, here)
+        apart.append(np.abs(light(lit[0], motions[0]) - plain[0])[y, x].mean())
+    assert apart[1] < 0.4 * apart[0], apart
 
 
 def test_the_portrait_at_rest_stays_exact(made: tuple[Avatar, tuple[str, ...]]) -> None:

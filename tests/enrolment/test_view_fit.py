@@ -10,6 +10,7 @@ import pytest
 
 from engine.contracts import Motion
 from engine.enrolment.footage.sides.drift_fit import Seen
+from engine.enrolment.footage.sides.undoing import closed
 from engine.enrolment.footage.sides.view_fit import Plan, Uncovered, fit_views, planned
 from engine.errors import VivifyError
 from engine.evaluation.enrolled.photo_reach import BeyondPhoto
@@ -96,6 +97,21 @@ def test_what_turned_frames_show_is_painted_when_the_head_turns(
     assert apart[0] < 0.5 * apart[1]
     fine = [np.abs(p - blur(p, 1.0))[there].mean() for p in (r.render(motion) for r in (learned, real))]
     assert 0.75 < fine[0] / fine[1] < 1.25, "as crisp as the film"
+
+
+def test_a_narrow_gap_between_places_seen_is_closed_a_wide_one_stays() -> None:
+    """Else a line of the portrait shows beside a turned cheek."""
+    on = np.ones((40, 60), bool)
+    known = np.ones((40, 60), bool)
+    known[:, 12:16] = known[:, 40:] = False
+    colours = np.where(np.arange(60)[None, :, None] < 14, 200.0, 50.0) * np.ones((40, 60, 3))
+    colours[~known] = 0
+    filled, there = closed(on, colours.reshape(-1, 3).astype(np.float32), known.ravel(), 5)
+    row = filled.reshape(40, 60, 3)[20, :, 0]
+    assert (row[11:14] == 200).all()
+    assert (row[14:17] == 50).all(), "from what lies nearest"
+    assert there.reshape(40, 60)[20, :40].all()
+    assert not there.reshape(40, 60)[:, 45:].any()
 
 
 def test_ahead_and_on_the_other_side_the_photo_rules(avatar: Avatar, known: Prepared, uncovered: Uncovered) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_crops import crops, in_crop
-from engine.enrolment.footage.looks.shot_light import light_gain, serves
+from engine.enrolment.footage.looks.shot_light import light_gain, light_of, serves
 from engine.enrolment.footage.remembering import seen_on
 from engine.enrolment.footage.sides.drift_fit import Seen, around_error
 from engine.enrolment.footage.sides.view_fit import Plan, planned
@@ -50,6 +50,7 @@ class Lessons:
     frames: np.ndarray  # [T] of the film
     framing: np.ndarray  # [2, 3] the crop's pixels from those of the film's own picture
     landmarks: FloatArray  # [T, 478, 3] pixels of the crop
+    here: bool = True  # whether a camera that stood as for the portrait filmed it: else light falls from elsewhere
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,12 @@ def framed(
     for shot in shots:
         landmarks, frames = film.landmarks[shot], np.arange(shot.start, shot.stop)
         whole = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-        framing = _laid_over(np.median(in_crop(landmarks, film, shape, whole), 0), avatar)
+        framing, here = _laid_over(np.median(in_crop(landmarks, film, shape, whole), 0), avatar), False
         if camera and camera.shape == tuple(shape[:2]):
             own = at is not None and shot.start <= at < shot.stop
             if own or _stands(path, film, quarter, frames, avatar, camera.framing, framing):
-                framing = camera.framing
-        out.append(Lessons(frames, framing, in_crop(landmarks, film, shape, framing)))
+                framing, here = camera.framing, True
+        out.append(Lessons(frames, framing, in_crop(landmarks, film, shape, framing), here))
     return out
 
 
@@ -175,21 +176,20 @@ def lessons_of(filmed: Filmed, shot: int, rows: np.ndarray) -> Iterator[tuple[st
     For each of a shot's ``rows`` and every region.
     """
     renderer, part, motions = filmed.renderer, filmed.shots[shot], filmed.motions[shot]
-    avatar = renderer.avatar
-    gain = None
+    light = None
     for some in np.array_split(rows, -(-len(rows) // AT_ONCE)) if len(rows) else ():  # none of some shots
         truth = filmed.pictures(shot, some)
-        if gain is None:
-            gain = light_gain(avatar, truth, part.landmarks[some])
-            if not serves(gain):
-                return
+        light = light or light_of(renderer, truth, part.landmarks[some], [motions[k] for k in some], part.here)
+        if not serves(light.gain):
+            return
         for k, row in enumerate(some):
-            motion, picture = motions[row], truth[k].astype(np.float32)
+            motion = motions[row]
+            picture = light(truth[k], motion)
             posed = renderer.pose(motion)
             drawn = renderer.render(motion).astype(np.float32)
-            beside = np.concatenate([gain * picture - drawn, drawn], -1)
+            beside = np.concatenate([picture - drawn, drawn], -1)
             for region in REGIONS:
-                features = raw_features(region, avatar, posed.face, motion.blendshapes, motion.rotation)
+                features = raw_features(region, renderer.avatar, posed.face, motion.blendshapes, motion.rotation)
                 seen = seen_on(region, beside, posed.vertices[: top.VERTICES])
                 yield region, features, seen[:, :3], seen[:, 3:]
 

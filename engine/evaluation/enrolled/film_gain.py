@@ -13,9 +13,9 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.enrolment.footage.film_crops import crops, whole
-from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Lessons, framed
+from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, framed
 from engine.enrolment.footage.film_survey import survey
-from engine.enrolment.footage.looks.shot_light import light_gain
+from engine.enrolment.footage.looks.shot_light import light_of
 from engine.enrolment.footage.manner_fit import agreement, gaps, late_by, say
 from engine.enrolment.footage.portrait_choice import angles_of
 from engine.enrolment.footage.redriving import redriven
@@ -92,7 +92,8 @@ def compare(avatar: Avatar, path: Path, told: Callable[[str, float], None] = lam
     for part, moved in zip(parts, motions, strict=True):
         rows = np.arange(0, len(moved), step)
         real = crops(path, film, part.frames[rows], part.framing, (avatar.size, LEARN_AT), quarter)
-        truth += list(_lit(avatar, real, part, rows))
+        light = light_of(plain, real, part.landmarks[rows], [moved[k] for k in rows], part.here)
+        truth += [to_bytes(light(picture, moved[k])) for picture, k in zip(real, rows, strict=True)]
         for k in rows:
             for name, renderer in ways.items():
                 made[name].append(renderer.render(moved[k]))
@@ -126,11 +127,6 @@ def _small(points: FloatArray, size: int) -> FloatArray:
     out = points * np.float32(LEARN_AT / size)
     out[:, :2] += 0.5 * (LEARN_AT / size - 1)
     return out
-
-
-def _lit(avatar: Avatar, pictures: ByteArray, part: Lessons, rows: np.ndarray) -> ByteArray:
-    """A shot's ``pictures`` in the portrait's light."""
-    return to_bytes(light_gain(avatar, pictures, part.landmarks[rows]) * pictures)
 
 
 def _eyes(face: FloatArray) -> np.ndarray:

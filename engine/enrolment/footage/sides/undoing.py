@@ -6,7 +6,9 @@ import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
 from engine.face.panels import MARGIN
+from engine.imaging.neighbours import border, nearest_points
 from engine.imaging.resampling import read_at, to_bytes
+from engine.imaging.smoothing import blur
 from engine.render.renderer import Renderer
 
 OFF = 3.0  # texture pixels by which what is seen may lie beside what was asked for
@@ -59,3 +61,27 @@ def undone(renderer: Renderer, motion: Motion, picture: ByteArray) -> tuple[Byte
     at, seen = lies_at(renderer, motion, on)
     found = read_at(picture.astype(np.float32), at[:, 0], at[:, 1])
     return to_bytes(found).reshape(size, size, -1), seen.reshape(size, size)
+
+
+def laid_out(on: np.ndarray, values: np.ndarray) -> FloatArray:
+    """``values`` [n, ...] of the pixels where ``on`` [h, h] is true, 0 elsewhere."""
+    out = np.zeros((*on.shape, *values.shape[1:]), np.float32)
+    out[on] = values
+    return out
+
+
+def closed(on: np.ndarray, colours: FloatArray, known: np.ndarray, wide: float) -> tuple[FloatArray, np.ndarray]:
+    """``colours`` [n, 3] and where they are ``known`` [n]; gaps about ``wide`` pixels wide filled from beside.
+
+    Between skin and what surrounds it the mesh leaves one: a line of the portrait would show there.
+    """
+    there = laid_out(on, known) > 0
+    gap = on & ~there & (blur(there.astype(np.float32), wide) > 0.5)
+    if not gap.any():
+        return colours, known
+    beside = border(there)
+    nearest, _ = nearest_points(np.argwhere(gap)[:, ::-1].astype(np.float32), beside)
+    x, y = beside[nearest].astype(int).T
+    filled = laid_out(on, colours)
+    filled[gap] = filled[y, x]
+    return filled[on], known | gap[on]

@@ -15,7 +15,7 @@ import numpy as np
 from engine.contracts import FloatArray, Motion
 from engine.enrolment.footage.sides.drift_fit import Seen
 from engine.enrolment.footage.sides.other_rooms import of_head, own_light
-from engine.enrolment.footage.sides.undoing import lies_at, on_texture, spread
+from engine.enrolment.footage.sides.undoing import closed, laid_out, lies_at, on_texture, spread
 from engine.enrolment.trackers.person_matte import person_matte
 from engine.face import topology as top
 from engine.face.avatar import Avatar
@@ -37,6 +37,7 @@ FRAMES, FEWEST = 7, 4  # of a view
 ALIKE = 0.08  # sine by which their turn may differ
 NODDED, OPEN = 0.05, 0.15  # sine of a nod, and jawOpen, that count as much as a turn of NEAR off
 NEAR = 0.03
+BETTER = 0.12  # by how much more of skin's face a turned frame must see than the portrait, to be taken in full
 GRAZING = (0.4, 0.7)  # how far a portrait's skin faces us, up to which it is taken, and from which it is not
 MIDDLE = 3.0  # centimetres beside the midline within which nothing of the face is
 BAND = 0.10  # of the face's width: over so much beside a well-seen face views fade in
@@ -45,6 +46,7 @@ CLOSE = 0.12  # of the face's width: about how far beside the portrait's person 
 APART = (18.0, 45.0)  # grey levels between frames that are believed, and that are not
 COARSE = 4  # pixels for one, where colours change slowly
 UNSEEN = 40.0  # grey levels for which a pixel counts that a frame does not show
+GAP = 50  # the portrait's side over this is how wide a gap between places seen is closed
 ALONE = (20.0, 25.0)  # grey levels beside the median from which a frame is not believed alone, and over how many more
 SAME = (2.0, 8.0)  # grey levels up to which the portrait, which is sharper, stays, and from which it does not
 HELD, JUDGES = 0.25, 8  # of a side's turned frames, the last ones, by which it is judged; and how many of them at most
@@ -121,7 +123,7 @@ def fit_views(
     Of frames taken ``elsewhere`` the head alone counts (`other_rooms`).
     """
     renderer = Renderer(_remembering(avatar, drift, ()), avatar.size, known)
-    share = _taken_from(renderer)
+    share = _taken_from(renderer, shown.motions)
     if elsewhere:
         share *= of_head(renderer)
     undone = {
@@ -221,28 +223,22 @@ def _view_of(renderer: Renderer, share: FloatArray, frames: list[Undone], elsewh
     spread = off.sum(0) / np.maximum(count, 1)
     weight = share[on] * usual
     best = int(np.argmin([(weight * np.where(known[k], off[k], UNSEEN)).sum() for k in range(len(seen))]))
-    near = known[best] * (1 - smoothstep((blur(_laid_out(on, off[best]), size / 256)[on] - ALONE[0]) / ALONE[1]))
+    near = known[best] * (1 - smoothstep((blur(laid_out(on, off[best]), size / 256)[on] - ALONE[0]) / ALONE[1]))
     middle += near[:, None] * (np.where(known[best][:, None], seen[best], 0) - middle) * usual[:, None]
-    believed = np.clip(2 * blur(_laid_out(on, usual), size / 200) - 1, 0, 1)[on] * usual
-    uneven = blur(_laid_out(on, spread), size / 128)[on]
+    middle, usual = closed(on, middle, usual, size / GAP)
+    believed = np.clip(2 * blur(laid_out(on, usual), size / 200) - 1, 0, 1)[on] * usual
+    uneven = blur(laid_out(on, spread), size / 128)[on]
     believed *= share[on] * (1 - smoothstep((uneven - APART[0]) / (APART[1] - APART[0])))
-    beside = _laid_out(on, middle - _portrait(renderer)[on])
-    known_there = _laid_out(on, usual)
+    beside = laid_out(on, middle - _portrait(renderer)[on])
+    known_there = laid_out(on, usual)
     beside -= own_light(renderer.avatar, beside, known_there) if elsewhere else _tint(renderer, beside, known_there)
     differs = blur(np.abs(beside).mean(2), size / 128)[on]
     believed *= smoothstep((differs - SAME[0]) / (SAME[1] - SAME[0]))
     kept = np.zeros((*on.shape, 4), np.int8)
     kept[on, :3] = np.clip(np.rint(believed[:, None] * beside[on] / 2), -127, 127)
     places = renderer.avatar.reference[:, :2] + size // MARGIN
-    covered = np.clip(read_at(_laid_out(on, believed), places[:, 0], places[:, 1]), 0, 1)
+    covered = np.clip(read_at(laid_out(on, believed), places[:, 0], places[:, 1]), 0, 1)
     return View(np.mean([frame.turn for frame in frames], axis=0).astype(np.float32), kept, covered)
-
-
-def _laid_out(on: np.ndarray, values: np.ndarray) -> FloatArray:
-    """``values`` [n, ...] of the pixels where ``on`` [h, h] is true, 0 elsewhere."""
-    out = np.zeros((*on.shape, *values.shape[1:]), np.float32)
-    out[on] = values
-    return out
 
 
 def grazing_skin(avatar: Avatar) -> FloatArray:
@@ -253,10 +249,15 @@ def grazing_skin(avatar: Avatar) -> FloatArray:
     return np.asarray(grazing * smoothstep((np.abs(model.neutral[:, 0]) - MIDDLE) / 1.5))
 
 
-def _taken_from(renderer: Renderer) -> FloatArray:
-    """Where views may differ from the portrait [h, h], 0 to 1: on the head, beside and behind the well-seen face."""
+def _taken_from(renderer: Renderer, motions: list[Motion]) -> FloatArray:
+    """Where views may differ from the portrait [h, h], 0 to 1: on the head, beside and behind the well-seen face.
+
+    Of the face only what frames of these ``motions`` see better: the other cheek's outline lies beside it in them.
+    """
     avatar = renderer.avatar
-    grazing = grazing_skin(avatar)
+    normals = facing(avatar.reference, face_model().triangles)
+    better = normals[:, 2] - normals @ np.mean([motion.rotation[2] for motion in motions], axis=0)
+    grazing = grazing_skin(avatar) * smoothstep(better / BETTER)
     width = float(np.linalg.norm(avatar.reference[top.EAR_RIGHT] - avatar.reference[top.EAR_LEFT]))
     oval = avatar.reference[list(top.OVAL), :2]
     away = np.linalg.norm(avatar.around[:, None, :2] - oval, axis=2).min(1) / (BAND * width)
