@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -17,7 +19,7 @@ class FilmWriter:
     """Pictures and sound in, in turns as for `Muxer`; a playable file out, its format the one that its name asks for.
 
     ``alpha`` takes RGBA pictures, and formats that keep them. Raises VivifyError for a name that asks for no format,
-    and for a place that cannot be written to.
+    and for a place that cannot be written to, or has no room any more.
     """
 
     def __init__(self, path: Path, size: int | tuple[int, int], *, alpha: bool = False, layout: str = "mono") -> None:
@@ -39,21 +41,39 @@ class FilmWriter:
 
     def picture(self, picture: ByteArray) -> None:
         """Add one, see `Muxer.picture`."""
-        self._muxer.picture(picture)
+        with self._telling():
+            self._muxer.picture(picture)
 
     def sound(self, samples: FloatArray) -> None:
         """Add samples [n, C] or mono [n] at 48 kHz, see `Muxer.sound`."""
-        self._muxer.sound(samples)
+        with self._telling():
+            self._muxer.sound(samples)
 
     def close(self) -> None:
         """Finish the file and give it its name."""
-        self._muxer.finish()
-        self._part.replace(self._path)
+        try:
+            with self._telling():
+                self._muxer.finish()
+                self._part.replace(self._path)
+        except VivifyError:
+            self.discard()
+            raise
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk is full still
+            self._file.close()
         self._part.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Raises VivifyError for what keeps the film from being written."""
+        try:
+            yield
+        except OSError as error:
+            raise VivifyError(
+                f"'{self._path}' could not be written ({error.strerror}): make room there, or choose another place."
+            ) from None
 
     def __enter__(self) -> FilmWriter:
         return self

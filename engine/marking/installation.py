@@ -5,9 +5,11 @@ Two programs that start at once agree on it; where nothing can be kept, each pro
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -30,12 +32,8 @@ def installation_id() -> int:
     """Read from ``installation`` in `user_folder`, seven hexadecimal digits, or drawn and written there (0600)."""
     file = user_folder() / "installation"
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as fresh:
-                fresh.write(f"{secrets.randbits(INSTALLATION_BITS):07x}\n")
-        except FileExistsError:
-            pass
+        if not file.exists():
+            _draw(file)
         text = file.read_text().strip()
         number = int(text, 16)
         if len(text) != 7:
@@ -44,3 +42,13 @@ def installation_id() -> int:
     except (OSError, ValueError) as problem:
         log.warning("the installation's id cannot be kept in %s (%s): marks carry a passing one", file, problem)
         return secrets.randbits(INSTALLATION_BITS)
+
+
+def _draw(file: Path) -> None:
+    """Put an id there, unless another program just has. Raises OSError."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".installation-") as fresh:  # 0600
+        fresh.write(f"{secrets.randbits(INSTALLATION_BITS):07x}\n")
+        fresh.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh.name, file)  # whole or not at all, whatever ends this process or fills the disk

@@ -37,6 +37,14 @@ def film(path: Path, seconds: float, alpha: bool = False) -> Path:
     return path
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".a.part.mp4").symlink_to("/dev/full")
+    with pytest.raises(VivifyError, match=r"a\.mp4' could not be written \(No space left on device\)"):
+        film(tmp_path / "a.mp4", 1.0)
+    assert not list(tmp_path.iterdir())
+
+
 def furthest_apart(path: Path) -> float:
     """Seconds by which picture and sound are ever apart, in the order in which they lie in the file."""
     with av.open(str(path)) as file:

@@ -213,10 +213,12 @@ def test_whatever_a_film_holds_it_is_told_in_words_and_in_time(
 
 
 def test_the_id_is_kept_for_the_user_alone(tmp_path: Path) -> None:
+    assert installation_id() < 1 << 28
     assert (user_folder() / "installation").stat().st_mode & 0o777 == 0o600
     code = "from engine.marking.installation import installation_id; print(installation_id())"
     ids = {subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(2)}
     assert ids == {f"{installation_id()}\n"}
+    assert [file.name for file in user_folder().glob("*installation*")] == ["installation"]
 
 
 def test_consent_goes_into_the_avatar(tmp_path: Path, astronaut: Avatar) -> None:

@@ -7,14 +7,14 @@ import json
 import os
 from pathlib import Path
 
-import typer
+from engine.marking.installation import user_folder
 
 
 class KeptTokens:
     """One JSON file of secrets by name. What cannot be read counts as not kept."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or Path(typer.get_app_dir("vivify")) / "tokens.json"
+        self.path = path or user_folder() / "tokens.json"
 
     def get(self, name: str) -> str | None:
         token = self._read().get(name)
