@@ -13,7 +13,8 @@ from engine.audio.sound_files import TITLES
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_survey import GLANCES, glances, survey
 from engine.enrolment.footage.manner_fit import late_by
-from engine.enrolment.footage.talking_film import Film, decoded, watch
+from engine.enrolment.footage.talking_film import Film, watch
+from engine.enrolment.photos.film_reel import Reel, decoded
 from engine.enrolment.photos.visitors_films import seconds_of_strangers
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
@@ -56,6 +57,12 @@ def test_a_film_of_uneven_pace_is_read_by_its_times(tmp_path: Path) -> None:
     for picture, frame in zip(shown, frames, strict=True):
         last = int(np.searchsorted(times, (frame + 0.5) / 25, side="right")) - 1
         assert abs(float(picture.mean()) - (20 + 30 * last)) <= 5, "the last picture that had begun by then"
+    reel = Reel(path)  # asked for in any order, as one after another
+    for seconds, last in ((0.1, 1), (0.3, 3), (0.3, 3), (-1.0, 0), (9.0, 6), (0.51, 4), (0.5, 4)):
+        there = reel.at(seconds)
+        assert there is not None
+        assert there[0].time == pytest.approx(times[last])
+    assert Reel(path).at(-1.0)[0].time == 0  # type: ignore[index]
 
 
 def test_pixels_are_made_square_and_what_is_of_another_size_is_left_out(tmp_path: Path) -> None:

@@ -5,29 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray
-from engine.enrolment.footage.talking_film import Film, decoded
+from engine.enrolment.footage.talking_film import Film
+from engine.enrolment.photos.film_reel import Picture, Reel
 from engine.imaging.resampling import to_bytes, warped
 
 
-def at_frames(path: Path, film: Film, frames: np.ndarray) -> Iterator[tuple[av.VideoFrame, int]]:
+def at_frames(path: Path, film: Film, frames: np.ndarray) -> Iterator[Picture]:
     """The pictures shown at the middles of ``frames`` (ascending), and the quarter turns to the left they want."""
-    wanted = film.begin_s + (np.asarray(frames) + 0.5) / FRAMES_PER_SECOND
-    before: tuple[av.VideoFrame, int] | None = None
-    at = 0
-    for frame, turn in decoded(path):
-        while before is not None and at < len(wanted) and wanted[at] < (frame.time or 0.0):
-            yield before  # a picture stands for the time until the next one
-            at += 1
-        if at == len(wanted):
+    reel = film.reel or Reel(path)
+    for wanted in film.begin_s + (np.asarray(frames) + 0.5) / FRAMES_PER_SECOND:
+        picture = reel.at(float(wanted))
+        if picture is None:
             return
-        before = frame, turn
-    while before is not None and at < len(wanted):
-        yield before
-        at += 1
+        yield picture
 
 
 def whole(path: Path, film: Film, frames: np.ndarray, quarter: int = 0) -> Iterator[ByteArray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -63,6 +63,7 @@ class Filmed:
     renderer: Renderer  # of the photo alone
     shots: list[Lessons]
     motions: list[list[Motion]]  # of each shot
+    _small: dict[tuple[int, int], ByteArray] = field(default_factory=dict, init=False)  # pictures learned from, MOST
 
     @cached_property
     def picked(self) -> list[np.ndarray]:
@@ -79,9 +80,16 @@ class Filmed:
         return np.asarray(np.abs(meshes - part.landmarks[:, : top.VERTICES, :2]).mean((1, 2)))
 
     def pictures(self, shot: int, rows: np.ndarray, side: int = LEARN_AT) -> ByteArray:
-        """Some ``rows`` of a shot as the film shows them [n, side, side, 3]."""
+        """Some ``rows`` of a shot as the film shows them [n, side, side, 3]; small ones are kept: all ask for them."""
         part, sizes = self.shots[shot], (self.renderer.avatar.size, side)
-        return crops(self.path, self.film, part.frames[rows], part.framing, sizes, self.quarter)
+        if side != LEARN_AT:
+            return crops(self.path, self.film, part.frames[rows], part.framing, sizes, self.quarter)
+        new = np.array([row for row in rows if (shot, int(row)) not in self._small], int)
+        for row, picture in zip(
+            new, crops(self.path, self.film, part.frames[new], part.framing, sizes, self.quarter), strict=True
+        ):
+            self._small[shot, int(row)] = picture
+        return np.stack([self._small[shot, int(row)] for row in rows])
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from engine.audio.sound_files import TITLES
 from engine.contracts import ByteArray
 from engine.enrolment.face_search import face_height
-from engine.enrolment.footage.talking_film import decoded
 from engine.enrolment.landmarks import RIVAL, FaceDetector, FaceMesh, find_portrait
+from engine.enrolment.photos.film_reel import decoded
 from engine.errors import VivifyError
 from engine.face.panels import LUMA
 

@@ -17,9 +17,10 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from engine.audio.sound_files import LONGEST_FILE_S, TITLES, SoundFile
+from engine.audio.sound_files import LONGEST_FILE_S, SoundFile
 from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, ByteArray, FloatArray
 from engine.enrolment.landmarks import FaceMesh
+from engine.enrolment.photos.film_reel import Reel, decoded
 from engine.enrolment.trackers.face_likeness import NUMBERS, likeness
 from engine.errors import VivifyError
 from engine.face.measures import head_angles
@@ -27,12 +28,9 @@ from engine.face.morphable_model import face_model
 from engine.face.topology import LANDMARKS
 
 LOOK_AT = 960  # pixels of the longer side: the landmark network sees 192 pixels of face in any case
-MOST_PIXELS = 36_000_000  # of a picture: 8K has 33
 _AHEAD = 3  # pictures
 _KEPT = 500  # pictures from one time that what was found is kept to the next
 _LONGEST_STEP = 0.5  # seconds between two pictures, beyond which nothing is known of the face between them
-_LEAST_STEP = 0.028  # seconds between two pictures that are looked at: 50 and 60 a second tell no more than 25 and 30
-_SQUARE, _WIDEST = 0.01, 2.5  # of a pixel's height: what its width may differ by; and what no film's has
 _THUMBNAIL = 48  # pixels: what cuts are found on
 _GLIMPSE_S = 0.5  # from one look at who is shown to the next
 _FACING = 25.0  # degrees of turn and nod, beyond which people look less like themselves
@@ -56,6 +54,7 @@ class Film:
     looked_at: tuple[int, int] = (0, 0)  # height and width of the picture that was looked at
     likeness: FloatArray = field(default_factory=_nobody)  # [M, 128] of the face at some moments
     alike_at: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # [M] frames of theirs, ascending
+    reel: Reel | None = field(default=None, compare=False)  # its pictures
 
     def shots(self, least_s: float) -> list[slice]:
         """Runs of frames, at least ``least_s`` seconds long, without a cut and with a face in all."""
@@ -110,7 +109,7 @@ def watch(
     at = np.searchsorted(wanted, shown[tracked.alike_at] - 1e-6)
     inside = at < len(wanted)
     looked_at = int(tracked.size[0]), int(tracked.size[1])
-    return Film(landmarks, cuts, samples, float(origin), looked_at, tracked.likeness[inside], at[inside])
+    return Film(landmarks, cuts, samples, float(origin), looked_at, tracked.likeness[inside], at[inside], Reel(path))
 
 
 @dataclass(frozen=True)
@@ -182,32 +181,6 @@ def _pictures(path: Path, quarter: int = 0) -> Iterator[tuple[float, ByteArray, 
         picture = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
         thumbnail = frame.to_ndarray(format="gray", width=_THUMBNAIL, height=_THUMBNAIL).astype(float)
         yield float(frame.time or 0.0), np.ascontiguousarray(np.rot90(picture, turn + quarter)), thumbnail
-
-
-def decoded(path: Path) -> Iterator[tuple[av.VideoFrame, int]]:
-    """The pictures of a film that have a time, at most some 35 a second, and the quarter turns to the left due.
-
-    Their pixels are square. What is of another size than the first is left out: a telephone was turned meanwhile.
-    """
-    with av.open(str(path), **TITLES) as container:
-        if not container.streams.video:
-            raise VivifyError(f"'{path}' was expected to be a film, but has no pictures: choose another file.")
-        stream = container.streams.video[0]
-        if stream.width * stream.height > MOST_PIXELS:
-            raise VivifyError(
-                f"A film has at most {MOST_PIXELS // 1_000_000} megapixels, but '{path}' has {stream.width} x "
-                f"{stream.height}: export it smaller."
-            )
-        stream.thread_type = "AUTO"
-        wide = float(stream.sample_aspect_ratio or 1)
-        wide = 1.0 if abs(wide - 1) < _SQUARE or not 1 / _WIDEST < wide < _WIDEST else wide
-        last, size = -np.inf, None
-        for frame in container.decode(video=0):
-            size = size or (frame.width, frame.height)
-            if frame.time is None or frame.time - last < _LEAST_STEP or (frame.width, frame.height) != size:
-                continue
-            last, turn = frame.time, round(frame.rotation / 90)
-            yield (frame if wide == 1 else frame.reformat(width=2 * round(wide * frame.width / 2))), turn
 
 
 def _ahead(pictures: Iterator[_Picture]) -> Iterator[_Picture]:
