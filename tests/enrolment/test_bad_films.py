@@ -11,10 +11,11 @@ import pytest
 
 from engine.audio.sound_files import TITLES
 from engine.enrolment.footage.film_crops import whole
-from engine.enrolment.footage.film_survey import GLANCES, glances, survey
+from engine.enrolment.footage.film_survey import GLANCES, glances, of_high_range, survey
 from engine.enrolment.footage.manner_fit import late_by
 from engine.enrolment.footage.talking_film import Film, watch
-from engine.enrolment.photos.film_reel import Reel, decoded
+from engine.enrolment.photos.film_reel import Reel, as_rgb, decoded
+from engine.enrolment.photos.high_range import HLG, LIGHT, PQ, TO_709, to_sdr
 from engine.enrolment.photos.visitors_films import seconds_of_strangers
 from engine.errors import VivifyError
 from engine.face.avatar import Avatar
@@ -63,6 +64,50 @@ def test_a_film_of_uneven_pace_is_read_by_its_times(tmp_path: Path) -> None:
         assert there is not None
         assert there[0].time == pytest.approx(times[last])
     assert Reel(path).at(-1.0)[0].time == 0  # type: ignore[index]
+
+
+@pytest.mark.parametrize("curve", [PQ, HLG])
+def test_hdr_is_shown_as_on_an_ordinary_screen(tmp_path: Path, curve: int) -> None:
+    """Patches up to three quarters of white come back as they were; by the standards' formulas the other way round."""
+    patches = np.array([[30, 30, 30], [128, 128, 128], [190, 150, 130], [90, 120, 160], [215, 215, 215], [255, 0, 0]])
+    share = patches[:5] / 255
+    light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) @ np.linalg.inv(TO_709).T * 203
+    if curve == PQ:
+        power = (light / 10_000) ** (2610 / 16384)
+        code = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+    else:
+        seen = light / 1000 / ((light / 1000) @ LIGHT)[:, None] ** (0.2 / 1.2)
+        code = np.where(
+            seen <= 1 / 12,
+            np.sqrt(3 * seen),
+            0.17883277 * np.log(np.maximum(12 * seen - 0.28466892, 1e-9)) + 0.55991073,
+        )
+    code = np.vstack([code, np.ones(3)])  # and what no screen shows
+    with av.open(str(tmp_path / "hdr.mp4"), "w") as file:
+        stream = file.add_stream("libx265", rate=25, options={"crf": "0", "x265-params": "log-level=none"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
+        how = {"color_trc": curve, "color_primaries": 9, "colorspace": 9, "color_range": 1}  # BT.2020
+        for name, value in how.items():
+            setattr(stream.codec_context, name, value)
+        for red, green, blue in code:
+            frame = av.VideoFrame(64, 64, "yuv420p10le")
+            luma = float(LIGHT @ (red, green, blue))
+            levels = 64 + 876 * luma, 512 + 896 * (blue - luma) / 1.8814, 512 + 896 * (red - luma) / 1.4746
+            for plane, level in zip(frame.planes, levels, strict=True):
+                plane.update(np.full(plane.buffer_size // 2, round(level), np.uint16).tobytes())
+            for name, value in how.items():
+                setattr(frame, name, value)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    assert of_high_range(tmp_path / "hdr.mp4")
+    shown = [as_rgb(frame, 32, 32)[16, 16] for frame, _ in decoded(tmp_path / "hdr.mp4")]
+    assert np.abs(np.array(shown[:5]) - patches[:5]).max() <= 2
+    assert min(shown[5]) >= 250
+    assert (np.diff([as_rgb_of(level, curve) for level in range(0, 65281, 64)]) >= 0).all(), "brighter is never darker"
+
+
+def as_rgb_of(level: int, curve: int) -> int:
+    return int(to_sdr(np.full((1, 1, 3), level, np.uint16), curve)[0, 0, 1])
 
 
 def test_pixels_are_made_square_and_what_is_of_another_size_is_left_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray
 from engine.enrolment.footage.talking_film import Film
-from engine.enrolment.photos.film_reel import Picture, Reel
+from engine.enrolment.photos.film_reel import Picture, Reel, as_rgb
 from engine.imaging.resampling import to_bytes, warped
 
 
@@ -26,7 +26,7 @@ def at_frames(path: Path, film: Film, frames: np.ndarray) -> Iterator[Picture]:
 def whole(path: Path, film: Film, frames: np.ndarray, quarter: int = 0) -> Iterator[ByteArray]:
     """``frames`` of a film, upright [H, W, 3]."""
     for frame, turn in at_frames(path, film, frames):
-        yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turn + quarter)).astype(np.uint8)
+        yield np.ascontiguousarray(np.rot90(as_rgb(frame), turn + quarter)).astype(np.uint8)
 
 
 def crops(
@@ -41,7 +41,7 @@ def crops(
     picture: np.ndarray
     for row, (frame, turn) in enumerate(at_frames(path, film, frames)):
         width, height = (max(2 * round(0.5 * factor * side), 16) for side in (frame.width, frame.height))
-        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+        picture = as_rgb(frame, width, height, "AREA")
         picture = np.ascontiguousarray(np.rot90(picture, turn + quarter))
         shrunk = width / frame.width, height / frame.height  # by which the film's own sides were
         x, y = shrunk if (turn + quarter) % 2 == 0 else shrunk[::-1]

@@ -95,7 +95,7 @@ def enroll_film(
     if seconds < BRIEF_S:
         words.append(f"That is short: {BRIEF_S:.0f} s and more teach more.")
     if of_high_range(path):
-        words.append("The film is HDR, which is read as if it were not: export it as SDR if its colours come out pale.")
+        words.append("The film is HDR: what is brighter than white in it was darkened, as ordinary screens show it.")
     told("choosing the portrait", 0.0)
     portrait, at, shape = _portrait(path, film, quarter, size, own_portrait)
     second = (at or 0) // FRAMES_PER_SECOND

@@ -11,14 +11,14 @@ from engine.audio.sound_files import TITLES
 from engine.contracts import ByteArray
 from engine.enrolment.face_search import face_height
 from engine.enrolment.landmarks import RIVAL, FaceDetector, FaceMesh, find_portrait
-from engine.enrolment.photos.film_reel import decoded
+from engine.enrolment.photos.film_reel import as_rgb, decoded
+from engine.enrolment.photos.high_range import HLG, PQ
 from engine.errors import VivifyError
 from engine.face.panels import LUMA
 
 GLANCES = 6  # pictures that are looked at closely
 SIDE = 960  # pixels of their longer side
 TWO = 1 / 3  # of the glances that show two people, from which a film is refused
-HIGH_RANGE = (16, 18)  # PQ and HLG (H.273, table 3)
 DARK = 22.0  # brightness of the face below which nothing of it can be learned
 SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".3g2"),
@@ -75,7 +75,7 @@ def survey(path: Path, longest_s: float) -> int:
 def of_high_range(path: Path) -> bool:
     """Whether a film says that its colours are HDR, as recent telephones film."""
     with av.open(str(path), **TITLES) as container:
-        return int(container.streams.video[0].codec_context.color_trc or 0) in HIGH_RANGE
+        return int(container.streams.video[0].codec_context.color_trc or 0) in (PQ, HLG)
 
 
 def glances(path: Path, longest_s: float) -> list[ByteArray]:
@@ -103,8 +103,7 @@ def glances(path: Path, longest_s: float) -> list[ByteArray]:
 def _glance(frame: av.VideoFrame, turn: int) -> ByteArray:
     shrink = min(1.0, SIDE / max(frame.width, frame.height))
     width, height = (max(2 * int(0.5 * shrink * side), 16) for side in (frame.width, frame.height))
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-    return np.ascontiguousarray(np.rot90(picture, turn)).astype(np.uint8)
+    return np.ascontiguousarray(np.rot90(as_rgb(frame, width, height), turn)).astype(np.uint8)
 
 
 def seconds_of(container: av.container.InputContainer) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 from engine.audio.sound_files import LONGEST_FILE_S, SoundFile
 from engine.contracts import FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME, ByteArray, FloatArray
 from engine.enrolment.landmarks import FaceMesh
-from engine.enrolment.photos.film_reel import Reel, decoded
+from engine.enrolment.photos.film_reel import Reel, as_rgb, decoded
 from engine.enrolment.trackers.face_likeness import NUMBERS, likeness
 from engine.errors import VivifyError
 from engine.face.measures import head_angles
@@ -178,7 +178,7 @@ def _pictures(path: Path, quarter: int = 0) -> Iterator[tuple[float, ByteArray, 
     for frame, turn in decoded(path):
         shrink = min(1.0, LOOK_AT / max(frame.width, frame.height))
         width, height = (2 * int(0.5 * shrink * side) for side in (frame.width, frame.height))
-        picture = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
+        picture = np.asarray(as_rgb(frame, width, height), np.uint8)
         thumbnail = frame.to_ndarray(format="gray", width=_THUMBNAIL, height=_THUMBNAIL).astype(float)
         yield float(frame.time or 0.0), np.ascontiguousarray(np.rot90(picture, turn + quarter)), thumbnail
 

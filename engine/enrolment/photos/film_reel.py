@@ -9,6 +9,8 @@ import av
 import numpy as np
 
 from engine.audio.sound_files import TITLES
+from engine.contracts import ByteArray
+from engine.enrolment.photos.high_range import HLG, PQ, to_sdr
 from engine.errors import VivifyError
 
 MOST_PIXELS = 36_000_000  # of a picture: 8K has 33
@@ -39,6 +41,15 @@ class Reel:
         while self._next is not None and _time(self._next) <= seconds:
             self._here, self._next, self._first = self._next, next(self._coming, None), False
         return self._here
+
+
+def as_rgb(frame: av.VideoFrame, width: int = 0, height: int = 0, interpolation: str = "BILINEAR") -> ByteArray:
+    """A picture in sRGB, as large as it is [H, W, 3] or [``height``, ``width``, 3], whatever its own colours."""
+    curve = int(frame.color_trc or 0)
+    kind = "rgb48le" if curve in (PQ, HLG) else "rgb24"
+    width, height = width or frame.width, height or frame.height
+    picture = frame.to_ndarray(format=kind, width=width, height=height, interpolation=interpolation)
+    return to_sdr(picture, curve) if kind == "rgb48le" else np.asarray(picture, np.uint8)
 
 
 def _time(picture: Picture) -> float:
