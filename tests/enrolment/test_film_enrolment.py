@@ -35,6 +35,7 @@ from engine.imaging.shapes import polygon_mask
 from engine.motion.rotation import rotation_matrix
 from engine.paths import assets
 from engine.programs.program import Weights
+from engine.render.remembered.recall import raw_features
 from engine.render.renderer import Renderer, still
 from engine.tuning import own_picture
 from kernels.cpu.pixel_kernels import bytes_to_i420
@@ -153,6 +154,24 @@ def test_light_that_falls_from_elsewhere_is_the_portraits(made: tuple[Avatar, tu
         light = light_of(renderer, lit, landmarks, motions, here)
         apart.append(np.abs(light(lit[0], motions[0]) - plain[0])[y, x].mean())
     assert apart[1] < 0.4 * apart[0], apart
+
+
+def test_a_closed_eye_is_told_by_its_lids_not_by_its_gaze(made: tuple[Avatar, tuple[str, ...]]) -> None:
+    """Filmed blinks look down, those made for a voice ahead: both are the same eye."""
+    renderer = Renderer(made[0], SIDE)
+
+    def told(blink: float) -> list[np.ndarray]:
+        out = []
+        for down in (0.0, 0.4):
+            beta = np.zeros(52, np.float32)
+            beta[[INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]] = blink
+            beta[[INDEX["eyeLookDownLeft"], INDEX["eyeLookDownRight"]]] = down
+            face = renderer.pose(replace(still(), blendshapes=beta)).face
+            out.append(raw_features("eye_left", made[0], face, beta, np.eye(3, dtype=np.float32)))
+        return out
+
+    assert np.array_equal(*told(0.9))
+    assert not np.array_equal(*told(0.2))
 
 
 def test_the_portrait_at_rest_stays_exact(made: tuple[Avatar, tuple[str, ...]]) -> None:

@@ -2,7 +2,8 @@
 
 Ridge regression, region by region, from `engine.render.remembered.recall.terms` to the difference on its canvas.
 Between the lips it replaces what geometry paints: teeth added to other teeth would show both. Such means are soft, so
-details of single frames are added where the face does about the same.
+details of single frames are added where the face does about the same: their brightness, for their colours are those of
+their light and of how the film was compressed.
 What is kept must have lowered the error on stretches of the film that it had not been learned from.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from engine.contracts import FloatArray, Motion
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import Look
+from engine.face.panels import LUMA
 from engine.imaging.resampling import read_at
 from engine.imaging.smoothing import blur
 from engine.render.remembered.canvases import canvas, cells, inside
@@ -159,7 +161,8 @@ def _detailed(
     flat[:, on] = rest
     soft = np.stack([blur(picture.reshape(tall, wide, 3), FINE).reshape(-1, 3)[on] for picture in flat])
     known = replace(look, onto=np.asarray(onto / scale, np.float32), seen=np.asarray(places[rows] / scale, np.float32))
-    return known, np.asarray(hidden * (rest + CRISP * (rest - soft)), np.float32)
+    brightness = (rest + CRISP * (rest - soft)) @ LUMA
+    return known, np.asarray(hidden * brightness[..., None] * np.ones(3), np.float32)
 
 
 def _spread_out(places: FloatArray, count: int) -> np.ndarray:

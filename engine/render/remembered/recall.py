@@ -21,6 +21,7 @@ EYES = ("eyeBlink", "eyeSquint", "eyeLookUp", "eyeLookDown", "eyeLookIn", "eyeLo
 EYE_SHAPES = {
     f"eye_{side.lower()}": np.array([INDEX[name + side] for name in EYES]) for side in ("Right", "Left")
 }  # [8] of the blendshapes
+SHUT = 0.6  # eyeBlink from which gaze says nothing: blinks that are filmed look down, those that are made ahead
 BEGINS = 2.0  # how soon what never changes is there, once a face moves
 FORGETS = 2.5  # times as far as the film went: there nothing of it is left
 # Grey levels that are added at most, and by which a colour may differ from them, on skin and between the lips. A film
@@ -41,7 +42,9 @@ def raw_features(region: str, avatar: Avatar, face: FloatArray, beta: FloatArray
     if region == "mouth":
         moved = (face.take(LIPS, 0) - avatar.neutral.take(LIPS, 0)) @ (avatar.rotation[:, :2] / avatar.scale)
         return np.concatenate([moved.reshape(-1), turn], dtype=np.float32)
-    return np.concatenate([beta[EYE_SHAPES[region]], turn], dtype=np.float32)
+    eye = beta[EYE_SHAPES[region]]
+    eye[1:-1] *= max(1 - eye[0] / SHUT, 0)
+    return np.concatenate([eye, turn], dtype=np.float32)
 
 
 def terms(look: Look, raw: np.ndarray) -> FloatArray:
