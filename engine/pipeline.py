@@ -20,7 +20,7 @@ from engine.face.kept.film_memory import Manner
 from engine.marking.mark_code import MarkIds
 from engine.motion.controls import Controller, Controls
 from engine.motion.idle import IdleMotion
-from engine.motion.manner import AT_REST, awake, opened, quiet
+from engine.motion.manner import AT_REST, Mouth
 from engine.motion.motion_networks import Mask, MotionNetworks, Moved
 from engine.paths import assets
 from engine.programs.motion_programs import MotionPrograms
@@ -48,7 +48,7 @@ class Row:
     held: FloatArray | None = None  # where it stood when another engine had it
     since: int = 0  # frames shown from then on
     manner: Manner = field(default_factory=Manner)  # of the person shown
-    quiet: int = AT_REST  # frames without a word
+    mouth: Mouth = field(default_factory=Mouth)
 
     @property
     def shows(self) -> bool:
@@ -145,7 +145,7 @@ class Pipeline:
 
     def forget(self, row: int) -> None:
         """Drop what the row has heard, as after a barge-in: the mouth rests, brows, head and clock go on."""
-        self._taken(row).quiet = AT_REST
+        self._taken(row).mouth.quiet = AT_REST
         self._networks.forget(self._mask([row]))
         if self._mover is not None:
             self._mover.forget(self._mask([row]))
@@ -284,8 +284,7 @@ def _own_lips(row: Row, moved: Moved, at: int) -> FloatArray:
     """What the networks say [52] as the row's person says it; other networks' lips have no manner."""
     if moved.said is None:
         return moved.shapes[at]
-    row.quiet = quiet(row.quiet, moved.said[at])
-    return opened(moved.shapes[at], moved.said[at], row.manner, awake(row.quiet))
+    return row.mouth.step(moved.shapes[at], moved.said[at], row.manner)
 
 
 def _let_go(row: Row, own: FloatArray) -> FloatArray:

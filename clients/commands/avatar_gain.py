@@ -30,6 +30,7 @@ MEANINGS = {
     "opening_r": "how the lips' opening follows the film's, from its sound",
     "opening_spread": "its spread beside the film's",
     "opening_speed": "its speed beside the film's",
+    "width_error": "how far the mouth's width is from the film's, from its sound, of the eyes' distance",
     "portrait_changed": "grey levels by which the portrait at rest differs",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from engine.contracts import FloatArray
@@ -11,12 +13,37 @@ from engine.face.kept.film_memory import Manner
 MOST = 2.5  # factor of an opening
 BARELY = 0.02  # an opening that is taken for none
 PARTS, FUNNELS = 0.17, 0.6  # what lips open that part or funnel by themselves, beside jawOpen
-REST = 0.12  # how far everybody's lips stay apart between words: half as far as in them, on films of fifteen people
+REST = 0.12  # how far everybody's lips stay apart between words: half as far as in them, on films of fourteen people
 CLOSE, SILENCE = 1, 9  # places in what is said: lips closed, and the probability that nothing is said
 HELD, FADES = 50, 25  # frames for which lips rest as this person's between words, and in which they then close
 AT_REST = HELD + FADES
+RISES = 8  # frames in which corners of lips go to where this person holds them in speech, and back
 _PARTING = ("jawOpen", "mouthClose", "mouthLowerDown", "mouthUpperUp")
 _OPENS = [k for k, name in enumerate(NAMES) if name.startswith(_PARTING)]
+CORNERS = [
+    INDEX[name]
+    for name in ("mouthPucker", "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight")
+]
+
+
+@dataclass
+class Mouth:
+    """The lips of one stream, as they are moved by what was said so far."""
+
+    quiet: int = AT_REST  # frames without a word
+    wide: float = 0.0  # how much shows of where the person holds the corners
+
+    def step(self, shapes: FloatArray, said: FloatArray, manner: Manner) -> FloatArray:
+        """Blendshapes [52] that say ``said`` [49] as the person does."""
+        self.quiet = quiet(self.quiet, said)
+        shows = awake(self.quiet)
+        self.wide += min(max(shows - self.wide, -1 / RISES), 1 / RISES)
+        out = opened(shapes, said, manner, shows)
+        if not len(manner.corners):
+            return out
+        out = out.copy()
+        out[CORNERS] = np.clip(out[CORNERS] + np.float32(self.wide) * manner.corners, 0, 1)
+        return out
 
 
 def opening(shapes: FloatArray) -> FloatArray:

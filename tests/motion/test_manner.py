@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from engine.enrolment.footage.manner_fit import RIDGE, _calmed, _fitted
 from engine.face.blendshapes import INDEX
-from engine.face.kept.film_memory import SAID, Manner
+from engine.face.kept.film_memory import FILE, SAID, FilmMemory, Manner
 from engine.motion.idle import IdleMotion
-from engine.motion.manner import AT_REST, CLOSE, REST, SILENCE, awake, heard, opened, opening, quiet
+from engine.motion.manner import (
+    AT_REST,
+    CLOSE,
+    CORNERS,
+    REST,
+    RISES,
+    SILENCE,
+    Mouth,
+    awake,
+    heard,
+    opened,
+    opening,
+    quiet,
+)
 
 pytestmark = pytest.mark.cpu
 
@@ -56,6 +72,31 @@ def test_lips_rest_open_between_words_as_the_persons_and_close_when_nobody_speak
     assert max(-np.diff(rest[21:])) < 0.01, "nor at once"
     between = opening(opened(shapes(0.0), told(silence=1.0), weights(2.0), 1.0))
     assert between == pytest.approx(2 * REST, abs=1e-5), "a mouth that opens further rests further open"
+
+
+def test_corners_are_held_as_the_persons_in_speech_and_come_and_go_gently() -> None:
+    smiles = Manner(corners=np.array([-0.3, 0.2, 0.2, 0.0, 0.0], np.float32))
+    rounded = shapes(0.2)
+    rounded[INDEX["mouthPucker"]] = 0.5
+    mouth, held = Mouth(), []
+    for k in range(200):
+        if k == 150:
+            mouth.quiet = AT_REST  # a barge-in
+        held.append(mouth.step(rounded, told(silence=float(k < 20 or k >= 150)), smiles)[CORNERS])
+    assert np.array_equal(held[19], rounded[CORNERS]), "a portrait at rest stays its own"
+    assert held[19 + RISES] == pytest.approx([0.2, 0.2, 0.2, 0.0, 0.0], abs=1e-6)
+    assert np.abs(np.diff(held, axis=0)).max() <= 0.3 / RISES + 1e-6
+    assert held[150 + RISES] == pytest.approx(rounded[CORNERS], abs=1e-6)
+
+
+def test_films_that_taught_nothing_of_corners_are_still_read(tmp_path: Path) -> None:
+    FilmMemory({}, Manner(corners=np.ones(5, np.float32))).save(tmp_path)
+    arrays = load_file(tmp_path / FILE)
+    assert len(arrays.pop("manner.corners")) == 5
+    save_file(arrays, tmp_path / FILE)
+    earlier = FilmMemory.load(tmp_path)
+    assert earlier is not None
+    assert not len(earlier.manner.corners)
 
 
 def test_lips_that_are_too_fast_at_the_films_spread_move_less_and_no_others_more() -> None:

@@ -13,12 +13,13 @@ import numpy as np
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray, Motion
 from engine.face.blendshapes import INDEX
 from engine.face.kept.film_memory import Manner
-from engine.motion.manner import AT_REST, awake, heard, opened, opening, quiet
+from engine.motion.manner import CORNERS, SILENCE, Mouth, heard, opening
 from engine.motion.rotation import euler_angles
 from engine.programs.motion_programs import MotionPrograms
 from engine.render.renderer import Renderer
 
 LOOK_AHEAD = 2  # frames
+MIDDLES, ENDS = (13, 14), (61, 291)  # vertices and landmarks: of the inner lips, and the mouth's corners
 LAGS = range(-6, 7)  # frames by which lips may seem late: sound recorded apart
 SURELY = 0.05  # of r, by which another lag must be better than none
 RIDGE = 400.0  # frames that everybody's way of opening counts for
@@ -36,6 +37,7 @@ USUAL_GAP_S, USUAL_BLINKS = 3.2, 6  # seconds between blinks, and how many of th
 HEAD_S = 20.0  # how many seconds everybody's head counts
 BOUNDS = (0.5, 2.0)  # of factors
 _ARTICULATORS = 9
+_OTHER_SIDE = [0, 2, 1, 4, 3]  # of `CORNERS`
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,10 @@ class Said:
     heads: FloatArray  # [T, 6]
     told: FloatArray  # [T, 49] articulators and probabilities of phones
 
-    def awake(self) -> FloatArray:
-        """How much of a mouth's own rest shows [T]."""
-        frames, out = AT_REST, []
-        for told in self.told:
-            frames = quiet(frames, told)
-            out.append(awake(frames))
-        return np.array(out, np.float32)
+    def own(self, manner: Manner) -> FloatArray:
+        """Blendshapes [T, 52] of who speaks by ``manner``."""
+        mouth = Mouth()
+        return np.stack([mouth.step(*frame, manner) for frame in zip(self.shapes, self.told, strict=True)])
 
 
 def say(samples: FloatArray) -> Said:
@@ -71,13 +70,16 @@ def say(samples: FloatArray) -> Said:
     return Said(*(np.stack(column) for column in zip(*said, strict=True)))
 
 
-def gaps(renderer: Renderer, shapes: FloatArray, lips: FloatArray) -> FloatArray:
-    """How far the avatar's lips open [T] for blendshapes [T, 52] and offsets, in outer-eye-corner distances."""
+def gaps(renderer: Renderer, shapes: FloatArray, lips: FloatArray, ends: tuple[int, int] = MIDDLES) -> FloatArray:
+    """How far the avatar's lips open [T] for blendshapes [T, 52] and offsets, in outer-eye-corner distances.
+
+    Or how far two other vertices are apart, as the ``ends`` of the mouth.
+    """
     still, none = np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
     out = []
     for beta, offsets in zip(shapes, lips, strict=True):
         mesh = renderer.driven_mesh(Motion(0, beta, still, none, offsets))
-        out.append(np.linalg.norm(mesh[13, :2] - mesh[14, :2]) / renderer.avatar.unit)
+        out.append(np.linalg.norm(mesh[ends[0], :2] - mesh[ends[1], :2]) / renderer.avatar.unit)
     return np.array(out, np.float32)
 
 
@@ -101,16 +103,18 @@ def fit_manner(
     ``real`` [n] is how far the lips are apart there, in outer-eye-corner distances.
     """
     head, gap, told = np.ones(3, np.float32), _blinks(motions), []
-    opens = np.zeros(0, np.float32)
+    opens = corners = np.zeros(0, np.float32)
     if np.abs(samples).max(initial=0) < 1e-3:
         told.append("The film is silent, so how the mouth opens for what is said is everybody's.")
     else:
         said = say(samples)
         opens, words = _openings(renderer, said, frames, real)
         told.append(words)
+        if len(opens):
+            corners = _corners(said, frames, motions)
         head = _head(said.heads[frames], motions)
     told.append(f"The head moves {', '.join(f'{x:.2f}' for x in head)} times as far (yaw, pitch, roll) as usual.")
-    return Manner(opens, head, np.array([gap], np.float32)), told
+    return Manner(opens, head, np.array([gap], np.float32), corners), told
 
 
 def _openings(renderer: Renderer, said: Said, frames: np.ndarray, real: FloatArray) -> tuple[FloatArray, str]:
@@ -144,7 +148,7 @@ def _openings(renderer: Renderer, said: Said, frames: np.ndarray, real: FloatArr
 
 def _beside(said: Said, weights: FloatArray, wanted: FloatArray, rows: np.ndarray) -> tuple[float, float]:
     """Spread and speed of the lips that ``weights`` open, beside those of ``wanted`` [T] in the frames ``rows``."""
-    own = opening(opened(said.shapes, said.told, Manner(opening=weights), said.awake()))
+    own = opening(said.own(Manner(opening=weights)))
     after = rows[1:][np.diff(rows) == 1]  # another frame of the same shot
     paces = [max(float(np.abs(np.diff(curve))[after - 1].mean()), 1e-6) for curve in (own, wanted)]
     return float(own[rows].std()) / max(float(wanted[rows].std()), 1e-6), paces[0] / paces[1]
@@ -186,6 +190,17 @@ def _fitted(x: FloatArray, wanted: FloatArray) -> FloatArray:
     grow = spread / max(float((x[:, :-1] @ weights).std()), 1e-6)  # what is explained in part moves too little
     weights *= np.clip(grow, 1 / MOST_GAIN, MOST_GAIN)
     return np.append(weights, wanted.mean() - np.append(middle, plain.mean()) @ weights).astype(np.float32)
+
+
+def _corners(said: Said, frames: np.ndarray, motions: list[Motion]) -> FloatArray:
+    """What speech as the networks' lacks [5] of where the film's person holds the corners; shrunk to nothing."""
+    speaks = said.told[frames, SILENCE] < 0.5
+    if speaks.sum() < LEAST_S * FRAMES_PER_SECOND:
+        return np.zeros(0, np.float32)
+    film = np.stack([motion.blendshapes for motion in motions])[speaks][:, CORNERS].mean(0)
+    share = speaks.sum() / (speaks.sum() + EVERYBODY_S * FRAMES_PER_SECOND)
+    lacks = (film - said.shapes[frames][speaks][:, CORNERS].mean(0)) * share
+    return np.asarray((lacks + lacks[_OTHER_SIDE]) / 2, np.float32)  # a head that is turned seems to pull one side
 
 
 def _head(heads: FloatArray, motions: list[Motion]) -> FloatArray:

@@ -16,7 +16,7 @@ from engine.enrolment.footage.film_crops import crops, whole
 from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, framed
 from engine.enrolment.footage.film_survey import survey
 from engine.enrolment.footage.looks.shot_light import light_of
-from engine.enrolment.footage.manner_fit import agreement, gaps, late_by, say
+from engine.enrolment.footage.manner_fit import ENDS, MIDDLES, agreement, gaps, late_by, say
 from engine.enrolment.footage.portrait_choice import angles_of
 from engine.enrolment.footage.redriving import redriven
 from engine.enrolment.footage.talking_film import watch
@@ -33,7 +33,6 @@ from engine.face.measures import lip_distance
 from engine.imaging.resampling import resized, to_bytes
 from engine.imaging.shapes import polygon_mask
 from engine.imaging.smoothing import blur
-from engine.motion.manner import opened
 from engine.paths import assets
 from engine.programs.program import Weights
 from engine.render.learned.learned_renderer import LearnedRenderer
@@ -229,23 +228,33 @@ def _judged(
 def _lips(
     avatar: Avatar, landmarks: FloatArray, samples: FloatArray, renderer: Renderer, out: dict[str, dict[str, float]]
 ) -> None:
-    """How far the lips open for the film's sound, beside how far they did: r, spread and speed as ratios."""
+    """How far the lips open for the film's sound, beside how far they did: r, spread and speed as ratios; the width."""
     if np.abs(samples).max(initial=0) < 1e-3 or not avatar.film:
         return
     said = say(samples)
-    real = np.linalg.norm(landmarks[:, 13, :2] - landmarks[:, 14, :2], axis=1)
-    real = real / np.linalg.norm(landmarks[:, 33, :2] - landmarks[:, 263, :2], axis=1)
-    seen = np.isfinite(real)
-    curve = np.where(seen, real, 0).astype(np.float32)
-    usual = gaps(renderer, said.shapes, said.lips)
-    own = gaps(renderer, opened(said.shapes, said.told, avatar.film.manner, said.awake()), said.lips)
-    curve = np.roll(curve, -late_by(usual, curve, seen))
+    curve, width = (
+        _apart(landmarks, pair) / _apart(landmarks, (top.OUTER_CORNER_RIGHT, top.OUTER_CORNER_LEFT))
+        for pair in (MIDDLES, ENDS)
+    )
+    seen = np.isfinite(curve)
+    curve, width = np.where(seen, curve, 0), np.where(seen, width, 0)
+    ways = {"photo": said.shapes, "film": said.own(avatar.film.manner)}
+    opened = {name: gaps(renderer, shapes, said.lips) for name, shapes in ways.items()}
+    lag = late_by(opened["photo"], curve, seen)
+    curve, width = np.roll(curve, -lag), np.roll(width, -lag)
     seen[:8] = seen[-8:] = False
-    for name, gap in (("photo", usual), ("film", own)):
+    for name, gap in opened.items():
         out[name]["opening_r"] = agreement(gap[seen], curve[seen])
         out[name]["opening_spread"] = float(gap[seen].std() / max(float(curve[seen].std()), 1e-6))
         speed = np.abs(np.diff(gap))[seen[1:]].mean() / max(float(np.abs(np.diff(curve))[seen[1:]].mean()), 1e-6)
         out[name]["opening_speed"] = float(speed)
+        wide = gaps(renderer, ways[name], said.lips, ENDS)
+        out[name]["width_error"] = float(np.abs(wide - width)[seen].mean())
+
+
+def _apart(landmarks: FloatArray, pair: tuple[int, int]) -> FloatArray:
+    """Distances [T] in the picture of two of landmarks [T, 478, 3]."""
+    return np.linalg.norm(landmarks[:, pair[0], :2] - landmarks[:, pair[1], :2], axis=1).astype(np.float32)
 
 
 def sheet(gain: Gain, count: int = 4) -> ByteArray:

@@ -22,6 +22,7 @@ FILE = "film.safetensors"
 MOST_BYTES = 32_000_000
 REGIONS = ("mouth", "eye_right", "eye_left")
 SAID = 49  # of the networks: nine articulators and the probabilities of forty phones
+HELD = 5  # blendshapes of the lips' corners that a person holds otherwise
 SQUARED = 3  # of the first axes, whose products count as well
 MOST_AXES, MOST_RAW, MOST_SIDE, MOST_SEEN = 24, 256, 256, 64
 HEAD, DRIFTS = 5, 7  # numbers that tell where a head is, and terms made of them
@@ -55,6 +56,9 @@ class Manner:
     )  # [51], by `heard` in `engine.motion.manner`
     head: FloatArray = field(default_factory=lambda: np.ones(3, np.float32))  # [3] factors of yaw, pitch and roll
     blink_gap: FloatArray = field(default_factory=lambda: np.ones(1, np.float32))  # [1] factor of pauses between blinks
+    corners: FloatArray = field(
+        default_factory=lambda: np.zeros(0, np.float32)
+    )  # [5] what is added in speech to `CORNERS` of `engine.motion.manner`
 
 
 @dataclass(frozen=True)
@@ -124,9 +128,11 @@ class FilmMemory:
 
 
 def _manner(arrays: dict[str, np.ndarray]) -> Manner:
+    arrays = {"manner.corners": Manner().corners} | arrays  # which films taught nothing of, once
     manner = Manner(**{f.name: arrays[f"manner.{f.name}"] for f in fields(Manner)})
-    shapes = (len(manner.opening) in (0, SAID + 2), manner.head.shape == (3,), manner.blink_gap.shape == (1,))
-    numbers = (manner.opening, manner.head, manner.blink_gap)
+    shapes = [len(manner.opening) in (0, SAID + 2), manner.head.shape == (3,), manner.blink_gap.shape == (1,)]
+    shapes.append(len(manner.corners) in (0, HELD))
+    numbers = (manner.opening, manner.head, manner.blink_gap, manner.corners)
     if not all(shapes) or not all(x.dtype == np.float32 and np.isfinite(x).all() and x.ndim == 1 for x in numbers):
         raise ValueError("manner")
     return manner
