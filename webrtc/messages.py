@@ -223,6 +223,9 @@ def read(message: str | bytes) -> Said:
     try:
         return CLIENT.validate_json(message)
     except ValidationError as error:
-        broken = error.errors(include_url=False)[0]["type"] == "json_invalid"
-        expected = "valid JSON" if broken else f"an object whose type is one of {KINDS}"
+        problem = error.errors(include_url=False, include_input=False)[0]
+        expected = "valid JSON" if problem["type"] == "json_invalid" else f"an object whose type is one of {KINDS}"
+        if len(problem["loc"]) > 1:  # the kind, then its field
+            kind, field = problem["loc"][:2]
+            raise VivifyError(f"The {field} of a {kind} message is not as it should be: {problem['msg']}.") from None
         raise VivifyError(f"A control message was expected to be {expected}.") from None

@@ -54,8 +54,13 @@ def test_the_server_reads_what_a_client_says(name: str) -> None:
 
 @pytest.mark.parametrize("junk", [*map(json.dumps, EXAMPLES["refused"]), "", "{", "[" * 4000, "é" * 5000, b"\x00"])
 def test_the_server_refuses_what_is_no_message(junk: str | bytes) -> None:
-    with pytest.raises(VivifyError, match=r"^A control message was expected to be .*\.$"):
+    with pytest.raises(VivifyError, match=r"^(A control message was expected to be|The \w+ of a \w+ message is) .*\.$"):
         read(junk)
+
+
+def test_the_field_that_does_not_fit_is_named() -> None:
+    with pytest.raises(VivifyError, match="The look_ahead_ms of a set message is not as it should be"):
+        read('{"type": "set", "look_ahead_ms": 40.5}')
 
 
 def test_the_longest_message_is_read() -> None:

@@ -1,7 +1,8 @@
 """WebSocket connections that get a share of the event loop's time, whatever comes over them.
 
 uvicorn's own takes apart all that one read brings, tens of thousands of frames at most, before anybody else's turn; it
-answers every ping frame of one who reads no answers, and keeps the parts of a message without counting them.
+answers every ping frame of one who reads no answers, and keeps the parts of a message without counting them. A request
+that it cannot take apart it neither answers nor closes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ SLICE = 2048  # bytes taken apart in one go: two or three hundred of the smalles
 SHARE = 0.2  # of the loop's time that one connection may have for it
 AT_ONCE_S = 0.01  # of it that need not be waited for: a message now and then is taken as it comes
 MOST_PARTS = 1024  # of one message
+UNREADABLE = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    b'{"error": "A request for a socket was expected to have at most 128 headers, and lines of 8 KB: shorten it."}'
+)
 
 
 class FairWebSocket(WebSocketsSansIOProtocol):
@@ -71,7 +76,15 @@ class FairWebSocket(WebSocketsSansIOProtocol):
             self._paid_until = max(self._paid_until, self.loop.time()) + spent / SHARE
             if len(self.frames) > MOST_PARTS:
                 self._refuse()
+            elif self.conn.handshake_exc is not None and not self.transport.is_closing():
+                self._refuse_request()
         self._go_on()
+
+    def _refuse_request(self) -> None:
+        """The request itself cannot be taken apart: uvicorn would neither answer nor ever close."""
+        self._unread.clear()
+        self.transport.write(UNREADABLE)
+        self.transport.close()
 
     def _refuse(self) -> None:
         self._unread.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,8 +139,3 @@ def open_weights(path: Path) -> Weights:
     check_names(found, sizes, path.name)
     modes = tuple(mode for mode in MODES if any(name.startswith(f"mapping_{mode}.") for name in found))
     return Weights(path, sizes, header["pixels"], modes, points)
-
-
-def prefixed(network: str, tensors: Iterable[tuple[str, Tensor]]) -> Tensors:
-    """Tensors of one network under the names they have in the file."""
-    return {f"{network}.{name}": value for name, value in tensors}

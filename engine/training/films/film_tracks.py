@@ -30,8 +30,6 @@ _LAGS = 8  # frames in which sound and lips are looked for
 _RELIABLE_S = 8.0  # of a film, from which its lag is measured well enough to be taken back
 _BANDS = slice(6, 30)  # 300 Hz to 4 kHz: vowels, not hiss or hum
 
-_LOADED = ("blendshapes", "lip_offsets", "pose", "start", "aperture", "width", "alpha")
-
 # What a shot may be at most, or least, to be learned from.
 ERROR = 0.03  # outer-eye-corner distances between landmarks and fitted face
 YAW = 35.0  # degrees away from the camera on average

@@ -19,7 +19,6 @@ from engine.errors import VivifyError
 from engine.face.blendshapes import INDEX, LIP, NAMES
 from engine.face.morphable_model import face_model
 from engine.face.topology import OUTER_CORNER_LEFT, OUTER_CORNER_RIGHT
-from engine.motion.head.pose_codebook import SCALE
 
 POSE = 6
 EYES_APART = 80.0  # pixels of the paper's 224 between the outer eye corners: what its weights of landmarks are made for
@@ -42,7 +41,6 @@ class CoefficientSpace:
 
     name: str
     expression: int
-    pose_scale: tuple[float, ...]  # [6] how far heads usually move: networks see poses divided by it
     lids: tuple[int, ...] = ()  # expressions that the blink signal alone moves
     lips: tuple[int, ...] = ()  # expressions that a voice moves
     landmarks: FloatArray | None = None  # [68, 2] of the face at rest, in pixels of 224
@@ -71,7 +69,6 @@ def arkit_space() -> CoefficientSpace:
     return CoefficientSpace(
         "arkit",
         len(NAMES),
-        tuple(SCALE),
         (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]),
         tuple(INDEX[name] for name in LIP),
         np.asarray(unit * model.neutral[at, :2], np.float32),
@@ -97,4 +94,4 @@ def official_space(landmarks: Path | None = None) -> CoefficientSpace:
                 f"({reason}): write them from the face model you use, in pixels of 224."
             ) from problem
     rest, basis = (np.asarray(given[k], np.float32) if given else None for k in ("rest", "basis"))
-    return CoefficientSpace("official", 64, (1.0,) * POSE, (), tuple(range(64)), rest, basis)
+    return CoefficientSpace("official", 64, (), tuple(range(64)), rest, basis)

@@ -20,6 +20,10 @@ from webrtc.upkeep.listening import listen
 
 pytestmark = pytest.mark.net
 
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 PING, TEXT, PART = b"\x89\x80\0\0\0\0", b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0"
 
 
@@ -50,14 +54,23 @@ async def echoing() -> AsyncIterator[int]:
         await serving
 
 
+@pytest.mark.parametrize(
+    "header", [b"Cookie: " + b"a" * 9000, b"\r\n".join(b"X-%d: a" % k for k in range(150)), b"X: \x01"]
+)
+async def test_a_request_that_cannot_be_taken_apart_is_answered_and_closed(header: bytes) -> None:
+    request = REQUEST.replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n\r\n")
+    async with echoing() as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 "), "read to its end"
+        writer.close()
+
+
 @asynccontextmanager
 async def raw(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A WebSocket, opened, whose frames are the test's own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
+    writer.write(REQUEST)
     assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
     yield reader, writer
     writer.transport.abort()
