@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from engine.errors import VivifyError
+from webrtc.visitors.visitor_portraits import NoRoom
 
 MAX_BODY = 64 * 1024  # bytes; a browser's offer is about 6 KB
 BODY_LIMIT_S = 10
@@ -83,7 +84,7 @@ async def save_body(
         ) from None
     except OSError as problem:
         log.error("a visitor's file cannot be written (%s)", problem.strerror)
-        raise BadRequest("The server has no room for the file just now: try again in a while.", 507) from None
+        raise NoRoom from None
     except ClientDisconnect:
         raise _broken_off() from None
 

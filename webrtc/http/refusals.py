@@ -18,7 +18,7 @@ from webrtc.logs import SessionLog, Sparing
 from webrtc.rtc.negotiation import UnfitOffer
 from webrtc.rtc.peer_connection import NoRestart
 from webrtc.service import Stopping, TooMany
-from webrtc.visitors.visitor_portraits import NoPortraits, TooManyPortraits
+from webrtc.visitors.visitor_portraits import NoPortraits, NoRoom, TooManyPortraits
 
 RETRY_AFTER_S = {409: 2, 429: 10, 503: 10}
 STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
@@ -36,6 +36,7 @@ STATUS: dict[type[VivifyError], int] = {  # any other VivifyError is 400
     EngineFull: 503,
     EngineAway: 503,
     Stopping: 503,
+    NoRoom: 507,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import threading
@@ -18,6 +19,8 @@ from webrtc.live_session import UnknownSession
 from webrtc.visitors.enrolment_job import Job
 from webrtc.visitors.visitors_home import make_home, sweep
 
+log = logging.getLogger("vivify")
+
 KEPT_S = 3600.0  # an avatar that nobody has used for so long is deleted
 LOOKS = 60  # times in which it is asked whether somebody does
 JOBS = 64  # finished enrolments that can still be asked about
@@ -29,6 +32,13 @@ Receive = Callable[[Job], Awaitable[None]]  # puts what is brought into the job'
 
 class TooManyPortraits(VivifyError):
     """One owner has all the portraits that one may have."""
+
+
+class NoRoom(VivifyError):
+    """The server's disk is full, or nothing can be written to it."""
+
+    def __init__(self) -> None:
+        super().__init__("The server has no room for the file just now: try again in a while.")
 
 
 class VisitorPortraits:
@@ -67,7 +77,7 @@ class VisitorPortraits:
         ``consent`` is what its bringer says of the person's, ``same_person`` that there is but one. Refused before any
         of it is read, and again once it is here. Raises EngineFull while another one is enrolled or too many are kept,
         TooManyPortraits for an owner who shows all that one may have, NoConsent where it is required and not given,
-        and what ``receive`` raises.
+        NoRoom, and what ``receive`` raises.
         """
         self._demand(consent, film_s)
         job = Job(fresh(self._node), caller.owner, Path(), film_s, same_person=same_person)
@@ -150,10 +160,16 @@ class VisitorPortraits:
         return idle[0] if too_many else None
 
     def _folder(self, name: str) -> Path:
-        if self._home is None:
-            self._home, self._held = make_home()
-        folder = self._home / name
-        folder.mkdir(mode=0o700)
+        """Raises NoRoom."""
+        try:
+            if self._home is None or not self._home.is_dir():  # what cleans temporary folders may have taken it
+                self._let_go()
+                self._home, self._held = make_home()
+            folder = self._home / name
+            folder.mkdir(mode=0o700)
+        except OSError as problem:
+            log.error("there is no place for what visitors bring (%s)", problem)
+            raise NoRoom from None
         return folder
 
     def close(self) -> None:
@@ -162,6 +178,9 @@ class VisitorPortraits:
             job.stop()
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._held is not None:
             os.close(self._held)
             self._held = None

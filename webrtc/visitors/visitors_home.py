@@ -27,7 +27,11 @@ def sweep() -> None:
     """Delete such folders of this user's whose servers have ended without doing so."""
     if fcntl is None:
         return
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    try:
+        there = list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+    except OSError:  # a system without a temporary folder: nobody will be able to bring anything
+        return
+    for left in there:
         try:
             told = left.lstat()
         except OSError:  # another sweeps as well

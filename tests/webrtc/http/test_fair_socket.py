@@ -54,9 +54,10 @@ async def echoing() -> AsyncIterator[int]:
         await serving
 
 
-@pytest.mark.parametrize(
-    "header", [b"Cookie: " + b"a" * 9000, b"\r\n".join(b"X-%d: a" % k for k in range(150)), b"X: \x01"]
-)
+TOO_LONG, TOO_MANY, ODD = b"Cookie: " + b"a" * 9000, b"\r\n".join(b"X-%d: a" % k for k in range(150)), b"X: \x01"
+
+
+@pytest.mark.parametrize("header", [TOO_LONG, TOO_MANY, ODD], ids=["long", "many", "odd"])
 async def test_a_request_that_cannot_be_taken_apart_is_answered_and_closed(header: bytes) -> None:
     request = REQUEST.replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n\r\n")
     async with echoing() as port, asyncio.timeout(10):

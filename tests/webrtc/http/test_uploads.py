@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,9 +28,10 @@ from engine.enrolment.photos.photo_formats import of_strangers
 from engine.errors import EngineFull, VivifyError
 from engine.process.enrolment_worker import PHOTO, TOO_LARGE
 from webrtc.access.rights import Caller
-from webrtc.http.bodies import BadRequest, save_body
+from webrtc.http.bodies import save_body
+from webrtc.http.refusals import refused
 from webrtc.visitors.enrolment_job import Job
-from webrtc.visitors.visitor_portraits import JOBS, TooManyPortraits, VisitorPortraits
+from webrtc.visitors.visitor_portraits import JOBS, NoRoom, TooManyPortraits, VisitorPortraits
 from webrtc.visitors.visitors_home import make_home, sweep
 
 PNG = "image/png"
@@ -248,9 +250,26 @@ async def test_a_full_disk_is_said_in_a_sentence() -> None:
         return {"type": "http.request", "body": bytes(1 << 20), "more_body": False}
 
     request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-    with pytest.raises(BadRequest, match="no room") as told:
+    with pytest.raises(NoRoom, match="no room"):
         await save_body(request, Path("/dev/full"), 2 << 20)
-    assert told.value.status == 507
+    request.scope["path"] = "/api/avatars"
+    assert refused(NoRoom(), request).status_code == 507
+
+
+@pytest.mark.cpu
+def test_the_folder_of_what_visitors_bring_may_go_and_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    portraits = VisitorPortraits(Engine(), 3, 2, {"none"}.__contains__)  # type: ignore[arg-type]
+    with pytest.raises(NoRoom):
+        portraits._folder("a")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first = portraits._folder("a")
+    shutil.rmtree(first.parent)
+    assert portraits._folder("b").parent != first.parent
+    portraits.close()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.net
