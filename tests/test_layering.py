@@ -47,6 +47,7 @@ ROOMS = """
     engine.enrolment.photos
     engine.enrolment.trackers
     engine.enrolment
+    engine.enrolment.footage.driving
     engine.enrolment.footage.looks
     engine.enrolment.footage.sides
     engine.enrolment.footage

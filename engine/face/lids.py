@@ -18,6 +18,20 @@ DROOPS = (0.20, 0.25)  # height over width at which an eye is certainly, and beg
 SLIGHT, MOST = 0.05, 0.55  # of a blink: less is not worth it, of more too little of the eye is seen
 
 
+def as_closed(blink: FloatArray, usual: float) -> FloatArray:
+    """``blink`` [...] as told by who saw only ``usual`` of an eye close that closed: at that it is 1.
+
+    Small ones stay as they are: lids that hang a little are no blinks.
+    """
+    return np.minimum(blink * (1 + (1 / usual - 1) * np.clip(blink / usual, 0, 1)), 1)
+
+
+def as_told(closed: float, usual: float) -> float:
+    """What `as_closed` makes ``closed``, in 0 to 1, of."""
+    bent = (1 / usual - 1) / usual
+    return float((np.sqrt(1 + 4 * bent * closed) - 1) / (2 * bent)) if bent > 0 else closed
+
+
 class Lids:
     """Closing and opening one eye: both rows meet low in the opening, and the skin around follows."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from engine.contracts import FloatArray
+from engine.face.lids import as_closed, as_told
 from engine.motion.motion_networks import Mask, Whole
 from engine.motion.mover import Carried
-from engine.motion.prior.nonlip import to_motion
+from engine.motion.prior.nonlip import PLACE, to_motion
 from engine.motion.prior.prior_stream import PriorStream
 from engine.paths import assets
 from engine.programs.prior_program import PriorProgram
@@ -17,8 +18,10 @@ GUIDANCE = 2.5  # of one who says nothing else, as in the supplement
 STYLE = (0.47, 0.6)  # of somebody of whom nothing is known: chosen on the films that were not for testing
 LIVELY = 0.6  # of the logarithms of style at a knob of 1
 CALMER = (0.9, 0.2)  # of them, in listening: heads move a third as much then, lids go on
+CLOSED = 0.8  # of a blink, at which eyes are closed in the films it learned from, as their tracker saw them
 _SETTLES = 0.04  # of the way from speaking to listening in a frame: a pause is not yet listening
 _BROAD = 8  # bands that the prior hears
+_LIDS = [PLACE["eyeBlinkLeft"], PLACE["eyeBlinkRight"]]
 
 
 class PriorMover:
@@ -52,7 +55,8 @@ class PriorMover:
 
     def pin(self, row: int, ahead: int, frames: int, values: dict[int, float]) -> bool:
         """See `Mover`."""
-        return self._stream.pin(row, ahead, frames, values)
+        told = {k: as_told(value, CLOSED) if k in _LIDS else value for k, value in values.items()}
+        return self._stream.pin(row, ahead, frames, told)
 
     def step(self, samples: FloatArray, speaking: Mask, look_ahead: Whole, mask: Mask, shown: Mask) -> Carried:
         """See `Mover`."""
@@ -65,7 +69,9 @@ class PriorMover:
         self._listens[:] = np.where(shown, listens, self._listens)
         self._stream.style[:] = STYLE + LIVELY * self._wished[:, None] - np.outer(self._listens, CALMER)
         sound = np.concatenate([broad(self._mel.outputs["mel"]), speaking[:, None]], 1).astype(np.float32)
-        return Carried(*to_motion(self._stream.step(sound, look_ahead, mask, shown)))
+        values = self._stream.step(sound, look_ahead, mask, shown)
+        values[:, _LIDS] = as_closed(values[:, _LIDS], CLOSED)
+        return Carried(*to_motion(values))
 
 
 def broad(mel: FloatArray) -> FloatArray:

@@ -16,12 +16,12 @@ import pytest
 from clients.enrol_cli import enroll
 from engine.audio.sound_files import read_speech
 from engine.contracts import Motion
+from engine.enrolment.footage.driving.steadiness import steadied
 from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_enrolment import enroll_film
 from engine.enrolment.footage.film_lessons import Filmed, Lessons, lessons_of
 from engine.enrolment.footage.film_survey import survey
 from engine.enrolment.footage.looks.shot_light import light_of
-from engine.enrolment.footage.steadiness import steadied
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
 from engine.errors import VivifyError
 from engine.evaluation.enrolled.film_gain import Gain, compare, sheet

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.contracts import SAMPLES_PER_FRAME, Motion
-from engine.enrolment.footage.registration import registered
+from engine.enrolment.footage.driving.registration import registered
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX
 from engine.motion.rotation import rotation_matrix

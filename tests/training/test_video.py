@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.enrolment.footage import talking_film as video
-from engine.enrolment.footage.film_fit import PIVOT, fit
+from engine.enrolment.footage.driving.film_fit import PIVOT, fit
 from engine.enrolment.footage.talking_film import Film, watch
 from engine.errors import VivifyError
 from engine.face import topology as top

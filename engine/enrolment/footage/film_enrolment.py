@@ -16,15 +16,15 @@ from safetensors.numpy import load_file, save_file
 from engine.audio.sound_files import TITLES
 from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray, Motion
 from engine.enrolment.enroll import build_portrait, check_size
+from engine.enrolment.footage.driving.film_fit import fit
+from engine.enrolment.footage.driving.redriving import redriven
 from engine.enrolment.footage.film_crops import whole
-from engine.enrolment.footage.film_fit import fit
 from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Filmed, framed, lessons_of
 from engine.enrolment.footage.film_sides import learn_sides
 from engine.enrolment.footage.film_survey import of_high_range, seconds_of, survey
 from engine.enrolment.footage.looks.lips_judged import LipsJudged, judge_lips
 from engine.enrolment.footage.manner_fit import fit_manner
 from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
-from engine.enrolment.footage.redriving import redriven
 from engine.enrolment.footage.remembering import FEWEST, FOLDS, learn, taught
 from engine.enrolment.footage.talking_film import Film, Tracked, watch
 from engine.enrolment.landmarks import Portrait, take_portrait

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from engine.contracts import ByteArray, FloatArray, Motion
+from engine.enrolment.footage.driving.redriving import redriven
 from engine.enrolment.footage.film_crops import crops, whole
 from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, framed
 from engine.enrolment.footage.film_survey import survey
 from engine.enrolment.footage.looks.shot_light import light_of
 from engine.enrolment.footage.manner_fit import ENDS, MIDDLES, agreement, gaps, late_by, say
 from engine.enrolment.footage.portrait_choice import angles_of
-from engine.enrolment.footage.redriving import redriven
 from engine.enrolment.footage.talking_film import watch
 from engine.enrolment.landmarks import FaceMesh
 from engine.errors import VivifyError

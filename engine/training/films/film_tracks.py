@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.audio.mel import LogMel
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, FloatArray
-from engine.enrolment.footage.film_fit import Fit, fit
+from engine.enrolment.footage.driving.film_fit import Fit, fit
 from engine.enrolment.footage.talking_film import Film, watch
 from engine.face.morphable_model import face_model
 from engine.motion.rotation import euler_angles

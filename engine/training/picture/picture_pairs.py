@@ -21,8 +21,8 @@ from torch import Tensor
 
 from engine.contracts import FRAMES_PER_SECOND, SAMPLES_PER_FRAME, ByteArray, FloatArray, Motion
 from engine.enrolment.enroll import build_avatar
-from engine.enrolment.footage.film_fit import Fit, fit
-from engine.enrolment.footage.registration import registered
+from engine.enrolment.footage.driving.film_fit import Fit, fit
+from engine.enrolment.footage.driving.registration import registered
 from engine.enrolment.landmarks import FaceMesh, Portrait, person_mask, person_silhouette
 from engine.errors import VivifyError
 from engine.face import topology as top

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contracts import FloatArray
-from engine.enrolment.footage.steadiness import steadied
+from engine.enrolment.footage.driving.steadiness import steadied
 from engine.face import topology as top
 from engine.face.blendshapes import INDEX, NAMES
 from engine.face.morphable_model import FaceModel, similarity

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from engine.contracts import SAMPLES_PER_FRAME, FloatArray, Motion
-from engine.enrolment.footage.film_fit import fit
-from engine.enrolment.footage.registration import registered
+from engine.enrolment.footage.driving.closing import lids_closed
+from engine.enrolment.footage.driving.film_fit import fit
+from engine.enrolment.footage.driving.registration import registered
 from engine.enrolment.landmarks import FaceMesh
 from engine.face import topology as top
 from engine.face.avatar import Avatar
@@ -36,13 +37,12 @@ def redriven(renderer: Renderer, shots: list[FloatArray]) -> list[list[Motion]]:
     avatar, model = renderer.avatar, face_model()
     used = np.flatnonzero(model.pose_weights > 0)
     out = []
-    for landmarks, found in zip(shots, fit(shots, model, tracked_neutral(avatar)), strict=True):
+    fits = fit(shots, model, tracked_neutral(avatar))
+    for landmarks, found, blendshapes in zip(shots, fits, lids_closed([f.blendshapes for f in fits]), strict=True):
         motions = []
         for k, points in enumerate(landmarks):
             turn = (found.rotation[k] @ avatar.rotation.T).astype(np.float32)
-            motion = Motion(
-                SAMPLES_PER_FRAME * k, found.blendshapes[k], turn, np.zeros(3, np.float32), found.lip_offsets[k]
-            )
+            motion = Motion(SAMPLES_PER_FRAME * k, blendshapes[k], turn, np.zeros(3, np.float32), found.lip_offsets[k])
             beside = (points[used] - renderer.driven_mesh(motion)[used]).mean(0) / avatar.unit
             motions.append(replace(motion, translation=np.array([*beside[:2], 0], np.float32)))
         out.append(registered(renderer, motions, landmarks))

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from engine.contracts import FloatArray, Motion
-from engine.enrolment.footage.steadiness import steadied
+from engine.enrolment.footage.driving.steadiness import steadied
 from engine.face import topology as top
 from engine.face.morphable_model import face_model
 from engine.render.renderer import Renderer
