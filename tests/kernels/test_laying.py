@@ -10,6 +10,7 @@ from kernels.cpu.looks.laying import BLACK, GREY, blend, lay_on, lay_on_planes, 
 
 pytestmark = pytest.mark.cpu
 PLACES = np.array([[1, 1], [8, 1], [8, 8], [1, 8]], np.float32)  # nothing lies at the canvas's corner
+NOWHERE = np.zeros((0, 3), np.float32), np.zeros(2, np.float32)
 TRIANGLES = np.array([[0, 2, 1], [0, 3, 2]], np.int32)
 
 
@@ -139,7 +140,7 @@ def test_features_call_for_layers_and_for_single_frames_until_they_are_too_far_a
     out = np.empty((4, 1 + 3 + 3 + 2), np.float32)
     onto = np.concatenate([np.zeros((1, 3)), 5 * np.eye(3), np.zeros((3, 3))]).astype(np.float32)
     seen = np.array([[5, -5, 2], [6, 1, 0]], np.float32)  # the first is the second row's, the other nobody's
-    weigh(raw, axes, low, high, 2.0, 2, 2.0, 3.0, onto, seen, 0.03, out)
+    weigh(raw, axes, low, high, 2.0, 2, 2.0, 3.0, *NOWHERE, onto, seen, 0.03, out)
     assert (out[0] == 0).all(), "nothing at rest"
     assert np.allclose(out[1, :7], [1 - np.exp(-2 * 2.25), 1, -1, 0.5, 1, -1, 1])
     assert np.allclose(out[1, 7:], [out[1, 0], 0]), "what it saw itself"

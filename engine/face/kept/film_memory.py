@@ -24,7 +24,7 @@ REGIONS = ("mouth", "eye_right", "eye_left")
 SAID = 49  # of the networks: nine articulators and the probabilities of forty phones
 HELD = 5  # blendshapes of the lips' corners that a person holds otherwise
 SQUARED = 3  # of the first axes, whose products count as well
-MOST_AXES, MOST_RAW, MOST_SIDE, MOST_SEEN = 24, 256, 256, 64
+MOST_AXES, MOST_RAW, MOST_SIDE, MOST_SEEN, MOST_PLACES = 24, 256, 256, 64, 64
 HEAD, DRIFTS = 5, 7  # numbers that tell where a head is, and terms made of them
 NODES = 18  # a side, of the grid by which surroundings drift
 VERTICES = 468  # of the face's mesh
@@ -45,6 +45,9 @@ class Look:
     # between the lips, instead of the teeth and tongue that geometry paints; empty where these stay
     onto: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [m, d] from terms to numbers by
     seen: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [k, d] which frames are near
+    places: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [K, n] where the film's lie
+    beside: FloatArray = field(default_factory=lambda: np.zeros(2, np.float32))  # [2] how near one of those must be to
+    # count, and how far from them a face may be
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def _view(arrays: dict[str, np.ndarray], name: str) -> View:
 
 
 def _look(arrays: dict[str, np.ndarray], name: str) -> Look:
-    """Raises ValueError or KeyError unless every array is what `Look` says. Earlier films lack the last three."""
+    """Raises ValueError or KeyError unless every array is what `Look` says. Earlier films lack the last five."""
     given = {f.name: arrays[f"{name}.{f.name}"] for f in fields(Look) if f"{name}.{f.name}" in arrays}
     look = Look(**({f.name: arrays[f"{name}.{f.name}"] for f in fields(Look)[:6]} | given))
     raw, count = look.axes.shape
@@ -181,9 +184,24 @@ def _look(arrays: dict[str, np.ndarray], name: str) -> Look:
         and look.under.shape in ((0,), (3,))
         and single <= MOST_SEEN
         and look.onto.ndim == look.seen.ndim == 2
+        and look.places.ndim == 2
+        and len(look.places) <= MOST_PLACES
+        and (not len(look.places) or (look.places.shape[1] == count and (look.beside > 0).all()))
+        and look.beside.shape == (2,)
         and (not single or (look.onto.shape[0] == terms and look.onto.shape[1] == look.seen.shape[1] <= MOST_AXES))
     )
-    numbers = (look.axes, look.low, look.high, look.reach, look.steps, look.under, look.onto, look.seen)
+    numbers = (
+        look.axes,
+        look.low,
+        look.high,
+        look.reach,
+        look.steps,
+        look.under,
+        look.onto,
+        look.seen,
+        look.places,
+        look.beside,
+    )
     if not right or not all(x.dtype == np.float32 and np.isfinite(x).all() for x in numbers):
         raise ValueError(name)
     return look

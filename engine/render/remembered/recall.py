@@ -51,7 +51,8 @@ def terms(look: Look, raw: np.ndarray) -> FloatArray:
     """How much of each of a look's m layers raw features [T, r] call for [T, m]: less, the less the film tells."""
     out = np.empty((len(raw), len(look.steps)), np.float32)
     known = look.axes, look.low, look.high, float(look.reach[0])
-    weigh(np.asarray(raw, np.float32), *known, SQUARED, BEGINS, FORGETS, look.onto, look.seen, FAINT, out)
+    nears = look.places, look.beside, look.onto, look.seen
+    weigh(np.asarray(raw, np.float32), *known, SQUARED, BEGINS, FORGETS, *nears, FAINT, out)
     return out
 
 

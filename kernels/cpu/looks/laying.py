@@ -21,11 +21,41 @@ SLACK = np.float32(1e-4)  # of a triangle beyond its edges: none of a pixel betw
 
 
 @compiled
-def weigh(raw, axes, low, high, reach, squared, begins, forgets, onto, seen, faint, out):
+def hold(z, places, beside, share):
+    """Keep ``z`` [n] near ``places`` [K, n], in place: what moves otherwise than a film's face lies beside them all.
+
+    ``beside`` [2]: how near a place is to count, and how far ``z`` may be from the mean of those that do. What is
+    farther comes back to that, by a ``share``.
+    """
+    count = z.shape[0]
+    away, middle = np.zeros(places.shape[0], np.float32), np.zeros(count, np.float32)
+    for k in range(places.shape[0]):
+        for i in range(count):
+            away[k] += (z[i] - places[k, i]) ** 2
+    nearest, near = away.min(), beside[0]
+    total = np.float32(0)
+    for k in range(places.shape[0]):
+        counts = np.float32(np.exp((nearest - away[k]) / (2 * near * near)))
+        total += counts
+        for i in range(count):
+            middle[i] += counts * places[k, i]
+    left = np.float32(0)
+    for i in range(count):
+        middle[i] /= total
+        left += (z[i] - middle[i]) ** 2
+    left = np.sqrt(left)
+    if left > beside[1]:
+        back = share * (1 - beside[1] / left)
+        for i in range(count):
+            z[i] += back * (middle[i] - z[i])
+
+
+@compiled
+def weigh(raw, axes, low, high, reach, squared, begins, forgets, places, beside, onto, seen, faint, out):
     """What ``raw`` features [T, r] float32 make of m + k layers, into ``out`` [T, m + k] float32.
 
-    Along ``axes`` [r, n], held within ``low`` and ``high`` [n]: a constant that is there once anything moves, those n
-    numbers, and the products of the first ``squared``. All of it fades from ``reach`` to ``forgets`` times as far, and
+    Along ``axes`` [r, n], held within ``low`` and ``high`` [n] and near ``places`` [K, n] (`hold`): a constant that is
+    there once anything moves, those n numbers, and the products of the first ``squared``. All of it fades from ``reach`` to ``forgets`` times as far, and
     where one of those first goes far beyond its bounds.
     Then k shares of the constant by how near ``onto`` [m, d] brings these m to ``seen`` [k, d]: a Gaussian of unit
     variance, those below ``faint`` left out; none of it where none is near.
@@ -51,8 +81,12 @@ def weigh(raw, axes, low, high, reach, squared, begins, forgets, onto, seen, fai
         for i in range(count):
             z[i] = min(max(z[i], low[i]), high[i])
             moved += z[i] * z[i]
+        there = np.float32(1 - np.exp(-begins * moved))
+        if places.shape[0] > 0:
+            hold(z, places, beside, there)
+        out[t, 0] = share * there
+        for i in range(count):
             out[t, 1 + i] = share * z[i]
-        out[t, 0] = share * np.float32(1 - np.exp(-begins * moved))
         at = 1 + count
         for i in range(squared):
             for j in range(i, squared):
