@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.render.remembered.recall import Layers
-from kernels.cpu.looks.laying import BLACK, GREY, blend, lay_on, lay_on_planes, weigh
+from kernels.cpu.looks.laying import BLACK, GREY, blend, hold, lay_on, lay_on_planes, weigh
 
 pytestmark = pytest.mark.cpu
 PLACES = np.array([[1, 1], [8, 1], [8, 8], [1, 8]], np.float32)  # nothing lies at the canvas's corner
@@ -147,3 +147,15 @@ def test_features_call_for_layers_and_for_single_frames_until_they_are_too_far_a
     assert (out[2] == 0).all(), "nor where the film never went"
     assert out[3, 0] > 0.9
     assert out[3, 7:].max() < 1e-4, "no detail of a frame that shows something else"
+
+
+def test_what_moves_otherwise_than_the_film_comes_back_to_where_the_film_was() -> None:
+    places = np.array([[0, 0], [3, 0], [3, 3]], np.float32)
+    beside = np.array([0.5, 1.0], np.float32)
+    for given, wanted in (([3, 0.5], [3, 0.5]), ([3, -4], [3, -1]), ([0, 0], [0, 0])):
+        z = np.array(given, np.float32)
+        hold(z, places, beside, np.float32(1))
+        assert np.allclose(z, wanted, atol=0.05)
+    z = np.array([3, -4], np.float32)
+    hold(z, places, beside, np.float32(0))
+    assert (z == [3, -4]).all(), "not before anything moves"

@@ -10,17 +10,16 @@ What is kept must have lowered the error on stretches of the film that it had no
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 
 from engine.contracts import FloatArray, Motion
-from engine.face import topology as top
+from engine.enrolment.footage.looks.even_skin import steadied
+from engine.enrolment.footage.looks.film_places import film_places, spread_out
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import Look
 from engine.face.panels import LUMA
 from engine.imaging.resampling import read_at
-from engine.imaging.shapes import polygon_mask
 from engine.imaging.smoothing import blur
 from engine.render.remembered.canvases import canvas, cells, inside
 from engine.render.remembered.recall import raw_features, terms
@@ -32,13 +31,9 @@ GAIN = 0.03  # of the error that must be saved, or the region is left out
 FEWEST, EYES_FEWEST = 40, 100  # frames that say anything: light on lids wanders, which few do not tell from lids
 RARELY, EYES_RARELY = 0.15, 0.1  # movements rarer than that (of the most usual; of a coefficient) are not magnified
 SEEN = (1.0, 99.0)  # percentiles between which a film has shown a movement
-PLACES, USUALLY = 48, 75.0  # places that stand for a film's frames; percentile of how far those are beside them
 SINGLE, EACH = 24, 5  # frames whose details are kept at most; frames of the film for each
 NUMBERS = 5  # by which frames are told to be near: the directions in which the mouth's looks differ most
 NARROW = 0.3  # of the square of how far such frames lie apart: the variance within which one counts
-PRODUCTS = 6
-TURNED = 0.2
-EVEN, MEET = 8.0, 2.0  # pixels of the canvas within which skin, or lips, have one colour; and over which they meet
 FINE = 3.0  # pixels of the canvas: what is finer than that is a detail
 CRISP = 0.5  # times such details are added once more: reading between pixels softens them, and so do shares of two
 
@@ -126,7 +121,8 @@ def _fitted(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray
     low, high = np.minimum(low, 0).astype(np.float32), np.maximum(high, 0).astype(np.float32)
     blank = np.zeros(len(none), np.float32)
     look = Look(axes.astype(np.float32), low, high, np.array([reach], np.float32), none, blank)
-    look = _placed(look, np.clip(z, low, high))
+    places, beside = film_places(np.clip(z, low, high))
+    look = replace(look, places=places, beside=beside)
     if region == "mouth":
         within = _hidden(region)[:, 0] > 0.9
         colours = (painted[:, within] + shown[:, within]).reshape(-1, 3)
@@ -137,7 +133,7 @@ def _fitted(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray
     square = phi.T @ phi + ridge * len(phi) * np.eye(phi.shape[1])
     onto = np.asarray(np.linalg.solve(square, phi.T), np.float32)
     layers = (onto @ over.reshape(len(over), -1)).reshape(phi.shape[1], -1, 3)
-    layers += _steadied(region, phi, onto, over)
+    layers += steadied(region, phi, onto, over)
     count = min(details, len(raw) // EACH) if region == "mouth" else 0
     if count > 1:
         look, fine = _detailed(look, region, weights, over, layers, count)
@@ -146,45 +142,6 @@ def _fitted(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray
     looks = np.zeros((len(layers), tall, wide, 3), np.int8)
     looks.reshape(len(looks), -1, 3)[:, cells(region)[0]] = np.rint(layers / steps[:, None, None])
     return replace(look, looks=looks, steps=steps)
-
-
-def _steadied(region: str, phi: np.ndarray, onto: FloatArray, over: FloatArray) -> FloatArray:
-    """What layers [m, n, 3] need for skin, and lips, to change evenly with nothing that the face does.
-
-    ``onto`` [m, T] makes them of ``over`` [T, n, 3] by ``phi`` [T, m]. Light wanders while a film is made; told by what
-    lips and lids do, it would come and go with them. They are beside the portrait's what they are in the mean.
-    """
-    alone = np.zeros_like(onto)
-    turns = len(onto) - PRODUCTS - np.array([2, 1])  # the last two axes: the head's
-    few = [0, *turns.tolist()]
-    square = phi[:, few].T @ phi[:, few] + np.diag([1e-6, *[TURNED * len(phi)] * 2])
-    alone[few] = np.linalg.solve(square, phi[:, few].T)
-    wanted = (alone - onto) @ over.reshape(len(over), -1)
-    on, flat = cells(region)[0], np.zeros((len(onto), canvas(region).fade.size, 3), np.float32)
-    flat[:, on] = wanted.reshape(len(onto), -1, 3)
-    known = np.zeros(flat.shape[1], np.float32)
-    known[on] = 1
-    out = np.zeros_like(flat)
-    for area in _areas(region):
-        share = area * known.reshape(area.shape)
-        total = np.maximum(blur(share, EVEN), 1e-3)[..., None]
-        for k, layer in enumerate(flat):
-            even = blur(layer.reshape(*area.shape, 3) * share[..., None], EVEN) / total
-            out[k] += (area[..., None] * even).reshape(-1, 3)
-    return out[:, on]
-
-
-@cache
-def _areas(region: str) -> tuple[FloatArray, ...]:
-    """How much of each pixel [h, w] of a canvas is skin, and of the mouth's how much is lip; neither where they meet."""
-    flat = canvas(region)
-    ring = {"mouth": top.LIP_OUTER, "eye_right": top.EYE_RIGHT, "eye_left": top.EYE_LEFT}[region]
-    places = flat.places[list(ring)].astype(np.float64)
-    within = blur(polygon_mask(places, flat.shape[1], flat.shape[0]).reshape(flat.shape).astype(np.float32), MEET)
-    skin = np.clip(1 - 2 * within, 0, 1)
-    if region != "mouth":
-        return (skin,)
-    return skin, np.clip(2 * within - 1, 0, 1) * np.clip(1 - 2 * blur(inside(region), MEET), 0, 1)
 
 
 def _detailed(
@@ -199,7 +156,7 @@ def _detailed(
     directions, size, _ = np.linalg.svd(seen @ seen.T)
     onto = directions[:, :NUMBERS] * np.sqrt(size[:NUMBERS])
     places = weights @ onto
-    rows = _spread_out(places, count)
+    rows = spread_out(places, count)
     apart = ((places[rows][:, None] - places[rows][None]) ** 2).sum(2)
     scale = np.sqrt(NARROW * float(np.median(np.sort(apart, 1)[:, 1])))
     rest = over[rows] - np.tensordot(weights[rows], layers, 1)
@@ -211,41 +168,6 @@ def _detailed(
     known = replace(look, onto=np.asarray(onto / scale, np.float32), seen=np.asarray(places[rows] / scale, np.float32))
     brightness = (rest + CRISP * (rest - soft)) @ LUMA
     return known, np.asarray(hidden * brightness[..., None] * np.ones(3), np.float32)
-
-
-def _placed(look: Look, z: FloatArray) -> Look:
-    """The look with places that stand for the film's frames ``z`` [T, n], rest among them.
-
-    A face may be as far beside them as most of the film's frames are beside those of its other parts.
-    """
-    count = min(PLACES, len(z) // EACH)
-    if count < FOLDS:
-        return look
-    near = _nearness(z[_spread_out(z, count)])
-    left = []
-    for held in np.array_split(np.arange(len(z)), FOLDS):
-        rest = z[np.setdiff1d(np.arange(len(z)), held)]
-        others = rest[_spread_out(rest, count)]
-        share = np.exp(-((z[held][:, None] - others[None]) ** 2).sum(2) / (2 * near**2))
-        left.append(np.linalg.norm(z[held] - share @ others / np.maximum(share.sum(1, keepdims=True), 1e-9), axis=1))
-    beside = near, float(np.percentile(np.concatenate(left), USUALLY))
-    places = np.concatenate([np.zeros_like(z[:1]), z[_spread_out(z, count)]])
-    return replace(look, places=places.astype(np.float32), beside=np.array(beside, np.float32))
-
-
-def _nearness(places: FloatArray) -> float:
-    """The usual distance from one of ``places`` [K, n] to the next."""
-    apart = ((places[:, None] - places[None]) ** 2).sum(2)
-    return max(float(np.sqrt(np.median(np.sort(apart, 1)[:, 1]))), 0.1)
-
-
-def _spread_out(places: FloatArray, count: int) -> np.ndarray:
-    """Rows [k] of ``places`` [T, d] that stand for all: those nearest to the middles of ``count`` heaps (Lloyd)."""
-    middles = places[np.linspace(0, len(places) - 1, count).astype(int)]
-    for _ in range(20):
-        nearest = ((places[:, None] - middles[None]) ** 2).sum(2).argmin(1)
-        middles = np.stack([places[nearest == k].mean(0) if (nearest == k).any() else middles[k] for k in range(count)])
-    return np.unique(((places[:, None] - middles[None]) ** 2).sum(2).argmin(0))
 
 
 def _axes(region: str, raw: FloatArray) -> np.ndarray:

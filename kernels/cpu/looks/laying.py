@@ -55,8 +55,8 @@ def weigh(raw, axes, low, high, reach, squared, begins, forgets, places, beside,
     """What ``raw`` features [T, r] float32 make of m + k layers, into ``out`` [T, m + k] float32.
 
     Along ``axes`` [r, n], held within ``low`` and ``high`` [n] and near ``places`` [K, n] (`hold`): a constant that is
-    there once anything moves, those n numbers, and the products of the first ``squared``. All of it fades from ``reach`` to ``forgets`` times as far, and
-    where one of those first goes far beyond its bounds.
+    there once anything moves, those n numbers, and the products of the first ``squared``. All of it fades from
+    ``reach`` to ``forgets`` times as far, and where one of those first goes far beyond its bounds.
     Then k shares of the constant by how near ``onto`` [m, d] brings these m to ``seen`` [k, d]: a Gaussian of unit
     variance, those below ``faint`` left out; none of it where none is near.
     """
