@@ -40,4 +40,4 @@ def test_light_that_wandered_with_the_lips_does_not_come_and_go_with_them() -> N
     assert np.abs(steady[1, skin]).mean() > 6, "what is fine stays the lips'"
     assert abs(steady[0, skin].mean() - 5) < 1
     teeth = inside("mouth").reshape(-1)[on] > 0.99
-    assert np.abs(steady[:, teeth] - layers[:, teeth]).mean() < 0.2, "what is seen between lips comes and goes with them"
+    assert np.abs(steady[:, teeth] - layers[:, teeth]).mean() < 0.2, "what is between lips comes and goes with them"
