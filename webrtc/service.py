@@ -123,7 +123,7 @@ class Service:
     def session(self, name: str, caller: Caller) -> LiveSession:
         """A session that is the caller's to steer. Raises UnknownSession."""
         session = self.sessions.get(name)
-        if session is None or not session.is_steered_by(caller):
+        if session is None or session.closing or not session.is_steered_by(caller):  # its end takes some seconds
             raise UnknownSession
         return session
 

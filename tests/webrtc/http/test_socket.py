@@ -17,6 +17,7 @@ from serving import Running, running
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_sync
+from whip_peers import ask
 
 import webrtc.http.patient_http
 import webrtc.http.voice_socket
@@ -91,8 +92,6 @@ async def test_a_sentence_pushed_at_once_is_spoken_on_the_clock(server: Running)
 
 
 def ask_delete(server: Running, session: str | None) -> None:
-    from whip_peers import ask
-
     assert ask("DELETE", f"{server.url}/api/session/{session}").status == 204
 
 
@@ -199,6 +198,18 @@ async def test_refusals_come_before_the_socket_opens(
     told = json.loads(refused.value.response.body)["error"]
     assert told.endswith(".")
     assert server.sessions == 0
+
+
+async def test_nobody_joins_a_session_that_is_ending(server: Running) -> None:
+    async with connect(address(server)) as socket:
+        name = (await answer(socket, "hello"))["session"]
+        session = server.service.sessions[name]
+        session.closing = True  # as while its connections are being closed
+        with pytest.raises(InvalidStatus, match="404"):
+            await connect(address(server, session=name))
+        session.closing = False
+    await asyncio.to_thread(ask, "DELETE", f"{server.url}/api/session/{name}")
+    await emptied(server)
 
 
 async def test_a_token_is_wanted_and_a_full_server_says_so() -> None:
