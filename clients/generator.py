@@ -26,7 +26,7 @@ from av import AudioFrame, VideoFrame
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from clients.signalling import HTTP_TIMEOUT_S, TalkError, ice_servers
+from clients.signalling import HTTP_TIMEOUT_S, TalkError, check_server, ice_servers
 from engine.audio.voice_arrays import as_pcm16
 from engine.contracts import DEFAULT_LOOK_AHEAD_MS
 from webrtc.rtc.aiortc_patches import patch_aiortc
@@ -61,6 +61,7 @@ class VideoGenerator:
         rate: int = 16_000,
         token: str | None = None,
     ) -> None:
+        check_server(url)
         patch_aiortc()
         self.url = url.rstrip("/")
         self.session = session

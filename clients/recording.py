@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from dataclasses import dataclass
@@ -53,9 +54,11 @@ class Recording:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._spool.close()
+        with contextlib.suppress(OSError):  # a full disk is full still
+            self._spool.close()
 
     def add_picture(self, frame: av.VideoFrame) -> None:
+        """Keep it, if it is square. Raises OSError where the disk is full."""
         if frame.width != frame.height:
             return
         self.size = self.size or frame.width

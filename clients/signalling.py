@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import urllib.error
 import urllib.request
 from typing import Any
@@ -154,6 +155,8 @@ class Connection:
                 add(await track.recv())
         except MediaStreamError:
             pass  # the other side ended; `lost` or the stall tells
+        except OSError as error:  # pictures wait on the disk
+            self._end(f"what comes cannot be kept ({error.strerror}): make room in {tempfile.gettempdir()}.")
 
     async def _ping(self) -> None:
         """Tell the server that someone is here, whatever the sound does."""
