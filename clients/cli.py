@@ -239,8 +239,9 @@ def evaluate(
             return
         from clients.commands import evaluate as evaluating
     except ImportError as missing:
+        extras = "evaluate" if avatar or video else "evaluate,train"
         raise VivifyError(
-            f"Evaluating needs {missing.name}, which is not installed: pip install 'vivify[evaluate,train]'."
+            f"Evaluating needs {missing.name}, which is not installed: pip install 'vivify[{extras}]'."
         ) from missing
     if video is None:
         with say.status("measuring the motion (minutes)...") as status:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from engine.errors import VivifyError
 from engine.evaluation.enrolled.film_gain import compare, sheet
 from engine.face.avatar import Avatar
 from engine.face.png import write_png
@@ -38,7 +39,12 @@ MEANINGS = {
 def evaluate_avatar(
     folder: Path, film: Path, picture: Path | None, told: Callable[[str, float], None], say: Console
 ) -> None:
-    """A table for people on ``say``, one line of JSON on standard output, and a sheet in ``picture``."""
+    """A table for people on ``say``, one line of JSON on standard output, and a sheet in ``picture``.
+
+    Raises VivifyError.
+    """
+    if picture is not None and not picture.absolute().parent.is_dir():  # before minutes of work
+        raise VivifyError(f"A folder for the sheet was expected at {picture.absolute().parent}: make it first.")
     gain = compare(Avatar.load(folder), film, told)
     ways = [way for way in WAYS if way in gain.figures]
     table = Table("figure", *(WAYS[way] for way in ways), "what it says", box=None)
@@ -47,7 +53,10 @@ def evaluate_avatar(
             found = [gain.figures[way].get(name) for way in ways]
             table.add_row(name, *("" if value is None else f"{value:.4g}" for value in found), meaning)
     say.print(table)
-    if picture:
-        write_png(picture, sheet(gain))
     told("done", 1.0)
     print(json.dumps({way: {k: round(v, 5) for k, v in found.items()} for way, found in gain.figures.items()}))
+    if picture is not None:
+        try:
+            write_png(picture, sheet(gain))
+        except OSError as problem:
+            raise VivifyError(f"The sheet could not be written to {picture} ({problem.strerror}).") from None
