@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clients.films.film_formats import film_format
+from clients.films.film_writer import check_place
 from clients.films.manifest import SIGNED, Signing, sign_film
 from clients.microphone import Microphone
 from clients.recording import Recording, find_speech, write_film
@@ -83,6 +84,7 @@ async def talk(
     """
     say = on_progress or (lambda text: None)
     film_format(out)  # before anybody is bothered
+    check_place(out)
     key, told = signing.key_for(out)
     voice, notes = await asyncio.to_thread(_voice, speech)
     microphone = Microphone(voice, LEAD_IN_S)

@@ -15,6 +15,22 @@ from engine.contracts import ByteArray, FloatArray
 from engine.errors import VivifyError
 
 
+def check_place(path: Path) -> None:
+    """Raises VivifyError where no film could be written: what it is to show may take minutes."""
+    part = _part_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise VivifyError(f"'{path}' was expected to be a place to write a film to, but: {error}.") from None
+
+
+def _part_of(path: Path) -> Path:
+    """Where a film lies until it is whole."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
 class FilmWriter:
     """Pictures and sound in, in turns as for `Muxer`; a playable file out, its format the one that its name asks for.
 
@@ -25,7 +41,7 @@ class FilmWriter:
     def __init__(self, path: Path, size: int | tuple[int, int], *, alpha: bool = False, layout: str = "mono") -> None:
         form = film_format(path, alpha)
         self._path = path
-        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._part = _part_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._part.touch()

@@ -130,6 +130,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "a slash behind an origin": (["serve", "--origin", "https://a.example/"], "no slash behind"),
         "no limit": (["serve", "--sessions-per-token", 0], "1 at least, but 0"),
         "half an address": (["talk", "http://[::1", good, "-o", out], "A server's URL such as"),
+        "no place for a talk": (["talk", "http://127.0.0.1:9", good, "-o", "/proc/none/out.mp4"], "/proc/none"),
         "no place for a sheet": (
             ["evaluate", "--avatar", folder, "--film", good, "--sheet", "/no/a.png"],
             "make it first",
@@ -142,7 +143,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
     }
 
 
-@pytest.mark.parametrize("case", range(25))
+@pytest.mark.parametrize("case", range(26))
 def test_what_cannot_work_gets_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: int
 ) -> None:
