@@ -31,6 +31,7 @@ from clients.options import (
     SizeOption,
     VersionOption,
     chosen_mover,
+    for_this_python,
     wanted_mark,
 )
 from clients.sadtalker_cli import MethodOption, PhotoOption, WeightsOption, sadtalker, served
@@ -284,7 +285,7 @@ def doctor(
     table = Table("", "what", "found", "what to do", box=None)
     for f in findings:
         mark = "[green]ok[/]" if f.ok else ("[red]no[/]" if f.needed else "[yellow]--[/]")
-        table.add_row(mark, f.what, escape(f.found), escape(f.advice))
+        table.add_row(mark, f.what, escape(f.found), escape(for_this_python(f.advice)))
     Console().print(table)
     raise typer.Exit(0 if all(f.ok or not f.needed for f in findings) else 1)
 
@@ -305,7 +306,7 @@ def main() -> None:
     try:
         app()
     except VivifyError as error:
-        say.print(f"[red]vivify:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        say.print(f"[red]vivify:[/] {escape(for_this_python(str(error)))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

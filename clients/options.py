@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +40,14 @@ def _tell_version(wanted: bool) -> None:
     if wanted:
         print(f"vivify {__version__}")
         raise typer.Exit
+
+
+def for_this_python(text: str) -> str:
+    """Advice to install something, by the pip of the Python that runs this.
+
+    Another pip would bring another package: the name vivify is somebody else's on PyPI.
+    """
+    return text.replace("pip install ", f"{shlex.quote(sys.executable)} -m pip install ")
 
 
 class MayStandAlone(TyperCommand):
