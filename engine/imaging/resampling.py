@@ -107,18 +107,22 @@ def _taps(at: FloatArray, weigh, before: int, size: int) -> tuple[np.ndarray, Fl
 def read_by(picture: FloatArray, x: np.ndarray, y: np.ndarray, kernel: str) -> FloatArray:
     """As `read_at`, of a ``picture`` [H, W, C] at places [n], by one of `KERNELS`; sharp ones overshoot at edges."""
     weigh, before = KERNELS[kernel]
-    across, wide = _taps(x, weigh, before, picture.shape[1])
-    down, tall = _taps(y, weigh, before, picture.shape[0])
-    flat = np.ascontiguousarray(picture).reshape(-1, picture.shape[2])
-    out = np.zeros((len(x), picture.shape[2]), np.float32)
-    for part in np.array_split(np.arange(len(x)), max(1, len(x) // AT_ONCE)):
-        total = np.zeros((picture.shape[2], len(part)), np.float32)
-        for j in range(tall.shape[1]):
-            begin, share = down[part, j] * picture.shape[1], tall[part, j]
-            for k in range(wide.shape[1]):
-                seen = flat.take(begin + across[part, k], axis=0).T.astype(np.float32, order="C")
-                seen *= share * wide[part, k]
-                total += seen
+    planes = np.ascontiguousarray(np.moveaxis(picture, 2, 0), np.float32).reshape(picture.shape[2], -1)
+    out = np.empty((len(x), len(planes)), np.float32)
+    for begin in range(0, len(x), AT_ONCE):
+        part = slice(begin, begin + AT_ONCE)
+        across, wide = (taps.T.copy() for taps in _taps(x[part], weigh, before, picture.shape[1]))
+        down, tall = (taps.T.copy() for taps in _taps(y[part], weigh, before, picture.shape[0]))
+        down *= picture.shape[1]
+        total = np.zeros((len(planes), across.shape[1]), np.float32)
+        seen = np.empty_like(total[0])
+        for lines, high in zip(down, tall, strict=True):
+            for columns, broad in zip(across, wide, strict=True):
+                at, weight = lines + columns, high * broad
+                for plane, sum_ in zip(planes, total, strict=True):
+                    plane.take(at, out=seen, mode="clip")  # or it is copied to be checked
+                    seen *= weight
+                    sum_ += seen
         out[part] = total.T
     return out
 
@@ -139,4 +143,5 @@ def covered(shape: tuple[int, ...], matrix: np.ndarray, width: int, height: int)
 
 def to_bytes(picture: FloatArray) -> ByteArray:
     """Rounded, and held to 0 to 255."""
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    rounded = np.rint(picture)
+    return np.clip(rounded, 0, 255, out=rounded).astype(np.uint8)

@@ -149,7 +149,6 @@ def pulls(
     scale, soft = len(made) / size, soft * len(made) / 256
     own, wanted = blur(made, soft), blur(picture, soft)
     both = 0.5 * (own + wanted)
-    down, across = np.asarray(np.gradient(both, axis=0)), np.asarray(np.gradient(both, axis=1))
     inner = on_sheet(renderer)
     if within:
         inner &= within()
@@ -161,7 +160,9 @@ def pulls(
     apart = (wanted - own)[on]
     weight = 1 / (1 + (np.abs(apart).mean(1) / STRANGE) ** 2)
     moves = -scale * read_at(free, places[:, 0] / step, places[:, 1] / step)[:, None]
-    x, y = across[on] * moves, down[on] * moves
+    row, column = np.nonzero(on)  # none beside the picture's edge
+    x = 0.5 * (both[row, column + 1] - both[row, column - 1]) * moves
+    y = 0.5 * (both[row + 1, column] - both[row - 1, column]) * moves
     squares = [weight * (a * b).sum(1) for a, b in ((x, x), (x, y), (y, y))]
     forces = [weight * (a * apart).sum(1) for a in (x, y)]
     nodes, shares = node_cells(places, size)
