@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine.audio.sound_files import TITLES
-from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray, Motion
+from engine.contracts import FRAMES_PER_SECOND, ByteArray, FloatArray
 from engine.enrolment.enroll import build_portrait, check_size
 from engine.enrolment.footage.driving.film_fit import fit
 from engine.enrolment.footage.driving.redriving import redriven
@@ -22,7 +22,7 @@ from engine.enrolment.footage.film_crops import whole
 from engine.enrolment.footage.film_lessons import LEARN_AT, Camera, Filmed, framed, lessons_of
 from engine.enrolment.footage.film_sides import learn_sides
 from engine.enrolment.footage.film_survey import of_high_range, seconds_of, survey
-from engine.enrolment.footage.looks.lips_judged import LipsJudged, judge_lips
+from engine.enrolment.footage.looks.lips_judged import MOST, SIDE, LipsJudged, judge_lips
 from engine.enrolment.footage.manner_fit import fit_manner
 from engine.enrolment.footage.portrait_choice import candidates, sharpest_first, sharpness
 from engine.enrolment.footage.remembering import FEWEST, FOLDS, learn, taught
@@ -212,7 +212,7 @@ def _taught(filmed: Filmed, told: Told) -> tuple[FilmMemory, list[str]]:
         look, judged = learn(region, raw[region], shown[region], painted[region])
         change = 100 * (judged.after / max(judged.before, 1e-6) - 1)
         figures = f"error {change:+.0f} % on stretches of the film not learned from"
-        lips = _lips_judged(renderer.avatar, raw, shown, painted, used, judged.ridge) if region == "mouth" else None
+        lips = _lips_judged(filmed, raw, shown, painted, used, judged.ridge) if region == "mouth" else None
         if lips:
             figures += f"; distance of the lips' landmarks {100 * (lips.after / lips.before - 1):+.0f} %"
         if judged.kept and not (lips and lips.worse):
@@ -242,35 +242,38 @@ def _of_one_person(avatar: Avatar, film: Film, shots: list[slice]) -> Avatar:
 
 
 def _lips_judged(
-    avatar: Avatar,
+    filmed: Filmed,
     raw: dict[str, FloatArray],
     shown: dict[str, FloatArray],
     painted: dict[str, FloatArray],
-    used: list[tuple[Motion, FloatArray]],
+    used: np.ndarray,
     ridge: float,
 ) -> LipsJudged | None:
     """How a mouth learned from all but the last quarter does there."""
-    part = slice(0, len(used) - len(used) // FOLDS)
-    if part.stop < FEWEST:
+    end = len(used) - len(used) // FOLDS
+    if end < FEWEST:
         return None
-    look = taught("mouth", raw["mouth"][part], shown["mouth"][part], painted["mouth"][part], ridge)
-    return judge_lips(avatar, look, *(list(x) for x in zip(*used[part.stop :], strict=True)))
+    look = taught("mouth", raw["mouth"][:end], shown["mouth"][:end], painted["mouth"][:end], ridge)
+    some = used[np.unique(np.linspace(end, len(used) - 1, MOST).astype(int))]
+    pictures = [filmed.pictures(shot, some[some[:, 0] == shot, 1], SIDE) for shot in np.unique(some[:, 0])]
+    motions = [filmed.motions[shot][row] for shot, row in some]
+    return judge_lips(filmed.renderer.avatar, look, motions, np.concatenate(pictures))
 
 
 def learnt_from(
     filmed: Filmed, told: Callable[[float], None]
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray], dict[str, FloatArray], list[tuple[Motion, FloatArray]]]:
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray], dict[str, FloatArray], np.ndarray]:
     """Raw features [n, r], differences on the canvas and what is painted there [n, m, 3] by region.
 
-    Of the picked rows of each shot whose light serves; and their n motions with their landmarks [478, 3].
+    Of the picked rows of each shot whose light serves; and the shots and rows [n, 2] of these.
     """
     raw: dict[str, list[FloatArray]] = {region: [] for region in REGIONS}
     shown: dict[str, list[np.ndarray]] = {region: [] for region in REGIONS}
     drawn: dict[str, list[np.ndarray]] = {region: [] for region in REGIONS}
     total = max(sum(len(rows) for rows in filmed.picked), 1)
     done = 0
-    used: list[tuple[Motion, FloatArray]] = []
-    for shot, (part, moved, rows) in enumerate(zip(filmed.shots, filmed.motions, filmed.picked, strict=True)):
+    used: list[tuple[int, int]] = []
+    for shot, rows in enumerate(filmed.picked):
         before = done
         for region, features, beside, painted in lessons_of(filmed, shot, rows):
             raw[region].append(features)
@@ -279,10 +282,10 @@ def learnt_from(
             if region == REGIONS[-1]:
                 done += 1
                 told(done / total)
-        used += [(moved[row], part.landmarks[row]) for row in rows[: done - before]]
+        used += [(shot, int(row)) for row in rows[: done - before]]
     return (
         {region: np.array(found, np.float32) for region, found in raw.items()},
         {region: np.array(found, np.float32) for region, found in shown.items()},
         {region: np.array(found, np.float32) for region, found in drawn.items()},
-        used,
+        np.array(used).reshape(-1, 2),
     )

@@ -1,4 +1,8 @@
-"""Whether a film's mouth stands where the film's stands: a tracker looks at pictures with it, and without it."""
+"""Whether a film's mouth stands where the film's stands, by a tracker: with it, without it, and in the film's picture.
+
+Not by where lips were followed in the whole film: there it finds them elsewhere in one and the same frame, by as much
+as a photo's differ.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.contracts import FloatArray, Motion
+from engine.contracts import ByteArray, Motion
 from engine.enrolment.landmarks import FaceMesh
 from engine.face.avatar import Avatar
 from engine.face.kept.film_memory import FilmMemory, Look, Manner
@@ -32,19 +36,19 @@ class LipsJudged:
         return self.after - self.before > self.error
 
 
-def judge_lips(avatar: Avatar, look: Look, motions: list[Motion], landmarks: list[FloatArray]) -> LipsJudged | None:
+def judge_lips(avatar: Avatar, look: Look, motions: list[Motion], pictures: ByteArray) -> LipsJudged | None:
     """Of a mouth's ``look``, by frames that it was not learned from; None where too few show anything.
 
-    ``motions`` and ``landmarks`` [478, 3] are theirs, of any size.
+    ``motions`` and ``pictures`` [n, SIDE, SIDE, 3] are theirs.
     """
     memory = FilmMemory({"mouth": look}, Manner())
     plain, known = (Renderer(replace(avatar, film=film), SIDE) for film in (None, memory))
     apart = []
     with FaceMesh(faces=1) as net:
-        for k in np.unique(np.linspace(0, len(motions) - 1, MOST).astype(int)) if motions else ():
-            found = [net.find(renderer.render(motions[k])) for renderer in (plain, known)]
-            if all(found):
-                apart.append([lip_distance(faces[0], landmarks[k]) for faces in found])
+        for motion, picture in zip(motions, pictures, strict=True):
+            real, *made = (net.find(shown) for shown in (picture, plain.render(motion), known.render(motion)))
+            if real and all(made):
+                apart.append([lip_distance(faces[0], real[0]) for faces in made])
     if len(apart) < FEWEST:
         return None
     before, after = np.array(apart).T
