@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from engine.enrolment.footage.manner_fit import RIDGE, _calmed, _fitted
+from engine.enrolment.footage.manner_fit import CALM, _calmed, _fitted
 from engine.face.blendshapes import INDEX
 from engine.face.kept.film_memory import FILE, SAID, FilmMemory, Manner
 from engine.motion.idle import IdleMotion
@@ -101,12 +101,12 @@ def test_films_that_taught_nothing_of_corners_are_still_read(tmp_path: Path) -> 
 
 def test_lips_that_are_too_fast_at_the_films_spread_move_less_and_no_others_more() -> None:
     rng = np.random.default_rng(1)
-    x = rng.random((int(RIDGE), SAID + 2)).astype(np.float32)
+    x = rng.random((int(CALM), SAID + 2)).astype(np.float32)
     x[:, -1] = 1
     before = rng.random(SAID + 2).astype(np.float32)
     after = _calmed(before, x, 1.5)
     assert (x @ after).mean() == pytest.approx((x @ before).mean(), rel=1e-4), "they rest where they did"
-    assert (x @ after).std() == pytest.approx((x @ before).std() * 1.5**-0.25, rel=1e-3), "half of it, after 16 s"
+    assert (x @ after).std() == pytest.approx((x @ before).std() * 1.5**-0.25, rel=1e-3), "half of it, after 8 s"
     assert np.allclose(_calmed(before, x, 0.6), before, atol=1e-6)
 
 

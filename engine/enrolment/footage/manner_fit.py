@@ -23,6 +23,7 @@ MIDDLES, ENDS = (13, 14), (61, 291)  # vertices and landmarks: of the inner lips
 LAGS = range(-6, 7)  # frames by which lips may seem late: sound recorded apart
 SURELY = 0.05  # of r, by which another lag must be better than none
 RIDGE = 400.0  # frames that everybody's way of opening counts for
+CALM = 200.0  # frames that it counts for, where a film's lips are calmer than the networks'
 RARE = 0.6  # of what an articulator may correct, a phone may
 LEAST_R = 0.3  # of everybody's opening that is kept in any case, of full agreement
 FOLDS = 5
@@ -36,6 +37,7 @@ BLINKS = 0.5  # eyeBlink from which a lid is closed
 USUAL_GAP_S, USUAL_BLINKS = 3.2, 6  # seconds between blinks, and how many of the film they count as
 HEAD_S = 20.0  # how many seconds everybody's head counts
 BOUNDS = (0.5, 2.0)  # of factors
+MOST_HELD, GLANCE = 2.0, 3  # factor of what corners lack; of so many frames, one is measured for it
 _ARTICULATORS = 9
 _OTHER_SIDE = [0, 2, 1, 4, 3]  # of `CORNERS`
 
@@ -111,7 +113,7 @@ def fit_manner(
         opens, words = _openings(renderer, said, frames, real)
         told.append(words)
         if len(opens):
-            corners = _corners(said, frames, motions)
+            corners = _corners(renderer, said, frames, motions, opens)
         head = _head(said.heads[frames], motions)
     told.append(f"The head moves {', '.join(f'{x:.2f}' for x in head)} times as far (yaw, pitch, roll) as usual.")
     return Manner(opens, head, np.array([gap], np.float32), corners), told
@@ -160,7 +162,7 @@ def _calmed(weights: FloatArray, x: FloatArray, too_much: float) -> FloatArray:
     It is the product of spread and speed beside the film's: lips that the networks close more often than the person
     does are faster than the person's at the same spread, and one number cannot mend both.
     """
-    keep = max(too_much, 1.0) ** (-0.5 * len(x) / (len(x) + RIDGE))
+    keep = max(too_much, 1.0) ** (-0.5 * len(x) / (len(x) + CALM))
     out = weights * np.float32(keep)
     out[-1] += (1 - keep) * float((x @ weights).mean())
     return out
@@ -192,15 +194,27 @@ def _fitted(x: FloatArray, wanted: FloatArray) -> FloatArray:
     return np.append(weights, wanted.mean() - np.append(middle, plain.mean()) @ weights).astype(np.float32)
 
 
-def _corners(said: Said, frames: np.ndarray, motions: list[Motion]) -> FloatArray:
-    """What speech as the networks' lacks [5] of where the film's person holds the corners; shrunk to nothing."""
-    speaks = said.told[frames, SILENCE] < 0.5
-    if speaks.sum() < LEAST_S * FRAMES_PER_SECOND:
+def _corners(
+    renderer: Renderer, said: Said, frames: np.ndarray, motions: list[Motion], opens: FloatArray
+) -> FloatArray:
+    """What speech as the networks' lacks [5] of where the film's person holds the corners; shrunk to nothing.
+
+    As much of it as makes the mouth as wide as in the film: there lips' vertices widen it as well.
+    """
+    speaks = np.flatnonzero(said.told[frames, SILENCE] < 0.5)
+    if len(speaks) < LEAST_S * FRAMES_PER_SECOND:
         return np.zeros(0, np.float32)
-    film = np.stack([motion.blendshapes for motion in motions])[speaks][:, CORNERS].mean(0)
-    share = speaks.sum() / (speaks.sum() + EVERYBODY_S * FRAMES_PER_SECOND)
-    lacks = (film - said.shapes[frames][speaks][:, CORNERS].mean(0)) * share
-    return np.asarray((lacks + lacks[_OTHER_SIDE]) / 2, np.float32)  # a head that is turned seems to pull one side
+    film = np.stack([motions[k].blendshapes for k in speaks])
+    lacks = (film - said.shapes[frames[speaks]])[:, CORNERS].mean(0)
+    lacks = np.asarray((lacks + lacks[_OTHER_SIDE]) / 2, np.float32)  # a head that is turned seems to pull one side
+    offsets = np.stack([motions[k].lip_offsets for k in speaks])
+    some = slice(None, None, GLANCE)
+    wide = gaps(renderer, film[some], offsets[some], ENDS).mean()
+    ways = [said.own(Manner(opens, corners=held))[frames[speaks]] for held in (0 * lacks, lacks)]
+    plain, held = (gaps(renderer, x[some], said.lips[frames[speaks]][some], ENDS).mean() for x in ways)
+    enough = np.clip((wide - plain) / ((held - plain) or 1e-6), 1, MOST_HELD)
+    share = len(speaks) / (len(speaks) + EVERYBODY_S * FRAMES_PER_SECOND)
+    return np.asarray(lacks * (enough * share), np.float32)
 
 
 def _head(heads: FloatArray, motions: list[Motion]) -> FloatArray:
