@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.contracts import FloatArray, Motion
-from engine.enrolment.footage.looks.even_skin import steadied
+from engine.enrolment.footage.looks.even_skin import PRODUCTS, steadied
 from engine.enrolment.footage.looks.film_places import film_places, spread_out
 from engine.face.avatar import Avatar
-from engine.face.kept.film_memory import Look
+from engine.face.kept.film_memory import SQUARED, Look
 from engine.face.panels import LUMA
 from engine.imaging.resampling import read_at
 from engine.imaging.smoothing import blur
@@ -34,6 +34,7 @@ SEEN = (1.0, 99.0)  # percentiles between which a film has shown a movement
 SINGLE, EACH = 24, 5  # frames whose details are kept at most; frames of the film for each
 NUMBERS = 5  # by which frames are told to be near: the directions in which the mouth's looks differ most
 NARROW = 0.3  # of the square of how far such frames lie apart: the variance within which one counts
+LASHES = 1.5  # pixels by which what comes with lids is softened
 FINE = 3.0  # pixels of the canvas: what is finer than that is a detail
 CRISP = 0.5  # times such details are added once more: reading between pixels softens them, and so do shares of two
 
@@ -132,8 +133,10 @@ def _fitted(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray
     phi = weights.astype(np.float64)
     square = phi.T @ phi + ridge * len(phi) * np.eye(phi.shape[1])
     onto = np.asarray(np.linalg.solve(square, phi.T), np.float32)
-    layers = (onto @ over.reshape(len(over), -1)).reshape(phi.shape[1], -1, 3)
+    layers: FloatArray = (onto @ over.reshape(len(over), -1)).reshape(phi.shape[1], -1, 3)
     layers += steadied(region, phi, onto, over)
+    if region != "mouth":
+        layers = _soft_lids(region, layers)
     count = min(details, len(raw) // EACH) if region == "mouth" else 0
     if count > 1:
         look, fine = _detailed(look, region, weights, over, layers, count)
@@ -142,6 +145,19 @@ def _fitted(region: str, raw: FloatArray, shown: FloatArray, painted: FloatArray
     looks = np.zeros((len(layers), tall, wide, 3), np.int8)
     looks.reshape(len(looks), -1, 3)[:, cells(region)[0]] = np.rint(layers / steps[:, None, None])
     return replace(look, looks=looks, steps=steps)
+
+
+def _soft_lids(region: str, layers: FloatArray) -> FloatArray:
+    """An eye's ``layers`` [m, n, 3], those soft that come with its lids, the first of its axes.
+
+    A line of lashes lies where its lid is: one that a film has a little lower would leave a pale line where it is
+    painted.
+    """
+    with_lids = np.array([1, *(len(layers) - PRODUCTS + k for k in range(SQUARED))])
+    on, flat = cells(region)[0], np.zeros((*canvas(region).shape, len(with_lids), 3), np.float32)
+    flat.reshape(-1, *flat.shape[2:])[on] = layers[with_lids].transpose(1, 0, 2)
+    layers[with_lids] = blur(flat, LASHES).reshape(-1, *flat.shape[2:])[on].transpose(1, 0, 2)
+    return layers
 
 
 def _detailed(
