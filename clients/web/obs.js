@@ -7,6 +7,7 @@ import { ask } from "./server.js";
 
 const AGAIN_MS = 2000;
 const GATHER_LIMIT_MS = 1000;
+const NOTHING = 2; // pixels: chromium shows so large a black square where a track ends before its first picture
 
 const address = location.pathname.split("/").at(-1);
 const video = document.getElementById("stream");
@@ -27,7 +28,7 @@ async function watch() {
     if (answer.status !== 201) return 1000 * (Number(answer.headers.get("Retry-After")) || 0) || AGAIN_MS;
     await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
     video.srcObject = stream;
-    await play();
+    play().catch(() => {}); // waits for the first picture, which may never come
     await ended(peer);
     return AGAIN_MS;
   } finally {
@@ -46,7 +47,9 @@ function gathered(peer) {
 
 function ended(peer) {
   return new Promise((resolve) => {
-    peer.onconnectionstatechange = () => ["failed", "closed", "disconnected"].includes(peer.connectionState) && resolve();
+    const check = () => ["failed", "closed", "disconnected"].includes(peer.connectionState) && resolve();
+    peer.addEventListener("connectionstatechange", check);
+    check();
   });
 }
 
@@ -61,8 +64,10 @@ async function play() {
 }
 
 function draw() {
-  matte.draw(video);
-  document.body.dataset.state = "live";
+  if (video.videoHeight > NOTHING) {
+    matte.draw(video);
+    document.body.dataset.state = "live";
+  }
   video.requestVideoFrameCallback(draw);
 }
 
