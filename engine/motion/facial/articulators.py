@@ -53,10 +53,13 @@ def coupled(articulators: Tensor) -> Tensor:
     return torch.cat(parts, -1)
 
 
-def barely_apart(articulators: Tensor) -> Tensor:
-    """The jaw's opening [...] that articulators [..., 9] keep whatever corrects them: open lips stay open."""
+def barely_apart(articulators: Tensor, further: Tensor | float = 0.0) -> Tensor:
+    """The jaw's opening [...] that articulators [..., 9] keep whatever corrects them: open lips stay open.
+
+    ``further`` [...] is kept beside what every open mouth keeps.
+    """
     y = articulators
-    return torch.minimum(y[..., JAW], _APART + _POUT * y[..., PUCKER])
+    return torch.minimum(y[..., JAW], _APART + further + _POUT * y[..., PUCKER])
 
 
 def aperture(articulators: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ lip blendshapes and the other ones (both in `animate`), and the lips' vertices (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ from engine.motion.facial.closure import ClosureDecoder, closure_score
 from engine.motion.facial.filmed_jaw import FilmedJaw
 from engine.motion.facial.hurried import Hurried
 from engine.motion.facial.inertia import Inertia
-from engine.motion.facial.phones import BILABIAL, INDEX, PHONES
+from engine.motion.facial.phones import BILABIAL, INDEX, LABIODENTAL, PHONES
+from engine.motion.facial.surer_closure import SurerClosure, said_of_closure
 from engine.motion.facial.upper_face import UNIT, UpperFace
 from engine.streaming import State, StreamingModule
 
@@ -45,6 +46,7 @@ class FacialConfig:
     vertex_dim: int = 64
     upper_dim: int = 0  # width of the branch for the face above the mouth; 0 for none
     hurried_dim: int = 0  # width of what corrects the lips without look-ahead; 0 for none
+    reads_thoughts: bool = False  # whether closures and the jaw are read from the lip branch's thoughts as well
     encoder: str = "log-mel"  # the kind of features it was trained with
 
 
@@ -56,6 +58,7 @@ class LipEstimate:
     next_close: Tensor  # [B, T] logit: lips closed one frame later
     next_labial: Tensor  # [B, T] logit: p, b or m one frame later
     phones: Tensor  # [B, T, len(PHONES)] logits
+    thought: Tensor | None = None  # [B, T, 2 dim] what it was said from
 
 
 def read_lips(raw: Tensor) -> LipEstimate:
@@ -76,6 +79,7 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
 
     spread: Tensor
     bilabial: Tensor
+    labiodental: Tensor
     gain: Tensor
     vertex_modes: Tensor
 
@@ -98,8 +102,10 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
         if config.hurried_dim:
             self.hurried = Hurried(2 * config.dim, config.hurried_dim, len(ARTICULATORS) + 2 + len(PHONES))
         self.closure = ClosureDecoder()
+        if config.reads_thoughts:
+            self.surer_closure = SurerClosure(2 * config.dim, config.look_aheads)
         self.inertia = Inertia()
-        self.filmed_jaw = FilmedJaw()
+        self.filmed_jaw = FilmedJaw(2 * config.dim if config.reads_thoughts else 0)
         self.register_buffer("gain", torch.ones(len(ARTICULATORS)))  # what learning from averages takes away
         if config.vertex_modes:
             self.vertices = MotionBranch(
@@ -128,6 +134,7 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
             self.upper_face = UpperFace(branch)
         self.register_buffer("spread", spread_matrix(), persistent=False)
         self.register_buffer("bilabial", torch.tensor([INDEX[p] for p in BILABIAL]), persistent=False)
+        self.register_buffer("labiodental", torch.tensor([INDEX[p] for p in LABIODENTAL]), persistent=False)
 
     def fresh_state(self, batch_size: int) -> GeneratorState:
         return GeneratorState(batch_size)
@@ -221,7 +228,8 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
                 return self.speak(features, look_ahead, identity, exec_mask, use_past)
         lips = self.estimate(features, look_ahead, identity, exec_mask, use_past)
         phones = torch.softmax(lips.phones, -1)
-        return self.filmed_jaw(self.moved(lips, look_ahead, exec_mask), phones), phones
+        moved = self.moved(lips, look_ahead, exec_mask)
+        return self.filmed_jaw(moved, phones, lips.thought), phones
 
     def estimate(
         self,
@@ -233,22 +241,29 @@ class FacialMotionGenerator(StreamingModule[GeneratorState]):
     ) -> LipEstimate:
         """What the lip branch says, step by step from its own past; arguments as of `articulate`, only streaming."""
         style = self.z_style(identity, features)
-        steps = []
+        steps, thoughts = [], []
         for k in range(features.shape[1]):
             past = self.lips.past() if use_past else torch.zeros_like(self.lips.past())
             thought = self.lips.think(features[:, k : k + 1], past, look_ahead, style, exec_mask)
             raw = self.lips.say(thought)
             self.lips.remember(fed_back(read_lips(raw).articulators), exec_mask)
             steps.append(raw + self.hurried(thought, look_ahead) if self.config.hurried_dim else raw)
-        return read_lips(torch.cat(steps, 1))
+            thoughts.append(thought)
+        said = read_lips(torch.cat(steps, 1))
+        return replace(said, thought=torch.cat(thoughts, 1)) if self.config.reads_thoughts else said
 
     def moved(self, lips: LipEstimate, look_ahead: Tensor, exec_mask: Tensor | None = None) -> Tensor:
         """Articulators [B, k, 9] as one mouth moves them: coupled, slowed, closures decoded."""
         said = self.inertia(coupled(lips.articulators * self.gain), look_ahead, exec_mask)
-        close = lips.articulators[..., CLOSE]
-        labial = torch.softmax(lips.phones, -1)[..., self.bilabial].sum(-1)
+        close, phones = lips.articulators[..., CLOSE], torch.softmax(lips.phones, -1)
+        labial = phones[..., self.bilabial].sum(-1)
+        score, surer, tucked = closure_score(close, labial), None, None
         following = closure_score(torch.sigmoid(lips.next_close), torch.sigmoid(lips.next_labial))
-        closed = self.closure(close, closure_score(close, labial), following, look_ahead, exec_mask)
+        if lips.thought is not None:
+            said_of = said_of_closure(close, labial, lips.next_close, lips.next_labial)
+            surer = self.surer_closure(lips.thought, said_of, score, look_ahead)
+            tucked = phones[..., self.labiodental].sum(-1) * self.surer_closure.believed[look_ahead][:, None]
+        closed = self.closure(close, score, following, look_ahead, exec_mask, tucked, surer)
         return torch.cat([said[..., :CLOSE], closed[..., None], said[..., CLOSE + 1 :]], -1)
 
     def offset_lips(

@@ -60,29 +60,33 @@ def with_hurried(model: FacialMotion, width: int = WIDTH) -> FacialMotion:
 
 
 @torch.inference_mode()
-def think(model: FacialMotion, source: Streams, most: int = STREAMS) -> Thoughts:
-    """The branch's thoughts about the first ``most`` streams of ``source``, running freely without look-ahead."""
+def think(model: FacialMotion, source: Streams, most: int = STREAMS, look_ahead: int = 0) -> Thoughts:
+    """The branch's thoughts about the frames of the first ``most`` streams of ``source``, running freely.
+
+    With a ``look_ahead`` of some frames, the thoughts about a stream's last ones are of what follows it: nothing.
+    """
     starts = source.starts[: most + 1]
     lips, total = model.generator.lips, int(starts[-1])
     thought = np.zeros((total, lips.hidden.in_features), np.float16)
     raw = np.zeros((total, lips.out.out_features), np.float16)
     for group in np.array_split(np.argsort(np.diff(starts)), -(-(len(starts) - 1) // _TOGETHER)):
-        frames = int(np.diff(starts)[group].max())
+        frames = int(np.diff(starts)[group].max()) + look_ahead
         mel = np.zeros((len(group), MELS_PER_FRAME * frames, source.mel.shape[1]), np.float32)
         for row, k in enumerate(group):
             heard = source.mel[MELS_PER_FRAME * starts[k] : MELS_PER_FRAME * starts[k + 1]]
             mel[row, : len(heard)] = heard
         features = bundled_encoder(model).from_mel(torch.from_numpy(mel))
-        now, style = torch.zeros(len(group), dtype=torch.int64), features.new_zeros(len(group), features.shape[2])
+        ahead, style = torch.full((len(group),), look_ahead), features.new_zeros(len(group), features.shape[2])
         made, said = [], []
         with model.streaming(len(group)):
             for frame in range(frames):
-                made.append(lips.think(features[:, frame : frame + 1], lips.past(), now, style))
+                made.append(lips.think(features[:, frame : frame + 1], lips.past(), ahead, style))
                 said.append(lips.say(made[-1]))
                 lips.remember(fed_back(read_lips(said[-1]).articulators))
         for kept, new in ((thought, torch.cat(made, 1)), (raw, torch.cat(said, 1))):
             for row, k in enumerate(group):
-                kept[starts[k] : starts[k + 1]] = new[row, : starts[k + 1] - starts[k]].numpy()
+                length = int(starts[k + 1] - starts[k])
+                kept[starts[k] : starts[k + 1]] = new[row, look_ahead : look_ahead + length].numpy()
     return Thoughts(thought, raw, source)
 
 

@@ -65,7 +65,7 @@ def _mel(samples: np.ndarray, warp: float) -> np.ndarray:
         return LogMel(round(warp, 2))(torch.from_numpy(samples)[None])[0].numpy().astype(np.float16)
 
 
-def _trusted(times: list[Phone], frames: int) -> np.ndarray:
+def trusted_frames(times: list[Phone], frames: int) -> np.ndarray:
     """Which frames [frames] lie in phones without a doubt."""
     shown = (np.arange(frames) + 0.5) / FRAMES_PER_SECOND
     out = np.ones(frames, bool)
@@ -84,7 +84,7 @@ def _streams(make: Callable[[], Recording], count: int, rng: np.random.Generator
         names = [(name.removeprefix(DOUBT), start, end) for name, start, end in times]
         motion.append(articulators(names, frames).astype(np.float16))
         phones.append(phone_indices(names, frames).astype(np.uint8))
-        trusted.append(_trusted(times, frames))
+        trusted.append(trusted_frames(times, frames))
         starts.append(starts[-1] + frames)
     joined = np.concatenate
     return Streams(joined(mel), joined(motion), joined(phones), joined(trusted), np.array(starts))

@@ -75,9 +75,9 @@ def test_closure_decoder_streams() -> None:
     ahead = torch.tensor([0, 1, 3])
 
     def call(x: Tensor, mask: Tensor | None) -> Tensor:
-        return decoder(x[..., 0], x[..., 1], x[..., 2], ahead, mask)
+        return decoder(x[..., 0], x[..., 1], x[..., 2], ahead, mask, x[..., 3], x[..., 4])
 
-    prove_all(decoder, call, torch.rand(3, 40, 3))
+    prove_all(decoder, call, torch.rand(3, 40, 5))
 
 
 def test_inertia_streams_slows_the_jaw_and_not_what_is_an_event() -> None:
@@ -112,6 +112,15 @@ def test_closure_is_full_at_peaks_only() -> None:
     assert closed[0].tolist() == [0, 0, 1, 0, 0, 0, 1, 1, 0]
 
 
+def test_lips_narrow_for_f_and_v_and_a_surer_score_decides_where_they_meet() -> None:
+    nothing, ahead = torch.zeros(2, 3), torch.tensor([0, 2])
+    plain, surer = torch.tensor([[0.1, 0.9, 0.1]] * 2), torch.tensor([[0.9, 0.1, 0.1]] * 2)
+    tucked = torch.tensor([[0.0, 0.0, 1.0]] * 2)
+    closed = ClosureDecoder()(nothing, plain, nothing, ahead, tucked=tucked, surer=surer)
+    assert closed[:, :2].tolist() == [[1, 0]] * 2
+    assert ((closed[:, 2] > 0.4) & (closed[:, 2] < 1)).all()
+
+
 def test_less_look_ahead_wants_a_surer_peak() -> None:
     score, following = torch.tensor([[0.2], [0.2], [0.4], [0.4]]), torch.zeros(4, 1)
     closed = ClosureDecoder()(torch.zeros(4, 1), score, following, torch.tensor([0, 2, 0, 2]))
@@ -137,6 +146,27 @@ def test_who_hears_nothing_ahead_is_corrected_alone() -> None:
         said, without = model.articulate(x, ahead), plain.articulate(x, ahead)
     assert torch.equal(said[1:], without[1:])
     assert (said[0] - without[0]).abs().max() > 0.01
+
+
+def test_thoughts_that_nothing_was_fitted_to_change_nothing() -> None:
+    """What reads thoughts streams like all the rest; fitted for one look-ahead, it closes that row's lips otherwise."""
+    torch.manual_seed(4)
+    plain = generator()
+    model = FacialMotionGenerator(replace(plain.config, reads_thoughts=True)).eval()
+    kept = {name: value for name, value in plain.state_dict().items() if "filmed_jaw" not in name}
+    model.load_state_dict(kept, strict=False)
+    ahead, x = torch.tensor([0, 1, 3]), torch.randn(3, 12, 24)
+    with torch.inference_mode():
+        assert torch.equal(model.articulate(x, ahead), plain.articulate(x, ahead))
+    model.surer_closure.weight[1].normal_()
+    model.surer_closure.believed[1] = 1
+    model.filmed_jaw.share.normal_(std=0.1)
+    prove_all(model, lambda x, mask: model.articulate(x, ahead, exec_mask=mask), x)
+    with torch.inference_mode():
+        said, without = model.articulate(x, ahead), plain.articulate(x, ahead)
+    assert torch.equal(said[[0, 2], :, CLOSE], without[[0, 2], :, CLOSE])
+    assert not torch.equal(said[1, :, CLOSE], without[1, :, CLOSE])
+    assert (said[..., JAW] - without[..., JAW]).abs().max() > 0.01
 
 
 def test_parallel_training_and_free_running_say_the_same() -> None:

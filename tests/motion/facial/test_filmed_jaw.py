@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -70,7 +72,8 @@ def films(rng: np.random.Generator, count: int) -> list[Heard]:
         said = np.zeros((180, len(ARTICULATORS)), np.float32)
         said[:, JAW] = 0.3 + 0.15 * np.sin(np.arange(180) / 4)
         opening = gap(said) + 0.35 * phones[:, INDEX["HH"]] + 0.02 * rng.standard_normal(180)
-        out.append(Heard(said, phones, (rng.uniform(0.1, 2) * opening).astype(np.float32)))
+        seen = (rng.uniform(0.1, 2) * opening).astype(np.float32)
+        out.append(Heard(said, phones, seen, np.zeros((180, 0), np.float32), np.ones(180, bool)))
     return out
 
 
@@ -84,9 +87,26 @@ def test_films_teach_what_their_speakers_have_in_common() -> None:
     assert jaw_after(taught, 0.3, "HH") > jaw_after(taught, 0.3, "S") + 0.03
 
 
+def test_thoughts_are_read_and_speech_keeps_the_jaw_to_what_is_heard() -> None:
+    """Films open with a thought, speech does not: between them is what is learned, and silence stays as it is."""
+    rng = np.random.default_rng(2)
+    thinking = []
+    for film in films(rng, 6):
+        thought = 10 * rng.standard_normal((180, 1)).astype(np.float32)
+        opening = gap(film.articulators) + 0.01 * thought[:, 0]
+        thinking.append(replace(film, thought=thought, opening=opening))
+    alone = fit(thinking)
+    told = fit(thinking, [replace(film, opening=gap(film.articulators)) for film in thinking] * 20)
+    assert float(alone.share[-1]) > 0.01
+    assert 0 < float(told.share[-1]) < 0.9 * float(alone.share[-1]) / 0.7
+    jaw, thinks = mouth(0.3), 20 * torch.ones(1, 1, 1)
+    assert float(alone(jaw, heard("S"), thinks)[..., JAW]) > float(alone(jaw, heard("S"), 0 * thinks)[..., JAW])
+    assert torch.equal(alone(jaw, heard(SILENCE), thinks), jaw)
+
+
 def test_films_without_moving_lips_are_left_out_and_without_any_other_nothing_is_fitted() -> None:
     moving = films(np.random.default_rng(1), 3)
-    still = Heard(moving[0].articulators, moving[0].phones, np.zeros_like(moving[0].opening))
+    still = replace(moving[0], opening=np.zeros_like(moving[0].opening))
     assert torch.equal(fit([*moving, still]).share, fit(moving).share)
     for none in ([], [still]):
         with pytest.raises(ValueError, match="none was given"):
