@@ -47,8 +47,12 @@ function gathered(peer) {
 
 function ended(peer) {
   return new Promise((resolve) => {
-    const check = () => ["failed", "closed", "disconnected"].includes(peer.connectionState) && resolve();
+    // The other side's goodbye shows in DTLS at once; in the connection's state, in chromium, ten seconds later.
+    const transport = peer.getReceivers()[0].transport;
+    const over = (state) => ["failed", "closed", "disconnected"].includes(state);
+    const check = () => (over(peer.connectionState) || over(transport?.state)) && resolve();
     peer.addEventListener("connectionstatechange", check);
+    transport?.addEventListener("statechange", check);
     check();
   });
 }
