@@ -13,7 +13,7 @@ import { wishesOf } from "./wishes.js";
 const at = (id) => document.getElementById(id);
 const video = at("face");
 const panel = new Panel(document);
-const STATES = { idle: "Ready", connecting: "Connecting", live: "Live", lost: "Disconnected", down: "No server" };
+const STATES = { idle: "Ready", connecting: "Connecting", live: "Live", lost: "Disconnected", down: "No server", shut: "Not let in" };
 
 let server = { avatars: [], films: [], photos: [], default: null, look_aheads_ms: [0, 40, 80, 120], default_look_ahead_ms: 80 };
 let session = null;
@@ -312,7 +312,7 @@ async function load() {
     follow(() => own.resume());
     if (!globalThis.RTCPeerConnection) throw new Told("This browser has no WebRTC: use a current Chrome, Edge, Firefox or Safari.");
   } catch (error) {
-    setState("down");
+    setState(error.status ? "shut" : "down");
     at("start").disabled = true;
     tell(error instanceof Told ? error.message : "The page could not be set up: reload it.");
   }

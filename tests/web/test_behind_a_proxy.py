@@ -56,6 +56,7 @@ def test_the_pages_work_and_never_ask_with_the_token_in_an_address(browser: Any)
         page.goto(f"{url}{PREFIX}/")
         page.wait_for_selector("#message:visible")
         assert "#token=" in page.inner_text("#message")
+        assert page.inner_text("#state-text") == "Not let in"
     space.close()
 
 

@@ -132,7 +132,9 @@ class Tokens:
         if any(fits):
             return Caller(f"token {_digest(shown)}", address, self._fixed[fits.index(True)].rights)
         if self._key is None or shown.count(".") != 2 or len(shown) > LONGEST_TOKEN:
-            raise BadToken("A valid token was expected, as 'Authorization: Bearer TOKEN'; on a page, #token=TOKEN.")
+            raise BadToken(
+                "A valid token was expected, as 'Authorization: Bearer TOKEN'; behind a page's address, #token=TOKEN."
+            )
         return replace(_signed(shown, self._key), address=address)
 
 
