@@ -7,6 +7,7 @@ other light, rooms and clothes; of 38,837 such pairs of two people .02 % are nea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from engine.errors import TwoPeople
 
 SAME = 0.5  # apart, below which two faces are one person's
 OTHER = 0.6  # and above which they are two people's, as whoever made the network says
+PLAINLY = 3  # glances that suffice
 FEWEST, MOST = 2, 4  # glimpses on each side of a change that no cut shows, which are compared
 
 
@@ -79,6 +81,12 @@ def of_photo(photo: FloatArray, shown: list[Person]) -> tuple[Person, str | None
             "Photo and film may show two people, which cannot be told for certain: look whether it is one face.",
         )
     return person, None
+
+
+def strangers(photo: FloatArray, glances: list[FloatArray]) -> bool:
+    """Whether a few ``glances`` at a film plainly show one person, who is not the ``photo``'s."""
+    alone = all(apart(one, other) < OTHER for one, other in combinations(glances, 2))
+    return len(glances) >= PLAINLY and alone and min(apart(photo, one) for one in glances) > OTHER
 
 
 def _within(at: np.ndarray, shot: slice) -> np.ndarray:

@@ -15,7 +15,7 @@ from clients.film_cli import progress
 from engine.enrolment.footage.film_enrolment import KEPT, alone
 from engine.enrolment.footage.talking_film import watch
 from engine.enrolment.landmarks import FaceMesh
-from engine.enrolment.one_person import OTHER, SAME, apart, of_photo, parted, people
+from engine.enrolment.one_person import OTHER, SAME, apart, of_photo, parted, people, strangers
 from engine.enrolment.photos.photo import read_photo
 from engine.enrolment.trackers.face_likeness import likeness
 from engine.errors import TwoPeople, VivifyError
@@ -86,6 +86,9 @@ def test_shots_are_sorted_by_whom_they_show() -> None:
     assert "may show two people" in str(doubt)
     with pytest.raises(TwoPeople, match="expected to show one person"):
         of_photo(-a, shown)
+    assert strangers(b, [a, a, a])
+    for glances in ([a, a], [a, a, c], [a, a, b], [b, b, b]):
+        assert not strangers(b, glances), "too few, of two people, or of one"
     there_and_back = np.delete(likenesses, 5, axis=0)
     assert parted(slice(0, 99), there_and_back, at[:-1]) == [slice(0, 19), slice(30, 55), slice(66, 99)]
     assert parted(slice(0, 99), likenesses[[0, 1, 5, 6, 7]], at[:5]) == [slice(0, 99)], "a single glimpse parts nothing"

@@ -81,7 +81,7 @@ def enroll_film(
         who = likeness(own_portrait.image, own_portrait.landmarks)
         photo = None  # large pictures are not held while a film is followed
     told("looking through the film", 0.0)
-    quarter = survey(path, longest_s)
+    quarter = survey(path, longest_s, None if same_person else who)
     film = _watched(path, quarter, told, keep, longest_s)
     film, words = (film, []) if same_person else alone(film, who)
     shots = film.shots(SHOT_S)

@@ -8,12 +8,14 @@ import av
 import numpy as np
 
 from engine.audio.sound_files import TITLES
-from engine.contracts import ByteArray
+from engine.contracts import ByteArray, FloatArray
 from engine.enrolment.face_search import face_height
 from engine.enrolment.landmarks import RIVAL, FaceDetector, FaceMesh, find_portrait
+from engine.enrolment.one_person import strangers
 from engine.enrolment.photos.film_reel import as_rgb, decoded
 from engine.enrolment.photos.high_range import HLG, PQ
-from engine.errors import VivifyError
+from engine.enrolment.trackers.face_likeness import likeness
+from engine.errors import TwoPeople, VivifyError
 from engine.face.panels import LUMA
 
 GLANCES = 6  # pictures that are looked at closely
@@ -31,12 +33,14 @@ def is_film(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def survey(path: Path, longest_s: float) -> int:
+def survey(path: Path, longest_s: float, photo: FloatArray | None = None) -> int:
     """Quarter turns to the left that set the film upright, besides those that it asks for itself.
 
-    Raises VivifyError when it cannot be read, or shows nobody, two people, or hardly any light.
+    Raises VivifyError when it cannot be read, or shows nobody, two people, or hardly any light; TwoPeople when it
+    plainly shows one whose face is not that of the ``photo`` (its likeness).
     """
     seen: list[tuple[int, float]] = []
+    who: list[FloatArray] = []
     pairs = 0
     if not path.is_file():
         raise VivifyError(f"A film was expected at '{path}', but there is no such file: check the path.")
@@ -60,6 +64,8 @@ def survey(path: Path, longest_s: float) -> int:
                 low, high = (f(faces[0][:, :2], 0) for f in (np.min, np.max))
                 x, y = np.clip(low, 0, None).astype(int)
                 upright = np.rot90(picture, quarter)
+                if photo is not None:
+                    who.append(likeness(upright, faces[0]))
                 seen.append((quarter, float((upright[y : int(high[1]), x : int(high[0])] @ LUMA).mean())))
     if not seen:
         why = "is dark" if brightest < 2 * DARK else "shows no face that looks towards the camera"
@@ -68,6 +74,8 @@ def survey(path: Path, longest_s: float) -> int:
         raise VivifyError(f"'{path}' shows two faces of similar size: film one person alone, or cut the film to one.")
     if np.median([light for _, light in seen]) < DARK:
         raise VivifyError(f"The face in '{path}' is too dark to learn from: film again with more light.")
+    if photo is not None and strangers(photo, who):
+        raise TwoPeople
     turns = [quarter for quarter, _ in seen]
     return max(set(turns), key=turns.count)
 
