@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import av
 
@@ -14,21 +15,36 @@ from clients.films.muxer import Muxer
 from engine.contracts import ByteArray, FloatArray
 from engine.errors import VivifyError
 
+try:
+    import fcntl
+except ImportError:  # no such locks
+    fcntl = None  # type: ignore[assignment]
+
 
 def check_place(path: Path) -> None:
     """Raises VivifyError where no film could be written: what it is to show may take minutes."""
-    part = _part_of(path)
+    part, held = _begun(path)
+    part.unlink(missing_ok=True)
+    held.close()
+
+
+def _begun(path: Path) -> tuple[Path, BinaryIO]:
+    """Where a film lies until it is whole, open, and held against others who write the same one. Raises VivifyError."""
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        part.unlink()
+        held = part.open("ab")
     except OSError as error:
         raise VivifyError(f"'{path}' was expected to be a place to write a film to, but: {error}.") from None
-
-
-def _part_of(path: Path) -> Path:
-    """Where a film lies until it is whole."""
-    return path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        if fcntl is not None:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        raise VivifyError(f"'{path}' is being written by another program: wait for it, or name it otherwise.") from None
+    except OSError:
+        pass  # a disk without locks
+    return part, held
 
 
 class FilmWriter:
@@ -41,12 +57,11 @@ class FilmWriter:
     def __init__(self, path: Path, size: int | tuple[int, int], *, alpha: bool = False, layout: str = "mono") -> None:
         form = film_format(path, alpha)
         self._path = path
-        self._part = _part_of(path)
+        self._part, self._held = _begun(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._part.touch()
             self._file = av.open(str(self._part), "w", format=form.container, options=form.options)
         except OSError as error:
+            self._held.close()
             raise VivifyError(f"'{path}' was expected to be a place to write a film to, but: {error}.") from None
         self._muxer = Muxer(self._file, form, size, layout)
 
@@ -74,12 +89,14 @@ class FilmWriter:
         except VivifyError:
             self.discard()
             raise
+        self._held.close()
 
     def discard(self) -> None:
         """Leave nothing behind."""
         with contextlib.suppress(OSError):  # a full disk is full still
             self._file.close()
         self._part.unlink(missing_ok=True)
+        self._held.close()
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from sounds import burst, write
 
 from clients.commands.render_film import _spoken
 from clients.films.film_sound import FilmSound
-from clients.films.film_writer import FilmWriter
+from clients.films.film_writer import FilmWriter, check_place
 from engine.audio.sound_files import SoundFile, read_speech
 from engine.errors import VivifyError
 
@@ -43,6 +43,21 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(VivifyError, match=r"a\.mp4' could not be written \(No space left on device\)"):
         film(tmp_path / "a.mp4", 1.0)
     assert not list(tmp_path.iterdir())
+
+
+def test_two_who_write_the_same_film_do_not_spoil_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with FilmWriter(path, SIDE) as first:
+        first.picture(picture())
+        first.sound(np.zeros(1920, np.float32))
+        with pytest.raises(VivifyError, match="is being written by another program"):
+            FilmWriter(path, SIDE)
+        with pytest.raises(VivifyError, match="is being written by another program"):
+            check_place(path)
+    with av.open(str(path)) as whole:
+        assert sum(1 for _ in whole.decode(video=0)) == 1
+    check_place(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def furthest_apart(path: Path) -> float:
