@@ -29,6 +29,12 @@ def test_a_usual_blink_closes_the_eye_and_hanging_lids_hardly_move() -> None:
     assert not first[:, RIGHT].any()
 
 
+def test_lids_that_hang_for_long_are_left() -> None:
+    given = shot(0.6, 0.65)
+    given[:20, LEFT] = 0.5
+    assert np.array_equal(lids_closed([given])[0][:20, LEFT], given[:20, LEFT])
+
+
 @pytest.mark.parametrize("ends", [(0.35, 0.35, 0.35), (0.6,)])  # nobody closes an eye; once might be by chance
 def test_where_nothing_tells_how_far_blinks_go_they_stay(ends: tuple[float, ...]) -> None:
     given = shot(*ends)
