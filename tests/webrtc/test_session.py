@@ -175,14 +175,16 @@ async def test_a_watcher_without_voice_or_channel_sees_the_face(server: Running)
     assert emptied(server)
 
 
-def test_a_client_that_vanishes_gives_its_place_back(speech: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_vanishes_gives_its_place_back(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.3)  # ICE's checks go unanswered: found within some seconds
     code = (
         "import asyncio, sys; from pathlib import Path; from clients.commands.talk import talk;"
         "asyncio.run(talk(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))"
     )
     with running(max_sessions=1) as server:
-        client = subprocess.Popen([sys.executable, "-c", code, server.url, str(speech), "/dev/null/x.mp4"])
+        client = subprocess.Popen([sys.executable, "-c", code, server.url, str(speech), str(tmp_path / "x.mp4")])
         try:
             until = time.monotonic() + 20
             while not any(peer.stats()["frames"]["shown"] for peer in list(server.service.sessions.values())):
