@@ -118,7 +118,7 @@ def check_names() -> None:
     numbers = [(module, name) for module in (vpx, h264) for name in BITRATES] + [(h264, "MAX_FRAME_RATE")]
     numbers.append((aioice.ice, "CONSENT_INTERVAL"))
     for module, name in numbers:
-        if not isinstance(getattr(module, name, None), int):
+        if not isinstance(getattr(module, name, None), int | float):
             raise VivifyError(_strange(module, name, "is no number"))
     for owner, names in COUNTS:
         if strange := [name for name in names if name not in owner.__init__.__code__.co_names]:
