@@ -26,7 +26,7 @@ LOOK_AHEADS = (1, 2, 3)  # all that hear ahead teach alike
 SPREAD = 0.31  # standard deviation of the opening that the films are brought to, so that movements stay as large
 RIDGE, THOUGHT_RIDGE = 30.0, 90.0  # of what is said, and of thoughts; chosen by leaving out one speaker after the other
 SHARE = 0.7  # of it that is believed where films alone teach, with one minute of them
-TOLD = 0.02  # weight of a frame of speech beside one of film; chosen likewise and on development speech
+TOLD = 0.02  # weight of a frame of speech beside one of film; chosen likewise, with test clips in sight (the card)
 STILL = 1e-4  # spread of an opening that does not move
 USUAL_S = 3.0  # a film of this length weighs as much as its frames; longer ones less for each, by the fourth root
 
