@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -76,23 +77,29 @@ class Avatar:
         return float(np.linalg.norm(self.reference[33] - self.reference[263]))
 
     def save(self, folder: Path) -> None:
-        """Write the three files. Raises `VivifyError` when the folder cannot be written."""
+        """Write its files, all of them or none. Raises `VivifyError` when the folder cannot be written."""
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_png(folder / "portrait.png", np.dstack([self.portrait, self.matte]))
-            save_file({k: np.ascontiguousarray(v) for k, v in self._arrays().items()}, folder / "avatar.safetensors")
-            text = json.dumps({"version": VERSION, "size": self.size, **self.facts}, indent=2, ensure_ascii=False)
-            (folder / "avatar.json").write_text(text + "\n", encoding="utf-8")
-            if self.film:
-                self.film.save(folder)
-            else:  # of whoever was enrolled here before
-                (folder / FILE).unlink(missing_ok=True)
+            with TemporaryDirectory(dir=folder, prefix=".new-") as place:
+                self._write(Path(place))
+                if not self.film:  # of whoever was enrolled here before
+                    (folder / FILE).unlink(missing_ok=True)
+                for path in list(Path(place).iterdir()):
+                    path.replace(folder / path.name)
         except (OSError, SafetensorError) as problem:
             why = getattr(problem, "strerror", None) or problem
             raise VivifyError(
                 f"The avatar could not be written to {folder} ({why}): choose another folder."
             ) from problem
+
+    def _write(self, folder: Path) -> None:
+        write_png(folder / "portrait.png", np.dstack([self.portrait, self.matte]))
+        save_file({k: np.ascontiguousarray(v) for k, v in self._arrays().items()}, folder / "avatar.safetensors")
+        text = json.dumps({"version": VERSION, "size": self.size, **self.facts}, indent=2, ensure_ascii=False)
+        (folder / "avatar.json").write_text(text + "\n", encoding="utf-8")
+        if self.film:
+            self.film.save(folder)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         out = {}

@@ -116,6 +116,21 @@ def test_a_png_that_claims_to_be_huge(folder: Path) -> None:
     refuse(folder, "portrait.png")
 
 
+def test_a_disk_that_fills_up_leaves_who_was_there(
+    astronaut: Avatar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    astronaut.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("engine.face.avatar.save_file", full)
+    with pytest.raises(VivifyError, match="No space left"):
+        dataclasses.replace(astronaut, portrait=255 - astronaut.portrait).save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_an_unwritable_folder(astronaut: Avatar, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(VivifyError, match="could not be written"):
