@@ -190,18 +190,7 @@ def _look(arrays: dict[str, np.ndarray], name: str) -> Look:
         and look.beside.shape == (2,)
         and (not single or (look.onto.shape[0] == terms and look.onto.shape[1] == look.seen.shape[1] <= MOST_AXES))
     )
-    numbers = (
-        look.axes,
-        look.low,
-        look.high,
-        look.reach,
-        look.steps,
-        look.under,
-        look.onto,
-        look.seen,
-        look.places,
-        look.beside,
-    )
+    numbers = [getattr(look, f.name) for f in fields(Look) if f.name != "looks"]
     if not right or not all(x.dtype == np.float32 and np.isfinite(x).all() for x in numbers):
         raise ValueError(name)
     return look

@@ -50,7 +50,8 @@ def lay_tints(typing, picture, wide, last_u, last_v, room, beyond, place, down, 
     def generate(context, builder, signature, given):
         picture, room, blue, red = (data(context, builder, signature, given, k) for k in (0, 4, 9, 10))
         wide, last_u, last_v, beyond, place, down, level, to = *given[1:4], *given[5:9], given[11]
-        sums = [constant(FLOAT, [0.0] * LANES)] * 3  # across, down, and of how many pixels
+        nowhere = constant(FLOAT, [0.0] * LANES)
+        sums = [nowhere] * 3  # across, down, and of how many pixels
         for row in (place, builder.add(place, down)):
             taps = [
                 [load(builder, room, builder.add(at, ir.Constant(LONG, begin)), FLOAT) for begin in (0, LANES)]
@@ -58,8 +59,7 @@ def lay_tints(typing, picture, wide, last_u, last_v, room, beyond, place, down, 
             ]
             for first in (0, 1):
                 here = [pick(builder, *both, range(first, 2 * LANES, 2)) for both in taps]
-                both = builder.fadd(*here)  # neither is ever below 0
-                found = builder.fcmp_ordered(">", both, constant(FLOAT, [0.0] * LANES))
+                found = builder.or_(*(builder.fcmp_ordered("!=", one, nowhere) for one in here))
                 counted = builder.uitofp(found, eight(FLOAT))
                 sums = [builder.fadd(one, other) for one, other in zip(sums, (*here, counted), strict=True)]
         places = (builder.fdiv(one, sums[2]) for one in sums[:2])
